@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns of the source side: a machine, its parts, and where they live.
+
+All records are frozen. Sizes are bytes. A value that the source does not tell is None or an empty string, never a
+guess. An enumeration has a member for everything v2x acts on; anything else is kept as `Other(text)`.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A value of the source for which v2x has no term; `text` is the source's own word."""
+
+    text: str
+
+
+class Firmware(StrEnum):
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+class PowerState(StrEnum):
+    OFF = "off"
+    ON = "on"
+    SUSPENDED = "suspended"
+    UNKNOWN = "unknown"
+
+
+class DiskBus(StrEnum):
+    IDE = "ide"
+    SCSI = "scsi"
+    SATA = "sata"
+    NVME = "nvme"
+    USB = "usb"
+    VIRTIO = "virtio"
+    XEN = "xen"
+    UNKNOWN = "unknown"
+
+
+class DiskFormat(StrEnum):
+    """The container format of a disk's files; never found by probing."""
+
+    RAW = "raw"
+    VMDK = "vmdk"
+    VHD = "vhd"
+    VHDX = "vhdx"
+    QCOW2 = "qcow2"
+
+
+class DiskMode(StrEnum):
+    PERSISTENT = "persistent"
+    INDEPENDENT_PERSISTENT = "independent_persistent"
+    INDEPENDENT_NONPERSISTENT = "independent_nonpersistent"
+
+
+class DiskBacking(StrEnum):
+    """What holds the disk's bytes."""
+
+    FILE = "file"
+    RAW_DEVICE = "raw_device"
+    MISSING = "missing"
+    EMPTY = "empty"
+
+
+class NicModel(StrEnum):
+    E1000 = "e1000"
+    E1000E = "e1000e"
+    VMXNET = "vmxnet"
+    VMXNET2 = "vmxnet2"
+    VMXNET3 = "vmxnet3"
+    PCNET32 = "pcnet32"
+    RTL8139 = "rtl8139"
+    VIRTIO = "virtio"
+    SRIOV = "sriov"
+    SYNTHETIC = "synthetic"
+    LEGACY = "legacy"
+    NETFRONT = "netfront"
+    UNKNOWN = "unknown"
+
+
+class ToolsState(StrEnum):
+    RUNNING = "running"
+    INSTALLED = "installed"
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+
+
+class GuestIdKind(StrEnum):
+    """The vocabulary a guest operating system id belongs to; a key of mappings/guest_os.toml."""
+
+    VMWARE = "vmware"
+    CIM = "cim"
+    HYPERV = "hyperv"
+    LIBOSINFO = "libosinfo"
+    VIRTUALBOX = "virtualbox"
+    OVIRT = "ovirt"
+    TEXT = "text"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cpu:
+    """`count` virtual CPUs in all; `cores_per_socket` is None where the source does not say."""
+
+    count: int
+    cores_per_socket: int | None = None
+    hot_add: bool = False
+    affinity: str = ""
+    limit_mhz: int | None = None
+    reservation_mhz: int | None = None
+    nested_virtualization: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """`size_bytes` is what the guest has at start; the dynamic range only where the source has one."""
+
+    size_bytes: int
+    hot_add: bool = False
+    dynamic_min_bytes: int | None = None
+    dynamic_max_bytes: int | None = None
+    reservation_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """One virtual disk.
+
+    `id` is unique and stable within its machine. `files` names the chain, the file in use first and its base last, as
+    the source's own listing names them. `position` is the place in boot and device order, from 0.
+    """
+
+    id: str
+    label: str
+    position: int
+    bus: DiskBus | Other
+    controller: int
+    unit: int
+    capacity_bytes: int
+    format: DiskFormat | Other
+    controller_model: str = ""
+    subformat: str = ""
+    allocated_bytes: int | None = None
+    files: tuple[str, ...] = ()
+    datastore: str = ""
+    mode: DiskMode | Other = DiskMode.PERSISTENT
+    backing: DiskBacking | Other = DiskBacking.FILE
+    shared: bool = False
+    encrypted: bool = False
+    read_only: bool = False
+    change_tracking: bool | None = None
+    logical_sector_bytes: int | None = None
+    uuid: str = ""
+    compression: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """One network adapter; `network` is the source's network name, `mac` lower case with colons or empty."""
+
+    position: int
+    label: str
+    model: NicModel | Other
+    network: str
+    mac: str = ""
+    mac_is_static: bool = True
+    vlan: int | None = None
+    connected: bool = True
+    ip_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdDrive:
+    position: int
+    bus: DiskBus | Other
+    image: str = ""
+    connected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    id: str
+    name: str
+    created: str = ""
+    description: str = ""
+    parent: str = ""
+    current: bool = False
+    with_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """What is known of the operating system inside. `os_id` is a word of the vocabulary `os_id_kind`."""
+
+    os_id: str = ""
+    os_id_kind: GuestIdKind = GuestIdKind.NONE
+    os_name: str = ""
+    hostname: str = ""
+    tools: ToolsState = ToolsState.UNKNOWN
+    ip_addresses: tuple[str, ...] = ()
+    time_sync: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Any other device: `kind` is one of passthrough, usb, serial, parallel, floppy, sound, vgpu, video, watchdog…"""
+
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One virtual machine as its source describes it; `id` is the source's own stable identifier."""
+
+    id: str
+    name: str
+    cpu: Cpu
+    memory: Memory
+    firmware: Firmware
+    firmware_stated: bool = True
+    secure_boot: bool = False
+    vtpm: bool = False
+    uuid: str = ""
+    power_state: PowerState = PowerState.UNKNOWN
+    is_template: bool = False
+    guest: Guest = field(default_factory=Guest)
+    disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()
+    cd_drives: tuple[CdDrive, ...] = ()
+    devices: tuple[Device, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
+    boot_order: tuple[str, ...] = ()
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    attributes: dict[str, str] = field(default_factory=dict)
+    hardware_version: str = ""
+    exporter: str = ""
+    folder: str = ""
+    host: str = ""
+    cluster: str = ""
+    resource_pool: str = ""
+    group: str = ""
+    start_order: int | None = None
+
+    @property
+    def capacity_bytes(self) -> int:
+        return sum(disk.capacity_bytes for disk in self.disks)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A migration under way or ended, and the report of a run."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from v2x.model.finding import Finding
+from v2x.model.target import TargetMachine
+
+REPORT_SCHEMA = "v2x.report/1"
+
+
+class Phase(StrEnum):
+    WAITING = "waiting"
+    PREFLIGHT = "preflight"
+    CHECKPOINT = "checkpoint"
+    CLAIM = "claim"
+    COPY = "copy"
+    VERIFY = "verify"
+    SEAL = "seal"
+    RELEASE = "release"
+    DONE = "done"
+
+
+class Outcome(StrEnum):
+    PENDING = "pending"
+    MIGRATED = "migrated"
+    ALREADY = "already migrated"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    SKIPPED = "skipped"
+    DRY_RUN = "dry run"
+
+
+class VerifyLevel(StrEnum):
+    NONE = "none"
+    SAMPLE = "sample"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDigests:
+    """Digests of a disk as it was read: one XXH3-128 per block of `block_bytes` that holds data.
+
+    `blocks` maps the block number (decimal text) to 32 hex digits; a block that is absent is all zeros.
+    """
+
+    algorithm: str
+    block_bytes: int
+    size_bytes: int
+    blocks: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskResult:
+    """`sent_bytes` counts disk content sent by this run; `resumed_at_bytes` is the mark it started from."""
+
+    source_disk: str
+    label: str
+    vdi: str = ""
+    capacity_bytes: int = 0
+    target_bytes: int = 0
+    data_bytes: int = 0
+    sent_bytes: int = 0
+    resumed_at_bytes: int = 0
+    segments: int = 0
+    seconds: float = 0.0
+    verified: VerifyLevel = VerifyLevel.NONE
+    digests: BlockDigests | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    code: str
+    message: str
+    hint: str = ""
+    exit_code: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """One machine's way. `id` is the tag that its objects on the target carry."""
+
+    id: str
+    machine_id: str
+    machine_name: str
+    target_name: str
+    source: str
+    target: str
+    phase: Phase = Phase.WAITING
+    outcome: Outcome = Outcome.PENDING
+    started: datetime | None = None
+    finished: datetime | None = None
+    vm_uuid: str = ""
+    disks: tuple[DiskResult, ...] = ()
+    failure: Failure | None = None
+    warnings: tuple[str, ...] = ()
+    machine: TargetMachine | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one run did; `findings` are those that were known before it began."""
+
+    id: str
+    created: datetime
+    version: str
+    plan_id: str = ""
+    migrations: tuple[Migration, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    mapping_tables: dict[str, str] = field(default_factory=dict)
+    schema: str = REPORT_SCHEMA

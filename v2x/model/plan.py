@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan: one row per machine with every choice written down."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Firmware
+from v2x.model.migration import VerifyLevel
+from v2x.model.target import SecureBoot, TargetFacts
+
+PLAN_SCHEMA = "v2x.plan/1"
+
+
+class MacPolicy(StrEnum):
+    KEEP = "keep"
+    NEW = "new"
+
+
+class Transfer(StrEnum):
+    COLD = "cold"
+    WARM = "warm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """The choices for one machine. None or empty means: as the source has it, or the drafted default.
+
+    `storage` maps a disk id to an SR (name or uuid), with "*" for the rest; `networks` maps a NIC position
+    (decimal text) to a target network (name or uuid), with "*" for the rest.
+    """
+
+    machine_id: str
+    machine_name: str
+    source: str
+    target: str
+    target_name: str = ""
+    storage: dict[str, str] = field(default_factory=dict)
+    networks: dict[str, str] = field(default_factory=dict)
+    mac: MacPolicy = MacPolicy.KEEP
+    vcpus: int | None = None
+    memory_bytes: int | None = None
+    firmware: Firmware | None = None
+    secure_boot: SecureBoot | None = None
+    vtpm: bool | None = None
+    template: str = ""
+    transfer: Transfer = Transfer.COLD
+    verify: VerifyLevel = VerifyLevel.FULL
+    start: bool = False
+    wave: int = 1
+    order: int = 0
+    exclude: bool = False
+    note: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An address with what is needed to trust it; a secret is only ever referred to, never held."""
+
+    alias: str
+    address: str
+    ca_file: str = ""
+    fingerprint: str = ""
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`id` is the sha256 of the rows; the inventories and facts are those of the draft."""
+
+    id: str
+    created: datetime
+    rows: tuple[PlanRow, ...]
+    sources: tuple[Endpoint, ...] = ()
+    targets: tuple[Endpoint, ...] = ()
+    inventories: dict[str, Inventory] = field(default_factory=dict)
+    facts: dict[str, TargetFacts] = field(default_factory=dict)
+    schema: str = PLAN_SCHEMA

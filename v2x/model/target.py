@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns of the target side: what a pool offers, and the machine that shall be made there."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from v2x.model.machine import Firmware
+
+FACTS_SCHEMA = "v2x.target-facts/1"
+
+
+class ImageFormat(StrEnum):
+    """The on-disk format of a VDI."""
+
+    VHD = "vhd"
+    QCOW2 = "qcow2"
+    RAW = "raw"
+
+
+class SecureBoot(StrEnum):
+    """The values of platform.secureboot."""
+
+    AUTO = "auto"
+    TRUE = "true"
+    FALSE = "false"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetHost:
+    uuid: str
+    name: str
+    address: str
+    enabled: bool = True
+    cpu_count: int = 0
+    memory_total_bytes: int = 0
+    memory_free_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageRepository:
+    """`hosts` are uuids of hosts with a plugged PBD. `prezeroed` is False where VHD streams fail (full raw there)."""
+
+    uuid: str
+    name: str
+    kind: str
+    content_type: str = "user"
+    shared: bool = False
+    is_default: bool = False
+    size_bytes: int = 0
+    used_bytes: int = 0
+    thin: bool = True
+    prezeroed: bool = True
+    image_formats: tuple[ImageFormat, ...] = (ImageFormat.VHD,)
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def free_bytes(self) -> int:
+        return max(0, self.size_bytes - self.used_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetNetwork:
+    """`hosts` are uuids of hosts with a plugged PIF on it; `vlan` is None for untagged and internal networks."""
+
+    uuid: str
+    name: str
+    bridge: str = ""
+    vlan: int | None = None
+    mtu: int = 1500
+    hosts: tuple[str, ...] = ()
+    is_management: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    reference_label: str
+    name: str
+    uuid: str
+    firmware: Firmware = Firmware.BIOS
+    boot_order: str = "cd"
+    platform: dict[str, str] = field(default_factory=dict)
+    recommendations: str = ""
+    memory_static_min_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedMac:
+    mac: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFacts:
+    """Everything that checks and defaults need to know of a target; saved with a plan."""
+
+    kind: str
+    address: str
+    taken_at: datetime
+    product: str = ""
+    version: str = ""
+    xapi_version: str = ""
+    pool_uuid: str = ""
+    pool_name: str = ""
+    hosts: tuple[TargetHost, ...] = ()
+    storage: tuple[StorageRepository, ...] = ()
+    networks: tuple[TargetNetwork, ...] = ()
+    templates: tuple[Template, ...] = ()
+    machine_names: tuple[str, ...] = ()
+    macs: tuple[UsedMac, ...] = ()
+    secure_boot_certificates: bool = False
+    vtpm_supported: bool = True
+    qcow2_import: bool = False
+    schema: str = FACTS_SCHEMA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDisk:
+    """One VDI to make and its VBD. `source_disk` is the id of the disk on the source machine."""
+
+    source_disk: str
+    name: str
+    description: str
+    sr: str
+    size_bytes: int
+    device: str
+    bootable: bool = False
+    image_format: ImageFormat = ImageFormat.VHD
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetNic:
+    """One VIF; `mac` empty means a new address, `network` is a uuid (or a name, in an offline XVA)."""
+
+    source_position: int
+    device: str
+    network: str
+    network_name: str
+    mac: str = ""
+    mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetMachine:
+    """The machine to make, in XAPI's terms. `rows` are ids of the mapping rows that led to it.
+
+    `memory_bytes` becomes all of static and dynamic max and dynamic min. `platform` is complete.
+    """
+
+    source_id: str
+    name: str
+    description: str
+    firmware: Firmware
+    secure_boot: SecureBoot
+    vtpm: bool
+    vcpus: int
+    memory_bytes: int
+    platform: dict[str, str]
+    boot_order: str
+    template: str
+    template_name: str = ""
+    cores_per_socket: int | None = None
+    recommendations: str = ""
+    tags: tuple[str, ...] = ()
+    disks: tuple[TargetDisk, ...] = ()
+    nics: tuple[TargetNic, ...] = ()
+    cd_device: str = ""
+    other_config: dict[str, str] = field(default_factory=dict)
+    bios_strings: dict[str, str] = field(default_factory=dict)
+    auto_start: bool = False
+    rows: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a source of machines must offer, and the abilities that only some have."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from v2x.disks.interface import DiskReader
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Disk, Machine, PowerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A fixed point in time of a machine's disks.
+
+    `points` maps a disk id to a text that is equal if and only if the disk's content is: a snapshot id, a change id,
+    or a file's size, modification time and write identifier.
+    """
+
+    tag: str
+    machine_id: str
+    points: dict[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A place machines come from. Guest disks are never written; used as a context manager."""
+
+    def inventory(self, select: Callable[[str], bool] | None = None) -> Inventory:
+        """Lists machines whose name or id passes `select`. What cannot be listed stands in `problems`."""
+        ...
+
+    def checkpoint(self, machine: Machine, tag: str) -> Checkpoint:
+        """Creates, or adopts if it exists, the checkpoint carrying `tag`. Safe to call twice."""
+        ...
+
+    def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
+        """Opens a disk at a checkpoint. The caller closes it."""
+        ...
+
+    def release(self, machine: Machine, tag: str) -> None:
+        """Removes what `checkpoint` made under `tag`, nothing else; already gone is success."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class PowerControl(Protocol):
+    """Sources that can tell and change the power state."""
+
+    def state(self, machine: Machine) -> PowerState: ...
+
+    def shutdown(self, machine: Machine, deadline_seconds: float) -> None: ...
+
+    def power_on(self, machine: Machine) -> None: ...

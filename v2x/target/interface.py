@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a target must offer. The truth about how far a migration got lives on the target's own objects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from v2x.disks.interface import Buffer, DiskReader
+from v2x.model.target import TargetFacts, TargetMachine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDisk:
+    """A disk made on the target for one of the source's.
+
+    `size_bytes` is what the target made, read back (it may be rounded up). `mark_bytes` is the high-water mark:
+    everything below it was taken over by the target, for the point in time `point`.
+    """
+
+    source_disk: str
+    id: str
+    size_bytes: int
+    mark_bytes: int = 0
+    point: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The objects on the target that belong to one migration. `sealed` means it is finished and may be started."""
+
+    tag: str
+    id: str
+    name: str
+    disks: tuple[ClaimedDisk, ...] = ()
+    sealed: bool = False
+    fresh: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+
+@runtime_checkable
+class DiskWriter(Protocol):
+    """Takes the blocks that were announced, in ascending order, each once.
+
+    `block` is the block size in bytes. A block handed to `write` is full size except the last of the disk.
+    """
+
+    @property
+    def block(self) -> int: ...
+
+    @property
+    def sent_bytes(self) -> int:
+        """Content bytes sent so far by this writer."""
+        ...
+
+    @property
+    def segments(self) -> int:
+        """Uploads finished so far."""
+        ...
+
+    def write(self, number: int, data: Buffer) -> None:
+        """Sends block `number`; returns when the buffer may be reused."""
+        ...
+
+    def commit(self) -> int:
+        """After the last announced block: everything is on the target. Returns the mark, the disk's full size."""
+        ...
+
+    def abort(self) -> None:
+        """Drops the upload under way; what was marked stays. Safe to call twice and after commit."""
+        ...
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A place machines go to; used as a context manager."""
+
+    def facts(self) -> TargetFacts: ...
+
+    def find(self, tag: str) -> Claim | None:
+        """The claim with this tag, sealed or not. Conflict when more than one object claims to be it."""
+        ...
+
+    def claim(self, spec: TargetMachine, tag: str) -> Claim:
+        """Creates or completes the machine with its disks and NICs, start blocked, all tagged."""
+        ...
+
+    def writer(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], point: str) -> DiskWriter:
+        """Opens `disk` for the ascending block numbers in `blocks`, those at or above its mark.
+
+        `point` is written beside the first mark. Blocks that are not announced keep what the disk holds.
+        """
+        ...
+
+    def remake(self, claim: Claim, disk: ClaimedDisk) -> ClaimedDisk:
+        """Replaces a disk of an unsealed claim with a fresh one: its content is of another point in time."""
+        ...
+
+    def seal(self, claim: Claim, spec: TargetMachine) -> None:
+        """Final name, tags removed, start unblocked. Safe to call twice."""
+        ...
+
+    def discard(self, claim: Claim) -> None:
+        """Removes an unsealed claim with all it made; already gone is success."""
+        ...
+
+
+@runtime_checkable
+class ReadBack(Protocol):
+    """Targets whose disks can be read again, for verification."""
+
+    def reader(self, claim: Claim, disk: ClaimedDisk) -> DiskReader: ...
+
+
+@runtime_checkable
+class Starts(Protocol):
+    """Targets that can start what they hold."""
+
+    def start(self, claim: Claim) -> None: ...

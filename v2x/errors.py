@@ -46,9 +46,7 @@ class V2xError(Exception):
     exit_code = 1
     retry = Retry.NEVER
 
-    def __init__(
-        self, message: str, *, hint: str = "", code: str | None = None, retry: Retry | None = None
-    ) -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None, retry: Retry | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The single door to TLS: verified against the system store or a given CA, or pinned to one certificate.
+
+A pin is checked on the very connection that will be used, after the handshake and before a byte is sent.
+"""
+
+import hashlib
+import hmac
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+
+from v2x.errors import ConnectError, TrustError, UsageError
+
+_PIN = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How a server proves who it is. `fingerprint` is `sha256:` and 64 lower-case hex digits of the certificate.
+
+    `option` is the command-line prefix (`source`, `target`) that messages name, e.g. --target-fingerprint.
+    """
+
+    ca_file: str = ""
+    fingerprint: str = ""
+    option: str = "target"
+
+
+def parse_fingerprint(text: str) -> str:
+    """Accepts colons, blanks and upper case; UsageError for anything but a SHA-256."""
+    text = text.strip().lower()
+    digits = re.sub(r"[:\s]", "", text.removeprefix("sha256"))
+    pin = f"sha256:{digits}"
+    if not _PIN.fullmatch(pin):
+        raise UsageError(
+            "a fingerprint is sha256: and 64 hex digits",
+            hint="`openssl x509 -in cert.pem -noout -fingerprint -sha256` prints it; SHA-1 is not accepted",
+        )
+    return pin
+
+
+def fingerprint_of(certificate: bytes) -> str:
+    """The pin of a DER certificate."""
+    return "sha256:" + hashlib.sha256(certificate).hexdigest()
+
+
+def context(trust: Trust) -> ssl.SSLContext:
+    """A client context. With a pin the chain is not verified here: `check_pin` must follow the handshake."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if trust.fingerprint:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    elif trust.ca_file:
+        try:
+            made.load_verify_locations(cafile=trust.ca_file)
+        except (OSError, ssl.SSLError) as problem:
+            raise UsageError(
+                f"cannot load CA file {trust.ca_file}: {problem.__class__.__name__}",
+                hint="the file must hold PEM certificates",
+            ) from None
+    else:
+        made.load_default_certs()
+    return made
+
+
+def check_pin(connection: ssl.SSLSocket, trust: Trust, server: str) -> None:
+    """TrustError unless the peer's certificate is the pinned one; nothing to do without a pin."""
+    if not trust.fingerprint:
+        return
+    certificate = connection.getpeercert(binary_form=True)
+    found = fingerprint_of(certificate) if certificate else ""
+    if not hmac.compare_digest(found, trust.fingerprint):
+        connection.close()
+        raise TrustError(
+            f"{server} shows another certificate than the pinned one: {found or 'none'}",
+            hint=f"if its certificate was renewed, check it and give --{trust.option}-fingerprint again",
+        )
+
+
+def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl.SSLSocket:
+    """A TLS connection to `host`, verified or pinned. ConnectError and TrustError say what to do."""
+    server = f"{host}:{port}"
+    try:
+        plain = socket.create_connection((host, port), timeout=timeout)
+    except socket.gaierror:
+        raise ConnectError(f"no such host: {host}", hint="check the name, or give the IP address") from None
+    except TimeoutError:
+        raise ConnectError(
+            f"no answer from {server} within {timeout:g} s", hint="check the address, the port and firewalls"
+        ) from None
+    except OSError as problem:
+        raise ConnectError(
+            f"cannot connect to {server}: {problem.strerror or problem}",
+            hint="check the address, the port and firewalls",
+        ) from None
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        connection = context(trust).wrap_socket(plain, server_hostname=host)
+    except ssl.SSLCertVerificationError as problem:
+        plain.close()
+        raise untrusted(host, port, trust, problem.verify_message) from None
+    except (OSError, ssl.SSLError) as problem:
+        plain.close()
+        reason = getattr(problem, "reason", None) or problem.__class__.__name__
+        raise ConnectError(f"no TLS with {server}: {reason}", hint="is this the HTTPS port of the server?") from None
+    check_pin(connection, trust, server)
+    return connection
+
+
+def untrusted(host: str, port: int, trust: Trust, reason: str) -> TrustError:
+    """The error for a certificate that does not verify, with the fingerprint it has and how to pin it."""
+    found = seen_fingerprint(host, port)
+    return TrustError(
+        f"the certificate of {host}:{port} is not trusted: {reason}",
+        hint=f"compare it on the server, then add --{trust.option}-fingerprint {found}; or give its CA with --{trust.option}-ca"
+        if found
+        else f"give its CA with --{trust.option}-ca",
+    )
+
+
+def seen_fingerprint(host: str, port: int, *, timeout: float = 10.0) -> str:
+    """The fingerprint a server shows now, for a person to compare; empty when there is no answer. Sends nothing."""
+    probe = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    probe.check_hostname = False
+    probe.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((host, port), timeout=timeout) as plain,
+            probe.wrap_socket(plain, server_hostname=host) as connection,
+        ):
+            certificate = connection.getpeercert(binary_form=True)
+    except OSError:
+        return ""
+    return fingerprint_of(certificate) if certificate else ""

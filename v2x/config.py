@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """v2x.toml: sources and targets by alias, each with its own secret reference, CA or pin.
 
-    [source.vcenter]
-    address = "vsphere://administrator@vsphere.local@vc.example.org"
-    secret = "file:~/.config/v2x/vcenter.pw"
-    fingerprint = "sha256:…"
+[source.vcenter]
+address = "vsphere://administrator@vsphere.local@vc.example.org"
+secret = "file:~/.config/v2x/vcenter.pw"
+fingerprint = "sha256:…"
 
-    [target.pool1]
-    address = "xapi://root@xcp1.example.org"
-    ca = "/etc/ssl/private-ca.pem"
+[target.pool1]
+address = "xapi://root@xcp1.example.org"
+ca = "/etc/ssl/private-ca.pem"
 """
 
 import tomllib
@@ -63,10 +63,12 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
         if unknown:
             hint = "keys are address, secret, ca, fingerprint"
             if unknown[0] in {"password", "pass", "passwd"}:
-                hint = "a password is never written here: use secret = \"file:PATH\", \"env:NAME\" or \"keyring:SERVICE/USER\""
+                hint = (
+                    'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
+                )
             raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
         if "address" not in table:
-            raise UsageError(f"{where} has no address", hint="add address = \"…\"")
+            raise UsageError(f"{where} has no address", hint='add address = "…"')
         found[alias] = Endpoint(
             alias=alias,
             address=table["address"],

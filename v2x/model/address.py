@@ -7,6 +7,7 @@ from enum import StrEnum
 from urllib.parse import quote, unquote
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
+_USER_SIGNS = "@\\.-_"
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -53,7 +54,7 @@ class Address:
         port = f":{self.port}" if self.port else ""
         hosts = ",".join(f"[{host}]" if ":" in host else host for host in self.hosts)
         tail = f"/{self.path}" if self.path else ""
-        return f"{self.scheme}://{quote(self.user, safe='@\\.-_')}@{hosts}{port}{tail}"
+        return f"{self.scheme}://{quote(self.user, safe=_USER_SIGNS)}@{hosts}{port}{tail}"
 
 
 def parse_address(text: str) -> Address:

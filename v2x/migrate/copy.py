@@ -11,6 +11,7 @@ from v2x.disks.interface import DiskReader
 from v2x.errors import Retry, Stopped, V2xError
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.observe import Observer
+from v2x.migrate.pace import Pace
 from v2x.migrate.pump import pumped
 from v2x.model.units import MIB
 from v2x.target.interface import Claim, ClaimedDisk, Target
@@ -41,6 +42,7 @@ def copy_disk(
     *,
     label: str = "",
     stopping: Callable[[], bool] = lambda: False,
+    pace: Pace | None = None,
     attempts: int = 5,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
@@ -59,7 +61,7 @@ def copy_disk(
     failures = 0
     while True:
         try:
-            _send(reader, target, claim, copy, point, observer, stopping)
+            _send(reader, target, claim, copy, point, observer, stopping, pace)
             break
         except V2xError as problem:
             if problem.retry is not Retry.NOW:
@@ -86,6 +88,7 @@ def _send(
     point: str,
     observer: Observer,
     stopping: Callable[[], bool],
+    pace: Pace | None,
 ) -> None:
     first = bisect_left(copy.blocks, copy.disk.mark_bytes // BLOCK_BYTES)
     waiting = copy.blocks[first:]
@@ -100,6 +103,8 @@ def _send(
                 writer.write(block.number, block.data)
                 copy.digests.add(block.number, block.digest)
                 observer.progress(copy.disk.source_disk, len(block.data))
+                if pace is not None:
+                    pace.passed(len(block.data))
         writer.commit()
     finally:
         copy.sent_bytes += writer.sent_bytes

@@ -12,6 +12,7 @@ from v2x.disks.interface import DiskReader
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import BLOCK_BYTES, DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
+from v2x.migrate.pace import Pace
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.model.migration import DiskResult, VerifyLevel
@@ -34,6 +35,7 @@ class Work:
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
     stopping: Callable[[], bool] = lambda: False
+    pace: Pace | None = None
     checkpoint: Checkpoint | None = None
     claim: Claim | None = None
     already: bool = False
@@ -225,6 +227,7 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
                 work.observer,
                 label=source.label,
                 stopping=stopping,
+                pace=work.pace,
             )
         except Exception:
             _raise_integrity(work)

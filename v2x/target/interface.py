@@ -103,6 +103,8 @@ class Target(Protocol):
         """Removes an unsealed claim with all it made; already gone is success."""
         ...
 
+    def close(self) -> None: ...
+
 
 @runtime_checkable
 class ReadBack(Protocol):

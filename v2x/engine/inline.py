@@ -156,8 +156,10 @@ class InlineEngine:
         self._events.append(event)
 
     def _close(self) -> None:
-        for opened in (*self._sources.values(), *self._targets.values()):
-            opened.close()
+        for source in self._sources.values():
+            source.close()
+        for target in self._targets.values():
+            target.close()
         self._sources.clear()
         self._targets.clear()
 

@@ -13,7 +13,7 @@ from v2x.cli.planned import checked
 from v2x.cli.running import Finished, conclude, run_plan, write_report
 from v2x.errors import UsageError
 from v2x.model.codec import to_json
-from v2x.model.finding import Severity
+from v2x.model.finding import Finding, Severity
 from v2x.model.machine import Firmware
 from v2x.model.migration import Outcome
 from v2x.model.plan import Endpoint, Plan
@@ -47,7 +47,7 @@ def demonstrate(given: Given, source: Path | None, folder: Path) -> None:
 
 def make_appliance(given: Given, folder: Path) -> Path:
     """Builds a bootable Linux guest and packs it as an OVA with two NICs and UEFI firmware."""
-    from v2x.simulators.appliance import demo_appliance
+    from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
     from v2x.simulators.guest import build_guest, missing_tools
 
     missing = missing_tools()
@@ -60,12 +60,24 @@ def make_appliance(given: Given, folder: Path) -> Path:
         )
     show.note("building a small bootable Linux VM …", quiet=given.quiet)
     image = build_guest(folder / "guest.raw", firmware=Firmware.UEFI)
-    appliance = demo_appliance(folder / "demo-guest.ova", image)
+    machine = ApplianceSpec(
+        name="demo-guest",
+        disks=(DiskSpec(raw=image.path),),
+        nics=(
+            NicSpec(network="VM Network", mac="00:50:56:00:0d:01"),
+            NicSpec(network="DMZ", mac="00:50:56:00:0d:02", generated=False),
+        ),
+        firmware=Firmware.UEFI,
+        cpus=2,
+        memory_bytes=1 << 30,
+        annotation="A small Linux guest that v2x made for its demo.",
+    )
+    appliance = write_ova(folder / "demo-guest.ova", machine).path
     show.note(f"packed as {appliance} ({show_bytes(appliance.stat().st_size)})", quiet=given.quiet)
     return appliance
 
 
-def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: Path) -> tuple[Plan, list]:  # type: ignore[type-arg]
+def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: Path) -> tuple[Plan, list[Finding]]:
     source = app.endpoint("source", str(appliance))
     inventory = app.inventory(source)
     facts = app.facts(target)

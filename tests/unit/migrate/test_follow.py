@@ -97,9 +97,7 @@ def test_an_upload_that_is_always_lost_gives_up(world, monkeypatch):
     from v2x.migrate import copy, steps
 
     world.target.lose = [3] * 50
-    monkeypatch.setattr(
-        steps, "copy_disk", lambda *args, **names: copy.copy_disk(*args, **names, sleep=lambda _: None)
-    )
+    monkeypatch.setattr(steps, "copy_disk", lambda *args, **names: copy.copy_disk(*args, **names, sleep=lambda _: None))
     with pytest.raises(TargetError, match="upload lost"):
         follow(world.work())
     assert len(world.target.lose) == 45

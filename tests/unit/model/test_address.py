@@ -9,7 +9,13 @@ from v2x.model.address import AddressError, Scheme, parse_address
     [
         ("xapi://root@xcp1", "root", "xcp1", None, ""),
         ("xapi://root@10.0.0.5:8443", "root", "10.0.0.5", 8443, ""),
-        ("vsphere://administrator@vsphere.local@vc.example.org", "administrator@vsphere.local", "vc.example.org", None, ""),
+        (
+            "vsphere://administrator@vsphere.local@vc.example.org",
+            "administrator@vsphere.local",
+            "vc.example.org",
+            None,
+            "",
+        ),
         ("vsphere://DOMAIN\\user@vc:443/DC1", "DOMAIN\\user", "vc", 443, "DC1"),
         ("vsphere://u%3Aser%40x@vc/My%20DC", "u:ser@x", "vc", None, "My DC"),
         ("xapi://root@[2001:db8::1]:443", "root", "2001:db8::1", 443, ""),

@@ -16,7 +16,8 @@ import pytest
 
 from v2x.errors import V2xError
 from v2x.model.machine import Firmware
-from v2x.simulators.guest import MARKER, GuestImage, build_guest, contents, kernel, layout, missing_tools, programs
+from v2x.simulators import programs
+from v2x.simulators.guest import MARKER, GuestImage, build_guest, contents, kernel, layout, missing_tools
 from v2x.simulators.guest.contents import Entry
 
 TOOLS = {"PATH": programs.PATH, "LC_ALL": "C", "MTOOLS_SKIP_CHECK": "1"}

@@ -12,7 +12,8 @@ from pathlib import Path
 from v2x.errors import V2xError
 from v2x.model.machine import Firmware
 from v2x.model.units import MIB
-from v2x.simulators.guest import contents, layout, programs
+from v2x.simulators import programs
+from v2x.simulators.guest import contents, layout
 from v2x.simulators.guest.contents import Drivers, Entry
 from v2x.simulators.guest.kernel import Kernel, find_kernel, load_modules
 

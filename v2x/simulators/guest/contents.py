@@ -22,41 +22,10 @@ STORAGE_ELSEWHERE = ("xen-blkfront", "virtio_blk", "virtio_scsi", "virtio_pci", 
 NETWORK = ("vmxnet3", "e1000", "e1000e", "8139cp", "xen-netfront", "virtio_net", "hv_netvsc")
 ROOT_FILE_SYSTEM = ("ext4", "crc32c_generic")
 
-_APPLETS = [
-    "awk",
-    "basename",
-    "cat",
-    "cp",
-    "cut",
-    "dd",
-    "df",
-    "dmesg",
-    "echo",
-    "findfs",
-    "getty",
-    "grep",
-    "head",
-    "ip",
-    "login",
-    "ls",
-    "lsmod",
-    "md5sum",
-    "mkdir",
-    "modprobe",
-    "mount",
-    "poweroff",
-    "reboot",
-    "rm",
-    "sh",
-    "sha256sum",
-    "sleep",
-    "sync",
-    "tail",
-    "tr",
-    "umount",
-    "uname",
-    "wc",
-]
+_APPLETS = (
+    "awk basename cat cp cut dd df dmesg echo findfs getty grep head ip login ls lsmod md5sum mkdir modprobe mount "
+    "poweroff reboot rm sh sha256sum sleep sync tail tr umount uname wc"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +92,7 @@ def root_tree(
         *_folders(folders, files),
         Entry("bin/busybox", data=busybox),
         Entry("etc/rc", data=(_FILES / "rc").read_bytes()),
-        *(Entry(f"bin/{applet}", target="busybox") for applet in _APPLETS),
+        *(Entry(f"bin/{applet}", target="busybox") for applet in _APPLETS.split()),
         Entry("sbin/init", target="../bin/busybox"),
         *(Entry(path, 0o644, data) for path, data in sorted(files.items())),
     ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v2x.errors import V2xError
-from v2x.simulators.guest import programs
+from v2x.simulators import programs
 
 KERNEL_PACKAGE = "linux-image-amd64"
 _MODULE = re.compile(r"(?P<name>[^/]+)\.ko(?:\.(?:xz|gz|zst))?")

@@ -14,37 +14,14 @@ from pathlib import Path
 from v2x.errors import V2xError
 from v2x.model.machine import Firmware
 from v2x.model.units import MIB, SECTOR
-from v2x.simulators.guest import programs
+from v2x.simulators import programs
 from v2x.simulators.guest.contents import Entry
 
 ESP_MIB = 36
 """At 512-byte clusters the least round size that FAT32 accepts (65,525 clusters)."""
 
-_BIOS_MODULES = [
-    "biosdisk",
-    "part_msdos",
-    "ext2",
-    "normal",
-    "linux",
-    "search",
-    "search_fs_uuid",
-    "serial",
-    "echo",
-    "test",
-]
-_UEFI_MODULES = [
-    "part_gpt",
-    "fat",
-    "ext2",
-    "normal",
-    "linux",
-    "search",
-    "search_fs_uuid",
-    "serial",
-    "echo",
-    "test",
-    "configfile",
-]
+_BIOS_MODULES = "biosdisk part_msdos ext2 normal linux search search_fs_uuid serial echo test"
+_UEFI_MODULES = "part_gpt fat ext2 normal linux search search_fs_uuid serial echo test configfile"
 _EXT4_FEATURES = (
     "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,"
     "huge_file,dir_nlink,extra_isize,metadata_csum"
@@ -140,7 +117,7 @@ def install_bios_loader(disk: Path) -> None:
     platform, _ = programs.GRUB_DIRECTORIES["i386-pc"]
     programs.run(
         ["grub-mkimage", "-O", "i386-pc", "-d", str(platform), "-p", "(hd0,msdos1)/boot/grub", "-o", "core.img",
-         *_BIOS_MODULES],
+         *_BIOS_MODULES.split()],
         cwd=work,
     )  # fmt: skip
     core = (work / "core.img").read_bytes()
@@ -162,7 +139,7 @@ def install_uefi_loader(disk: Path, identity: Identity) -> None:
     )
     programs.run(
         ["grub-mkimage", "-O", "x86_64-efi", "-d", str(platform), "-c", "early.cfg", "-p", "/boot/grub",
-         "-o", "BOOTX64.EFI", *_UEFI_MODULES],
+         "-o", "BOOTX64.EFI", *_UEFI_MODULES.split()],
         cwd=work,
     )  # fmt: skip
     volume_id = f"{identity.esp.int & 0xFFFFFFFF:08x}"

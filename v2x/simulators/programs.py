@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outside programs that make the guest, the Debian package of each, and the one way to run them."""
+"""The outside programs that make guests and appliances, the Debian package of each, and the one way to run them."""
 
 import shutil
 import subprocess
@@ -15,6 +15,7 @@ BUILD_TIME = 1_700_000_000
 """Seconds since 1970 written wherever a tool would write the present time, so that two builds are alike."""
 
 PACKAGES: Mapping[str, str] = {
+    "qemu-img": "qemu-utils",
     "sfdisk": "fdisk",
     "mke2fs": "e2fsprogs",
     "debugfs": "e2fsprogs",
@@ -61,7 +62,10 @@ def _is_dynamic(elf: bytes) -> bool:
 
 
 def missing_tools() -> list[tuple[str, str]]:
-    """What `build_guest` needs and this machine lacks, as (tool, Debian package); the kernel is not among them."""
+    """What building a guest and an appliance needs and this machine lacks, as (tool, Debian package).
+
+    The kernel is not among them: `build_guest` looks for it itself and says what to do.
+    """
     missing = [(tool, package) for tool, package in PACKAGES.items() if find(tool) is None]
     missing += [
         (f"GRUB modules for {platform}", package)

@@ -31,7 +31,6 @@ _NICS = {
     NicModel.E1000E: "E1000e",
     NicModel.PCNET32: "PCNet32",
     NicModel.VMXNET2: "VmxNet2",
-    NicModel.SRIOV: "VmxNet3",
 }
 
 
@@ -55,7 +54,8 @@ def rasd_item(
 
 def to_text(root: ET.Element) -> bytes:
     ET.indent(root)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
+    text = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
 def add_references(root: ET.Element, disks: Sequence[PackedDisk], *, with_size: bool = True) -> None:
@@ -107,9 +107,22 @@ def vmware_envelope(vms: Sequence[ApplianceSpec], disks: Sequence[Sequence[Packe
     )
     every_disk = [disk for of_vm in disks for disk in of_vm]
     add_references(root, every_disk)
+    _vmware_disks(root, every_disk)
+    add_networks(root, networks_of(vms), "The list of logical networks", "The {} network")
+    holder = root
+    if len(vms) > 1:
+        holder = add(root, "VirtualSystemCollection", "", {"ovf:id": "collection"})
+        add(holder, "Info", "A collection of virtual machines")
+        add(holder, "Name", "collection")
+    for vm, of_vm in zip(vms, disks, strict=True):
+        _vmware_system(holder, vm, of_vm)
+    return to_text(root)
+
+
+def _vmware_disks(root: ET.Element, disks: Sequence[PackedDisk]) -> None:
     section = add(root, "DiskSection")
     add(section, "Info", "Virtual disk information")
-    for disk in every_disk:
+    for disk in disks:
         capacity, units = _in_units(disk.capacity_bytes)
         add(
             section,
@@ -124,15 +137,6 @@ def vmware_envelope(vms: Sequence[ApplianceSpec], disks: Sequence[Sequence[Packe
                 "ovf:populatedSize": str(disk.populated_bytes),
             },
         )
-    add_networks(root, networks_of(vms), "The list of logical networks", "The {} network")
-    holder = root
-    if len(vms) > 1:
-        holder = add(root, "VirtualSystemCollection", "", {"ovf:id": "collection"})
-        add(holder, "Info", "A collection of virtual machines")
-        add(holder, "Name", "collection")
-    for vm, of_vm in zip(vms, disks, strict=True):
-        _vmware_system(holder, vm, of_vm)
-    return to_text(root)
 
 
 def _in_units(size: int) -> tuple[int, str]:
@@ -213,6 +217,16 @@ def _vmware_storage(hardware: ET.Element, vm: ApplianceSpec, disks: Sequence[Pac
                 "ResourceType": kind,
             },
         )
+    _vmware_drives(hardware, vm, disks, parents, ids)
+
+
+def _vmware_drives(
+    hardware: ET.Element,
+    vm: ApplianceSpec,
+    disks: Sequence[PackedDisk],
+    parents: Mapping[tuple[DiskBus, int], int],
+    ids: Iterator[int],
+) -> None:
     for position, disk in enumerate(disks):
         item = rasd_item(
             hardware,

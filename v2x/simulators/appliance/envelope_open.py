@@ -124,56 +124,65 @@ def _ovirt_hardware(system: ET.Element, vm: ApplianceSpec, disks: Sequence[Packe
     add(hardware, "Info", f"{vm.cpus} CPU, {memory} Memory")
     settings = add(hardware, "System")
     add(settings, "vssd:VirtualSystemType", "ENGINE 4.4.0.0")
-    cpu = add(hardware, "Item")
-    for name, value in (
+    _fields(
+        hardware,
         ("Caption", f"{vm.cpus} virtual cpu"),
         ("Description", "Number of virtual CPU"),
-        ("InstanceId", str(next(ids))),
+        ("InstanceID", str(next(ids))),
         ("ResourceType", "3"),
         ("num_of_sockets", str(vm.cpus // vm.cores_per_socket)),
         ("cpu_per_socket", str(vm.cores_per_socket)),
         ("threads_per_cpu", "1"),
         ("max_num_of_vcpus", "16"),
         ("VirtualQuantity", str(vm.cpus)),
-    ):
-        add(cpu, f"rasd:{name}", value)
-    item = add(hardware, "Item")
-    for name, value in (
+    )
+    _fields(
+        hardware,
         ("Caption", f"{memory} MB of memory"),
         ("Description", "Memory Size"),
-        ("InstanceId", str(next(ids))),
+        ("InstanceID", str(next(ids))),
         ("ResourceType", "4"),
         ("AllocationUnits", "MegaBytes"),
         ("VirtualQuantity", str(memory)),
-    ):
+    )
+    _ovirt_drives(hardware, disks)
+    _ovirt_nics(hardware, vm)
+    for _ in range(vm.cd_drives):
+        _fields(hardware, ("Caption", "CDROM"), ("InstanceID", _uuid(vm.name, "cdrom")), ("ResourceType", "15"))
+
+
+def _fields(hardware: ET.Element, *fields: tuple[str, str]) -> ET.Element:
+    """An Item with `rasd:` fields in the order given: oVirt's is not the schema's."""
+    item = add(hardware, "Item")
+    for name, value in fields:
         add(item, f"rasd:{name}", value)
+    return item
+
+
+def _ovirt_drives(hardware: ET.Element, disks: Sequence[PackedDisk]) -> None:
     for position, disk in enumerate(disks, start=1):
-        item = add(hardware, "Item")
-        add(item, "rasd:Caption", f"disk{position}")
-        add(item, "rasd:InstanceId", disk.file_id)
-        add(item, "rasd:ResourceType", "17")
-        add(item, "rasd:HostResource", f"ovf:/disk/{disk.disk_id}")
-        add(item, "rasd:Parent", "00000000-0000-0000-0000-000000000000")
+        item = _fields(
+            hardware,
+            ("Caption", f"disk{position}"),
+            ("InstanceID", disk.file_id),
+            ("ResourceType", "17"),
+            ("HostResource", f"ovf:/disk/{disk.disk_id}"),
+            ("Parent", "00000000-0000-0000-0000-000000000000"),
+        )
         add(item, "Type", "disk")
         add(item, "Device", "disk")
         add(item, "rasd:Address", f"{{type=drive, bus=0, controller=0, target=0, unit={disk.spec.unit}}}")
         add(item, "BootOrder", str(1 if position == 1 else 0))
         add(item, "IsPlugged", "true")
         add(item, "IsReadOnly", "false")
-    _ovirt_nics(hardware, vm)
-    for _ in range(vm.cd_drives):
-        cd = add(hardware, "Item")
-        add(cd, "rasd:Caption", "CDROM")
-        add(cd, "rasd:InstanceId", _uuid(vm.name, "cdrom"))
-        add(cd, "rasd:ResourceType", "15")
 
 
 def _ovirt_nics(hardware: ET.Element, vm: ApplianceSpec) -> None:
     for position, nic in enumerate(vm.nics, start=1):
-        item = add(hardware, "Item")
-        for name, value in (
+        _fields(
+            hardware,
             ("Caption", f"Ethernet adapter on {nic.network}"),
-            ("InstanceId", _uuid(vm.name, "nic", str(position))),
+            ("InstanceID", _uuid(vm.name, "nic", str(position))),
             ("ResourceType", "10"),
             ("OtherResourceType", nic.network),
             ("ResourceSubType", str(_OVIRT_NICS.get(nic.model, 3))),
@@ -183,12 +192,14 @@ def _ovirt_nics(hardware: ET.Element, vm: ApplianceSpec) -> None:
             ("ElementName", f"nic{position}"),
             ("MACAddress", nic.mac),
             ("speed", "10000"),
-        ):
-            add(item, f"rasd:{name}", value)
+        )
 
 
 def xenserver_envelope(vm: ApplianceSpec, disks: Sequence[PackedDisk]) -> bytes:
-    """XenCenter's envelope: disks are resources of type 19, and Xen's settings are a list of named strings."""
+    """XenCenter's envelope: disks are resources of type 19, and Xen's settings are a list of named strings.
+
+    A network is named by its UUID; its label stands only in the element name of the adapters on it.
+    """
     root = ET.Element(
         "Envelope",
         {
@@ -217,7 +228,7 @@ def xenserver_envelope(vm: ApplianceSpec, disks: Sequence[PackedDisk]) -> bytes:
             "citrix:isBootable": str(position == 0).lower(),
         }
         add(section, "Disk", "", attributes)
-    add_networks(root, networks_of([vm]), "Available Networks", "{}")
+    add_networks(root, [_uuid("network", name) for name in networks_of([vm])], "Available Networks", "Network Adapter")
     system = add(root, "VirtualSystem", "", {"ovf:id": _uuid("xen", vm.name)})
     add(system, "Info", "XenOVF Generated")
     add(system, "Name", vm.name)
@@ -240,24 +251,11 @@ def _xenserver_hardware(system: ET.Element, vm: ApplianceSpec, disks: Sequence[P
     add(settings, "vssd:InstanceID", _uuid("xen", vm.name, "system"))
     add(settings, "vssd:VirtualSystemIdentifier", _uuid("xen", vm.name))
     add(settings, "vssd:VirtualSystemType", "hvm-3.0-unknown")
-    rasd_item(hardware, _xenserver_resource(vm, "cpu", 3, "Processor", "Processor Cores", vm.cpus))
-    rasd_item(hardware, _xenserver_resource(vm, "memory", 4, "Memory", "byte * 2^20", memory))
-    for position, nic in enumerate(vm.nics):
-        fields = _xenserver_resource(vm, f"nic{position}", 10, "Network Adapter", "Ports", 1)
-        rasd_item(
-            hardware, {**fields, "Address": nic.mac or None, "Connection": nic.network, "ElementName": nic.network}
-        )
-    for position, disk in enumerate(disks):
-        fields = _xenserver_resource(vm, f"disk{position}", 19, "Hard Disk Image", "Disk", 1)
-        place = {
-            "AddressOnParent": position,
-            "HostResource": f"ovf:/disk/{disk.disk_id}",
-            "InstanceID": disk.disk_id,
-            "ResourceSubType": "Virtual Hard Disk Image",
-        }
-        rasd_item(hardware, {**fields, **place})
-    for position in range(vm.cd_drives):
-        rasd_item(hardware, _xenserver_resource(vm, f"cd{position}", 16, "CD/DVD Drive", "DVD Drives", 1))
+    cpu = _xenserver_resource(vm, "cpu", 3, "Processor", "Processor Cores")
+    rasd_item(hardware, {**cpu, "VirtualQuantity": vm.cpus})
+    ram = _xenserver_resource(vm, "memory", 4, "Memory", "byte * 2^20")
+    rasd_item(hardware, {**ram, "VirtualQuantity": memory})
+    _xenserver_devices(hardware, vm, disks)
     firmware = "uefi" if vm.firmware is Firmware.UEFI else "bios"
     secure = ";secureboot=true" if vm.secure_boot else ""
     for name, value in (
@@ -269,9 +267,32 @@ def _xenserver_hardware(system: ET.Element, vm: ApplianceSpec, disks: Sequence[P
         add(data, "citrix:Value", value)
 
 
-def _xenserver_resource(
-    vm: ApplianceSpec, key: str, kind: int, name: str, units: str, quantity: int
-) -> dict[str, object]:
+def _xenserver_devices(hardware: ET.Element, vm: ApplianceSpec, disks: Sequence[PackedDisk]) -> None:
+    for position, nic in enumerate(vm.nics):
+        fields = _xenserver_resource(vm, f"nic{position}", 10, "Network Adapter", "Ports")
+        rasd_item(
+            hardware,
+            {
+                **fields,
+                "Address": nic.mac or None,
+                "Connection": _uuid("network", nic.network),
+                "ElementName": nic.network,
+            },
+        )
+    for position, disk in enumerate(disks):
+        fields = _xenserver_resource(vm, f"disk{position}", 19, "Hard Disk Image", "Disk")
+        place = {
+            "AddressOnParent": position,
+            "HostResource": f"ovf:/disk/{disk.disk_id}",
+            "InstanceID": disk.disk_id,
+            "ResourceSubType": "Virtual Hard Disk Image",
+        }
+        rasd_item(hardware, {**fields, **place})
+    for position in range(vm.cd_drives):
+        rasd_item(hardware, _xenserver_resource(vm, f"cd{position}", 16, "CD/DVD Drive", "DVD Drives"))
+
+
+def _xenserver_resource(vm: ApplianceSpec, key: str, kind: int, name: str, units: str) -> dict[str, object]:
     return {
         "AllocationUnits": units,
         "Caption": name,
@@ -279,5 +300,5 @@ def _xenserver_resource(
         "ElementName": name,
         "InstanceID": _uuid("xen", vm.name, key),
         "ResourceType": kind,
-        "VirtualQuantity": quantity,
+        "VirtualQuantity": 1,
     }

@@ -125,7 +125,7 @@ def _system(root: ET.Element, vm: ApplianceSpec, disks: Sequence[PackedDisk], mo
         Description="Memory Size",
         VirtualQuantity=memory,
     )
-    _storage(hardware, disks, ids, modern)
+    _storage(hardware, vm, disks, ids, modern)
     _nics(hardware, vm, ids, modern)
     _machine(system, vm, disks)
 
@@ -141,9 +141,15 @@ def _item(
     return number
 
 
-def _storage(hardware: ET.Element, disks: Sequence[PackedDisk], ids: Iterator[int], modern: bool) -> None:
+def _storage(
+    hardware: ET.Element, vm: ApplianceSpec, disks: Sequence[PackedDisk], ids: Iterator[int], modern: bool
+) -> None:
+    prefix = "sasd" if modern else "rasd"
     parents: dict[tuple[DiskBus, int], int] = {}
-    for bus, number, model in controllers_of(disks):
+    wanted = controllers_of(disks)
+    if vm.cd_drives and not any(bus is DiskBus.IDE for bus, _, _ in wanted):
+        wanted.append((DiskBus.IDE, 0, ""))
+    for bus, number, model in wanted:
         kind, name, description, usual = _CONTROLLERS[bus]
         parents[bus, number] = _item(
             hardware,
@@ -160,11 +166,24 @@ def _storage(hardware: ET.Element, disks: Sequence[PackedDisk], ids: Iterator[in
             ids,
             f"disk{position}",
             17,
-            prefix="sasd" if modern else "rasd",
+            prefix=prefix,
             AddressOnParent=disk.spec.unit,
             Description="Disk Image",
             HostResource=f"/disk/{disk.disk_id}",
             Parent=parents[disk.spec.bus, disk.spec.controller],
+        )
+    for position in range(vm.cd_drives):
+        parent = next(number for (bus, _), number in parents.items() if bus is DiskBus.IDE)
+        _item(
+            hardware,
+            ids,
+            f"cdrom{position + 1}",
+            15,
+            prefix=prefix,
+            AddressOnParent=1 - position,
+            AutomaticAllocation="true",
+            Description="CD-ROM Drive",
+            Parent=parent,
         )
 
 
@@ -206,6 +225,11 @@ def _machine(system: ET.Element, vm: ApplianceSpec, disks: Sequence[PackedDisk])
         add(hardware, "Firmware", "", {"type": "EFI64"})
     if vm.vtpm:
         add(hardware, "TrustedPlatformModule", "", {"type": "v2_0"})
+    _machine_nics(hardware, vm)
+    _machine_storage(machine, disks)
+
+
+def _machine_nics(hardware: ET.Element, vm: ApplianceSpec) -> None:
     network = add(hardware, "Network")
     for slot, nic in enumerate(vm.nics):
         attributes = {
@@ -218,6 +242,9 @@ def _machine(system: ET.Element, vm: ApplianceSpec, disks: Sequence[PackedDisk])
             attributes["MACAddress"] = nic.mac.replace(":", "").upper()
         adapter = add(network, "Adapter", "", attributes)
         add(adapter, "BridgedInterface", "", {"name": nic.network})
+
+
+def _machine_storage(machine: ET.Element, disks: Sequence[PackedDisk]) -> None:
     storage = add(machine, "StorageControllers")
     for bus, number, _ in controllers_of(disks):
         name, kind = _MACHINE_CONTROLLERS[bus]

@@ -42,6 +42,13 @@ class Appliance:
     members: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Style:
+    exporter: Exporter
+    digest: Digest
+    ovf_version: str
+
+
 def write_ova(
     path: Path,
     vm: ApplianceSpec | Sequence[ApplianceSpec],
@@ -57,7 +64,7 @@ def write_ova(
     VirtualBox only. The same input gives the same bytes, as far as qemu-img's files do.
     """
     with tempfile.TemporaryDirectory(prefix=".v2x-ova-", dir=path.parent) as work:
-        files = _write_files(Path(work), path.stem, vm, exporter, digest, ovf_version)
+        files = _write_files(Path(work) / path.stem, vm, _Style(exporter, digest, ovf_version))
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
             for file in files:
                 archive.add(file, file.name, filter=_owner(exporter))
@@ -74,7 +81,7 @@ def write_ovf_folder(
 ) -> Appliance:
     """Write the same files side by side into the new or empty `folder`; `path` is the .ovf."""
     folder.mkdir(exist_ok=True)
-    files = _write_files(folder, folder.name, vm, exporter, digest, ovf_version)
+    files = _write_files(folder / folder.name, vm, _Style(exporter, digest, ovf_version))
     return Appliance(files[0], tuple(file.name for file in files))
 
 
@@ -91,19 +98,12 @@ def _owner(exporter: Exporter) -> Callable[[tarfile.TarInfo], tarfile.TarInfo]:
     return owned
 
 
-def _write_files(
-    folder: Path,
-    stem: str,
-    vm: ApplianceSpec | Sequence[ApplianceSpec],
-    exporter: Exporter,
-    digest: Digest,
-    ovf_version: str,
-) -> list[Path]:
-    """Every file of the appliance in the exporter's order, written into `folder`."""
+def _write_files(base: Path, vm: ApplianceSpec | Sequence[ApplianceSpec], style: _Style) -> list[Path]:
+    """Every file of the appliance in the exporter's order; their names begin with `base`."""
     vms = [vm] if isinstance(vm, ApplianceSpec) else list(vm)
-    _check(vms, exporter, ovf_version)
-    if exporter is Exporter.OVIRT:
-        stem = "vm"
+    exporter = style.exporter
+    _check(vms, exporter, style.ovf_version)
+    folder, stem = base.parent, "vm" if exporter is Exporter.OVIRT else base.name
     packed: list[list[PackedDisk]] = []
     count = 0
     for machine in vms:
@@ -112,9 +112,9 @@ def _write_files(
             count += 1
             packed[-1].append(_pack_disk(folder, stem, count, disk, exporter))
     envelope = folder / f"{stem}.ovf"
-    envelope.write_bytes(_envelope(vms, packed, exporter, ovf_version))
+    envelope.write_bytes(_envelope(vms, packed, exporter, style.ovf_version))
     disks = [folder / disk.href for of_vm in packed for disk in of_vm]
-    chosen = _USUAL_DIGEST[exporter] if digest is Digest.EXPORTER else digest
+    chosen = _USUAL_DIGEST[exporter] if style.digest is Digest.EXPORTER else style.digest
     if chosen is Digest.NONE:
         return [envelope, *disks]
     manifest = folder / f"{stem}.mf"
@@ -137,7 +137,7 @@ def _pack_disk(folder: Path, stem: str, number: int, disk: DiskSpec, exporter: E
     names = {
         Exporter.VMWARE: (f"file{number}", f"vmdisk{number}", f"{stem}-disk{number}"),
         Exporter.VIRTUALBOX: (f"file{number}", f"vmdisk{number}", f"{stem}-disk{number:03d}"),
-        Exporter.OVIRT: (*(_guid("image", number), _guid("disk", number)), _guid("image", number)),
+        Exporter.OVIRT: (_guid("image", number), _guid("disk", number), _guid("image", number)),
         Exporter.XENSERVER: (_guid("vdi", number), _guid("vdi", number), _guid("file", number)),
     }
     file_id, disk_id, base = names[exporter]

@@ -78,7 +78,7 @@ def grains(raw: Path, ranges: Iterable[Range], grain_bytes: int) -> Iterator[tup
 
 
 def data_grains(raw: Path, grain_bytes: int, within: Range | None = None) -> Iterator[tuple[int, bytes]]:
-    """(number, content) of every grain that is not all zeros; only those of `within`, which begins and ends at grains."""
+    """(number, content) of every grain that is not all zeros, of those in `within`, which begins and ends at grains."""
     zeros = bytes(grain_bytes)
     ranges = data_ranges(raw)
     if within is not None:

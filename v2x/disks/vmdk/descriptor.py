@@ -56,6 +56,10 @@ _SINGLE_KEYS: Final = frozenset({"version", "cid", "parentcid", "createtype", "p
 _EXTENT = re.compile(
     r'(?P<access>\w+)\s+(?P<sectors>[0-9]{1,19})\s+(?P<type>\w+)(?:\s+"(?P<name>[^"]*)"(?:\s+(?P<start>[0-9]{1,19}))?.*)?'
 )
+_ENCODING = re.compile(rb'^\s*encoding\s*=\s*"([\w-]{1,20})"', re.MULTILINE)
+_ENCODINGS: Final = frozenset(
+    {"utf-8", "windows_1252", "windows_1250", "windows_1251", "shift_jis", "gbk", "gb18030", "big5", "euc_kr"}
+)
 _SETTING = re.compile(r"(?P<key>[\w.:\- ]+?)\s*=\s*(?P<value>.*)")
 
 
@@ -98,10 +102,13 @@ class Descriptor:
 
     @property
     def encrypted(self) -> bool:
-        """Whether a key or an I/O filter says that the extents hold ciphertext."""
+        """Whether a key or an I/O filter says that the extents hold ciphertext.
+
+        ESXi writes keyID, encryptionKeys and the filter "vmwarevmcrypt"; Workstation keys that begin `encryption.`.
+        """
         if "crypt" in self.settings.get("ddb.iofilters", "").lower():
             return True
-        return any("encryption" in key or "keysafe" in key for key in self.settings)
+        return any(key == "keyid" or key.startswith("encryption") for key in self.settings)
 
     def require_readable(self, name: str) -> None:
         """Unsupported, naming the reason, for devices, ciphertext, array snapshots and unknown kinds."""
@@ -179,15 +186,16 @@ def _described(settings: dict[str, str], extents: list[ExtentLine], name: str) -
 
 
 def _decoded(raw: bytes) -> str:
-    """Text in UTF-8, else in the Western Windows encoding, which older products write."""
+    """Text in UTF-8, else in the encoding that it names if that is one hypervisors write, else in Latin-1."""
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        try:
-            return raw.decode("cp1252")
-        except UnicodeDecodeError:
-            return raw.decode("latin-1")
+    named = _ENCODING.search(raw)
+    for encoding in ("utf-8", named[1].decode("ascii").lower().replace("-", "_") if named else ""):
+        if encoding in _ENCODINGS:
+            try:
+                return raw.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+    return raw.decode("latin-1")
 
 
 def _extent(text: str, number: int, name: str) -> ExtentLine:

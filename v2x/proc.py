@@ -139,7 +139,7 @@ class _Spawner:
         self._tasks.put((future, start))
         try:
             return future.result()
-        except KeyboardInterrupt:
+        except BaseException:
             future.add_done_callback(_drop_started)
             raise
 
@@ -162,16 +162,36 @@ def _forget_spawner() -> None:
 os.register_at_fork(after_in_child=_forget_spawner)
 
 
-def _spawn(command: list[str], **options: object) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: list[str],
+    *,
+    folder: str | Path,
+    env: Mapping[str, str] | None,
+    pass_fds: Sequence[int],
+    stdin: int,
+    stdout: int,
+) -> "subprocess.Popen[bytes]":
     global _spawner  # noqa: PLW0603 - one per process by design
     with _spawner_lock:
         if _spawner is None:
             _spawner = _Spawner()
         spawner = _spawner
-    try:
-        return spawner.spawn(
-            lambda: subprocess.Popen(command, start_new_session=True, bufsize=0, **options)  # type: ignore[call-overload]
+
+    def begin() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            command,
+            start_new_session=True,
+            bufsize=0,
+            cwd=folder,
+            env=_environment(env),
+            pass_fds=tuple(pass_fds),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
         )
+
+    try:
+        return spawner.spawn(begin)
     except OSError as problem:
         raise ToolFailed(f"cannot start {Path(command[0]).name}: {problem.strerror}") from None
 
@@ -210,9 +230,7 @@ def run(
         folder = cwd or stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-run-"))
         pipe = subprocess.PIPE
         stdin = pipe if input else subprocess.DEVNULL
-        popen = _spawn(
-            command, cwd=folder, env=_environment(env), pass_fds=tuple(pass_fds), stdin=stdin, stdout=pipe, stderr=pipe
-        )
+        popen = _spawn(command, folder=folder, env=env, pass_fds=pass_fds, stdin=stdin, stdout=pipe)
         stack.enter_context(popen)
         stack.callback(_end_group, popen)
         exchange = _Exchange(
@@ -396,15 +414,7 @@ def start(
     with contextlib.ExitStack() as stack:
         folder = cwd or stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-run-"))
         null = subprocess.DEVNULL
-        popen = _spawn(
-            command,
-            cwd=folder,
-            env=_environment(env),
-            pass_fds=tuple(pass_fds),
-            stdin=null,
-            stdout=null,
-            stderr=subprocess.PIPE,
-        )
+        popen = _spawn(command, folder=folder, env=env, pass_fds=pass_fds, stdin=null, stdout=null)
         child = Child(popen, Path(argv[0]).name, stderr_limit)
         stack.callback(child.stop)
         yield child

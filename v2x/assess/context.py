@@ -2,59 +2,52 @@
 """What a rule may look at: one machine, the estate around it, the target's facts and the mapping tables."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import cache
 
 from v2x.assess.guest import family_of
+from v2x.mapping.rows import Family, GuestOsRow
+from v2x.mapping.tables import Tables
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Disk, DiskBus, Guest, Machine, Nic, Other
+from v2x.model.machine import Disk, DiskBus, Machine, Nic, Other
 from v2x.model.target import StorageRepository, TargetFacts, TargetHost
 
 FILE_KINDS = frozenset({"ovf", "vmx"})
 
 
-class GuestRow(Protocol):
-    """The part of a row of the guest table that rules read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """What rules ask of the target; all empty where no target was asked.
 
-    @property
-    def id(self) -> str: ...
+    `macs` maps an address to the machine that holds it, `networks` are names without case, `hosts` are enabled, and
+    `storage` holds disks.
+    """
 
-    @property
-    def template(self) -> str: ...
-
-    @property
-    def family(self) -> str: ...
-
-
-class Tables(Protocol):
-    """The part of the mapping tables that rules read."""
-
-    def guest_os(self, guest: Guest) -> GuestRow | None: ...
-
-    def limit(self, name: str) -> int: ...
+    names: frozenset[str] = frozenset()
+    macs: Mapping[str, str] = field(default_factory=dict)
+    networks: frozenset[str] = frozenset()
+    vlans: frozenset[int] = frozenset()
+    templates: frozenset[str] = frozenset()
+    hosts: tuple[TargetHost, ...] = ()
+    storage: tuple[StorageRepository, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estate:
     """The whole inventory with what all rules share; built once by `estate_of`.
 
-    `names` counts machine names, `macs` maps an address to the names of the machines that have it. Of the target,
-    `pool_macs` maps an address to the machine that holds it; all target sets are empty where no target was asked.
+    `names` counts machine names, `macs` maps an address to the names of the machines that have it. `limit` gives a
+    limit of mappings/limits.toml for the target's version, or the newest one's where no target was asked.
     """
 
     inventory: Inventory
     facts: TargetFacts | None
     tables: Tables
-    names: Mapping[str, int] = field(default_factory=dict)
-    macs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    pool_names: frozenset[str] = frozenset()
-    pool_macs: Mapping[str, str] = field(default_factory=dict)
-    pool_networks: frozenset[str] = frozenset()
-    pool_vlans: frozenset[int] = frozenset()
-    pool_templates: frozenset[str] = frozenset()
-    hosts: tuple[TargetHost, ...] = ()
-    storage: tuple[StorageRepository, ...] = ()
+    limit: Callable[[str], int]
+    names: Mapping[str, int]
+    macs: Mapping[str, tuple[str, ...]]
+    pool: Pool
 
     @property
     def offline(self) -> bool:
@@ -66,11 +59,6 @@ class Estate:
         """True where disks are read from files that a running machine would be writing."""
         return self.inventory.source.kind in FILE_KINDS
 
-    @property
-    def old_pool(self) -> bool:
-        """True for a pool of version 8.2, whose limits are lower."""
-        return self.facts is not None and self.facts.version.startswith("8.2")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -78,20 +66,31 @@ class Context:
 
     machine: Machine
     estate: Estate
-    guest_row: GuestRow | None = None
+    guest_row: GuestOsRow | None = None
 
     @property
     def facts(self) -> TargetFacts | None:
         return self.estate.facts
 
     def limit(self, name: str) -> int:
-        return self.estate.tables.limit(name)
+        return self.estate.limit(name)
 
     @property
     def family(self) -> str:
         """`windows`, `linux`, another family of the guest table, or empty where nothing tells."""
-        row_family = self.guest_row.family if self.guest_row is not None else ""
-        return row_family or family_of(self.machine.guest)
+        if self.guest_row is not None and self.guest_row.family is not Family.OTHER:
+            return self.guest_row.family.value
+        return family_of(self.machine.guest)
+
+    @property
+    def has_pv_drivers(self) -> bool:
+        """True for guests whose kernel brings Xen's disk and network drivers along."""
+        return self.family in ("linux", "bsd")
+
+    @property
+    def knows_xapi(self) -> bool:
+        """True where the target told its xapi version."""
+        return self.facts is not None and bool(self.facts.xapi_version)
 
 
 def context_of(machine: Machine, estate: Estate) -> Context:
@@ -107,20 +106,29 @@ def estate_of(inventory: Inventory, facts: TargetFacts | None, tables: Tables) -
         for nic in machine.nics:
             if nic.mac:
                 holders[nic.mac.lower()].append(machine.name)
-    macs = {mac: tuple(owners) for mac, owners in holders.items()}
-    if facts is None:
-        return Estate(inventory=inventory, facts=None, tables=tables, names=names, macs=macs)
     return Estate(
         inventory=inventory,
         facts=facts,
         tables=tables,
+        limit=_limits(facts, tables),
         names=names,
-        macs=macs,
-        pool_names=frozenset(facts.machine_names),
-        pool_macs={used.mac.lower(): used.machine for used in facts.macs},
-        pool_networks=frozenset(network.name.casefold() for network in facts.networks),
-        pool_vlans=frozenset(network.vlan for network in facts.networks if network.vlan is not None),
-        pool_templates=frozenset(template.reference_label for template in facts.templates),
+        macs={mac: tuple(owners) for mac, owners in holders.items()},
+        pool=Pool() if facts is None else _pool_of(facts),
+    )
+
+
+def _limits(facts: TargetFacts | None, tables: Tables) -> Callable[[str], int]:
+    product, xapi = (facts.version, facts.xapi_version) if facts is not None else ("", "")
+    return cache(lambda name: tables.limit(name, product=product, xapi=xapi))
+
+
+def _pool_of(facts: TargetFacts) -> Pool:
+    return Pool(
+        names=frozenset(facts.machine_names),
+        macs={used.mac.lower(): used.machine for used in facts.macs},
+        networks=frozenset(network.name.casefold() for network in facts.networks),
+        vlans=frozenset(network.vlan for network in facts.networks if network.vlan is not None),
+        templates=frozenset(template.reference_label for template in facts.templates),
         hosts=tuple(host for host in facts.hosts if host.enabled),
         storage=tuple(sr for sr in facts.storage if sr.content_type in ("", "user")),
     )
@@ -145,24 +153,3 @@ def needed_bytes(disk: Disk) -> int:
     """The room a disk takes on thin storage: its data where the source tells, else its whole size."""
     known = disk.allocated_bytes if disk.allocated_bytes is not None else disk.capacity_bytes
     return max(0, min(known, disk.capacity_bytes))
-
-
-def xapi_release(context: Context) -> tuple[int, int] | None:
-    """Major and minor number of the pool's xapi, None where no pool was asked or it does not tell."""
-    facts = context.facts
-    parts = facts.xapi_version.split(".") if facts is not None else []
-    if len(parts) < 2 or not (parts[0].isdecimal() and parts[1].isdecimal()):
-        return None
-    return int(parts[0]), int(parts[1])
-
-
-def has_old_xapi(context: Context) -> bool:
-    """True for a pool that surely takes only the lower number of network cards (xapi up to 25.6)."""
-    release = xapi_release(context)
-    return context.estate.old_pool or (release is not None and release <= (25, 6))
-
-
-def has_new_xapi(context: Context) -> bool:
-    """True for a pool that surely takes the higher number of network cards (xapi from 25.33)."""
-    release = xapi_release(context)
-    return release is not None and release >= (25, 33)

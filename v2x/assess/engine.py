@@ -3,9 +3,10 @@
 
 from collections.abc import Iterator
 
-from v2x.assess.context import Tables, context_of, estate_of
+from v2x.assess.context import context_of, estate_of
 from v2x.assess.rule import Remark, Rule
 from v2x.assess.rules import ESTATE_RULES, MACHINE_RULES
+from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine

@@ -16,6 +16,7 @@ _LINUX = re.compile(
 _DRACUT = re.compile(r"rhel|red ?hat|centos|oracle|rocky|alma|fedora|suse|sles|amazon|\boel\b")
 _WITHOUT_PV_DRIVERS = re.compile(
     r"win(?:dows)?[ _-]?(?:3\.?1|95|98|me\b|nt|xp|vista|2000|2k|net|longhorn|7|8)"
+    r"|windows[ _-]?9(?:guest|\b)|windows 10.*32.bit"
     r"|windows[ _-]server[ _®()r-]*(?:2000|2003|2008|2012)|win(?:dows)?[ _-]?20(?:00|03|08|12)"
 )
 _WITHOUT_NVME = re.compile(

@@ -10,7 +10,7 @@ from v2x.model.finding import Severity
 
 def check(context: Context) -> Iterator[Remark]:
     count = context.machine.cpu.count
-    most = max((host.cpu_count for host in context.estate.hosts), default=0)
+    most = max((host.cpu_count for host in context.estate.pool.hosts), default=0)
     if 0 < most < count:
         yield Remark(f"{count} virtual processors; the largest enabled host has {most}.")
 

@@ -10,7 +10,7 @@ from v2x.model.finding import Severity
 
 def check(context: Context) -> Iterator[Remark]:
     count = context.machine.cpu.count
-    limit = context.limit("vcpus_supported" if context.estate.old_pool else "vcpus_max")
+    limit = context.limit("vcpus_max")
     if count > limit:
         yield Remark(f"{count} virtual processors; at most {limit} are possible.")
 

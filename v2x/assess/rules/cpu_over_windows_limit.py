@@ -10,8 +10,8 @@ from v2x.model.finding import Severity
 
 def check(context: Context) -> Iterator[Remark]:
     count = context.machine.cpu.count
-    limit = context.limit("vcpus_windows")
-    if context.family == "windows" and limit < count <= context.limit("vcpus_max") and not context.estate.old_pool:
+    limit = context.limit("vcpus_windows_max")
+    if context.family == "windows" and limit < count <= context.limit("vcpus_max"):
         yield Remark(f"{count} virtual processors; {limit} are supported for Windows.")
 
 

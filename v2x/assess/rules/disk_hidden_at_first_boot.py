@@ -11,9 +11,9 @@ from v2x.text import plural
 
 def check(context: Context) -> Iterator[Remark]:
     machine = context.machine
-    if context.family == "linux":
+    if context.has_pv_drivers:
         return
-    seen = context.limit("emulated_disks") - (1 if machine.cd_drives else 0)
+    seen = context.limit("emulated_vbd_positions") - (1 if machine.cd_drives else 0)
     hidden = sorted(machine.disks, key=lambda disk: disk.position)[seen:]
     if hidden:
         names = ", ".join(disk_name(disk) for disk in hidden)

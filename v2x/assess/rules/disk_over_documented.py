@@ -11,8 +11,8 @@ from v2x.model.finding import Severity
 def check(context: Context) -> Iterator[Remark]:
     machine = context.machine
     devices = len(machine.disks) + (1 if machine.cd_drives else 0)
-    limit = context.limit("disks_documented")
-    if limit < devices <= context.limit("vbds_max"):
+    limit = context.limit("disks_max")
+    if limit < devices <= context.limit("vbd_devices_max"):
         yield Remark(f"{devices} disks and drives; {limit} are supported.")
 
 

@@ -12,7 +12,7 @@ from v2x.model.units import show_bytes
 
 def check(context: Context) -> Iterator[Remark]:
     low, high = context.limit("vhd_max_bytes"), context.limit("qcow2_max_bytes")
-    facts, storage = context.facts, context.estate.storage
+    facts, storage = context.facts, context.estate.pool.storage
     if facts is None or context.estate.offline or not storage:
         return
     holders = [sr for sr in storage if ImageFormat.QCOW2 in sr.image_formats]

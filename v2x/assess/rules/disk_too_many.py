@@ -11,7 +11,7 @@ from v2x.model.finding import Severity
 def check(context: Context) -> Iterator[Remark]:
     machine = context.machine
     devices = len(machine.disks) + (1 if machine.cd_drives else 0)
-    limit = context.limit("vbds_max")
+    limit = context.limit("vbd_devices_max")
     if devices > limit:
         yield Remark(f"{devices} disks and drives; at most {limit} are possible.")
 

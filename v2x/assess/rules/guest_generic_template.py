@@ -4,18 +4,15 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.guest import shown_name
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-
-_GENERIC = "other-install-media"
 
 
 def check(context: Context) -> Iterator[Remark]:
     row = context.guest_row
-    if row is not None and row.template == _GENERIC:
-        told = shown_name(context.machine.guest)
-        yield Remark(f"“{told}” uses the template Other install media.")
+    if row is not None and not row.templates:
+        generic = context.estate.tables.candidates(row, context.machine.firmware)[0]
+        yield Remark(f"{row.name} uses the template {generic}.")
 
 
 RULE = MachineRule(

@@ -10,9 +10,9 @@ from v2x.model.finding import Severity
 
 def check(context: Context) -> Iterator[Remark]:
     row = context.guest_row
-    templates = context.estate.pool_templates
-    if row is not None and row.template and templates and row.template not in templates:
-        yield Remark(f"The mapping asks for {row.template}; a generic template is used instead.")
+    templates = context.estate.pool.templates
+    if row is not None and row.templates and templates and templates.isdisjoint(row.templates):
+        yield Remark(f"{row.name} asks for {row.templates[0]}; a generic template is used instead.")
 
 
 RULE = MachineRule(

@@ -9,7 +9,7 @@ from v2x.model.finding import Severity
 
 
 def check(context: Context) -> Iterator[Remark]:
-    if context.machine.name in context.estate.pool_names:
+    if context.machine.name in context.estate.pool.names:
         yield Remark(f"The pool has a machine named “{context.machine.name}”.")
 
 

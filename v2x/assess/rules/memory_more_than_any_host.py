@@ -11,7 +11,7 @@ from v2x.model.units import show_bytes
 
 def check(context: Context) -> Iterator[Remark]:
     size = context.machine.memory.size_bytes
-    most = max((host.memory_total_bytes for host in context.estate.hosts), default=0)
+    most = max((host.memory_total_bytes for host in context.estate.pool.hosts), default=0)
     if 0 < most < size:
         yield Remark(f"{show_bytes(size)} of memory; the largest enabled host has {show_bytes(most)}.")
 

@@ -11,7 +11,7 @@ from v2x.model.units import show_bytes
 
 def check(context: Context) -> Iterator[Remark]:
     size = context.machine.memory.size_bytes
-    hosts = context.estate.hosts
+    hosts = context.estate.pool.hosts
     most = max((host.memory_total_bytes for host in hosts), default=0)
     free = max((host.memory_free_bytes for host in hosts), default=0)
     if free < size <= most:

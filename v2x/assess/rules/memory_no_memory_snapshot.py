@@ -12,7 +12,7 @@ from v2x.model.units import show_bytes
 def check(context: Context) -> Iterator[Remark]:
     size = context.machine.memory.size_bytes
     limit = context.limit("memory_snapshot_max_bytes")
-    if limit < size <= context.limit("memory_max_bytes") and not context.estate.old_pool:
+    if limit < size <= context.limit("memory_max_bytes"):
         yield Remark(f"{show_bytes(size)} of memory; {show_bytes(limit)} is the most that a memory snapshot holds.")
 
 

@@ -11,7 +11,7 @@ from v2x.model.units import show_bytes
 
 def check(context: Context) -> Iterator[Remark]:
     size = context.machine.memory.size_bytes
-    limit = context.limit("memory_snapshot_max_bytes" if context.estate.old_pool else "memory_max_bytes")
+    limit = context.limit("memory_max_bytes")
     if size > limit:
         yield Remark(f"{show_bytes(size)} of memory; at most {show_bytes(limit)} are possible.")
 

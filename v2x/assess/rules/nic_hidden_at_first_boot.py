@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from v2x.assess.context import Context, nic_name
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-from v2x.model.machine import Firmware
 from v2x.text import plural
 
 
 def check(context: Context) -> Iterator[Remark]:
     machine = context.machine
-    if context.family == "linux":
+    if context.has_pv_drivers:
         return
-    uefi = machine.firmware is Firmware.UEFI
-    seen = context.limit("emulated_nics_uefi" if uefi else "emulated_nics_bios")
+    seen = context.estate.tables.firmware(machine.firmware).emulated_nics
     hidden = sorted(machine.nics, key=lambda nic: nic.position)[seen:]
     if hidden:
         names = ", ".join(nic_name(nic) for nic in hidden)

@@ -10,7 +10,7 @@ from v2x.model.finding import Severity
 
 def check(context: Context) -> Iterator[Remark]:
     for nic in context.machine.nics:
-        holder = context.estate.pool_macs.get(nic.mac.lower()) if nic.mac else None
+        holder = context.estate.pool.macs.get(nic.mac.lower()) if nic.mac else None
         if holder is not None:
             yield Remark(f"{nic.mac} belongs to “{holder}” on the pool.", nic_name(nic))
 

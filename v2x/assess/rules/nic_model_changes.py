@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from v2x.assess.context import Context
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-from v2x.model.machine import Firmware, NicModel, Other
+from v2x.model.machine import NicModel, Other
 
 
 def check(context: Context) -> Iterator[Remark]:
     nics = [nic for nic in context.machine.nics if nic.model not in (NicModel.NETFRONT, NicModel.SRIOV)]
     if not nics:
         return
-    before = "e1000" if context.machine.firmware is Firmware.UEFI else "rtl8139"
+    before = context.estate.tables.firmware(context.machine.firmware).emulated_nic
     models = sorted({nic.model.text if isinstance(nic.model, Other) else nic.model.value for nic in nics})
     yield Remark(f"{', '.join(models)} at the source; {before} until PV drivers run, then the Xen network card.")
 

@@ -9,7 +9,7 @@ from v2x.model.finding import Severity
 
 
 def check(context: Context) -> Iterator[Remark]:
-    networks = context.estate.pool_networks
+    networks = context.estate.pool.networks
     if not networks:
         return
     for nic in context.machine.nics:

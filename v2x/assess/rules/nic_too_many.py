@@ -3,14 +3,14 @@
 
 from collections.abc import Iterator
 
-from v2x.assess.context import Context, has_old_xapi
+from v2x.assess.context import Context
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
 
 def check(context: Context) -> Iterator[Remark]:
     count = len(context.machine.nics)
-    limit = context.limit("vifs_old" if has_old_xapi(context) else "vifs_max")
+    limit = context.limit("nics_max")
     if count > limit:
         yield Remark(f"{count} network cards; at most {limit} are possible.")
 
@@ -20,6 +20,6 @@ RULE = MachineRule(
     severity=Severity.BLOCKER,
     label="More network cards than XCP-ng supports",
     remedy="Leave network cards out, or join networks as VLANs inside the guest, before the move.",
-    source="XAPI: VIF devices 0 to 15, 0 to 6 up to xapi 25.6; XCP-ng documentation, installation requirements",
+    source="XAPI: VIF devices 0 to 15 from xapi 25.33, 0 to 6 before; XCP-ng documentation, installation requirements",
     check=check,
 )

@@ -10,10 +10,10 @@ from v2x.model.finding import Severity
 
 def check(context: Context) -> Iterator[Remark]:
     estate = context.estate
-    if not estate.pool_networks:
+    if not estate.pool.networks:
         return
     for nic in context.machine.nics:
-        if nic.vlan and nic.vlan not in estate.pool_vlans:
+        if nic.vlan and nic.vlan not in estate.pool.vlans:
             yield Remark(f"VLAN {nic.vlan} of network “{nic.network}”.", nic_name(nic))
 
 

@@ -18,7 +18,7 @@ def _takes(repository: StorageRepository, disk: Disk) -> bool:
 
 
 def check(context: Context) -> Iterator[Remark]:
-    storage = context.estate.storage
+    storage = context.estate.pool.storage
     if not storage:
         return
     most = max(repository.free_bytes for repository in storage)

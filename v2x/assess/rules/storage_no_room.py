@@ -10,10 +10,10 @@ from v2x.model.units import show_bytes
 
 
 def check(estate: Estate) -> Iterator[Remark]:
-    if not estate.storage:
+    if not estate.pool.storage:
         return
     needed = sum(needed_bytes(disk) for machine in estate.inventory.machines for disk in machine.disks)
-    free = sum(repository.free_bytes for repository in estate.storage)
+    free = sum(repository.free_bytes for repository in estate.pool.storage)
     told = all(disk.allocated_bytes is not None for machine in estate.inventory.machines for disk in machine.disks)
     if told and needed > free:
         yield Remark(

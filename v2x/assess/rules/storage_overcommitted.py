@@ -10,11 +10,11 @@ from v2x.model.units import show_bytes
 
 
 def check(estate: Estate) -> Iterator[Remark]:
-    if not estate.storage:
+    if not estate.pool.storage:
         return
     disks = [disk for machine in estate.inventory.machines for disk in machine.disks]
     whole = sum(max(0, disk.capacity_bytes) for disk in disks)
-    free = sum(repository.free_bytes for repository in estate.storage)
+    free = sum(repository.free_bytes for repository in estate.pool.storage)
     told = all(disk.allocated_bytes is not None for disk in disks)
     needed = sum(needed_bytes(disk) for disk in disks)
     if whole > free and not (told and needed > free):

@@ -10,7 +10,7 @@ from v2x.model.finding import Severity
 
 def check(estate: Estate) -> Iterator[Remark]:
     facts = estate.facts
-    if facts is not None and not estate.offline and not estate.storage:
+    if facts is not None and not estate.offline and not estate.pool.storage:
         yield Remark("No repository that holds disks is connected.")
 
 

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from v2x.tls import Trust
 
 
-def open_xapi(
-    host: str, port: int, user: str, password: "Secret", trust: "Trust", **options: Any
-) -> "XapiTarget":
+def open_xapi(host: str, port: int, user: str, password: "Secret", trust: "Trust", **options: Any) -> "XapiTarget":
     """A pool by its coordinator's address; `options` are those of XapiTarget. Nothing is sent before it is entered."""
     from v2x.target.xapi.pool import XapiTarget
 

@@ -152,10 +152,14 @@ class Claims:
         if found is None:
             raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again")
         if tags.SEALED in tags.config(found[1]):
-            raise Conflict(f"{claim.name} is finished and belongs to its user now", hint="remove it by hand if unwanted")
+            raise Conflict(
+                f"{claim.name} is finished and belongs to its user now", hint="remove it by hand if unwanted"
+            )
         state = str(found[1].get("power_state", "")).lower()
         if state != "halted":
-            raise Conflict(f"{claim.name} is {state}, although its migration is not finished", hint="shut it down first")
+            raise Conflict(
+                f"{claim.name} is {state}, although its migration is not finished", hint="shut it down first"
+            )
         return found
 
     def _complete(self, spec: TargetMachine, tag: str, found: Found | None) -> Claim:

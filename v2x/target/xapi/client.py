@@ -74,7 +74,7 @@ class _Transport(xmlrpc.client.SafeTransport):
         self._kept: _Connection | None = None
         self._used = time.monotonic()
 
-    def make_connection(self, host: Any) -> Any:
+    def make_connection(self, host: Any) -> Any:  # noqa: ARG002 - the shape of the base class
         self._extra_headers = []
         # A server closes idle connections; a request sent into a closing one is lost, so begin afresh.
         if self._kept is not None and time.monotonic() - self._used > _IDLE_SECONDS:

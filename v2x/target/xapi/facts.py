@@ -23,7 +23,9 @@ from v2x.target.xapi.client import Client
 Records = Mapping[str, Mapping[str, Any]]
 
 _LVM = frozenset({"lvm", "lvmoiscsi", "lvmohba"})
-_THIN = frozenset({"ext", "nfs", "smb", "file", "xfs", "zfs", "cephfs", "glusterfs", "linstor", "moosefs", "largeblock"})
+_THIN = frozenset(
+    {"ext", "nfs", "smb", "file", "xfs", "zfs", "cephfs", "glusterfs", "linstor", "moosefs", "largeblock"}
+)
 # SR types on which QCOW2 VDIs are supported (XCP-ng documentation, storage/qcow2_faq).
 _QCOW2 = frozenset({"ext", "nfs", "lvm", "lvmoiscsi", "lvmohba"})
 _QCOW2_IMPORT = (25, 27)
@@ -83,26 +85,30 @@ def _thin(sr: Mapping[str, Any], driver: Mapping[str, Any]) -> bool:
     return kind in _THIN or (isinstance(features, dict) and "THIN_PROVISIONING" in features)
 
 
-def _formats(sr: Mapping[str, Any], driver: Mapping[str, Any], pbds: list[Mapping[str, Any]]) -> tuple[ImageFormat, ...]:
+def _formats(
+    sr: Mapping[str, Any], driver: Mapping[str, Any], pbds: list[Mapping[str, Any]]
+) -> tuple[ImageFormat, ...]:
     """The formats the SR can make, the one it prefers first."""
     if str(sr.get("type", "")) not in _QCOW2:
         return (ImageFormat.VHD,)
-    told = driver.get("supported_image_formats")
+    told, options = driver.get("supported_image_formats"), driver.get("configuration")
     known = [str(item).lower() for item in told] if isinstance(told, list) else []
-    if not known:
-        known = _WORD.findall(_text(driver.get("configuration"), "preferred-image-formats").lower())
-        # The key describes the option; that it is there says that the driver knows both formats.
-        if isinstance(driver.get("configuration"), dict) and "preferred-image-formats" in driver["configuration"]:
-            known = ["vhd", "qcow2"]
+    if not known and isinstance(options, dict) and "preferred-image-formats" in options:
+        # The driver describes an option of this name, so it knows both formats.
+        known = ["vhd", "qcow2"]
     chosen = [
-        word for pbd in pbds for word in _WORD.findall(_text(pbd.get("device_config"), "preferred-image-formats").lower())
+        word
+        for pbd in pbds
+        for word in _WORD.findall(_text(pbd.get("device_config"), "preferred-image-formats").lower())
     ]
     wanted = [name for name in chosen if name in known] or known
     made = [ImageFormat(name) for name in dict.fromkeys(wanted) if name in ("vhd", "qcow2")]
     return tuple(made) or (ImageFormat.VHD,)
 
 
-def _storage(srs: Records, pbds: Records, drivers: Records, hosts: Records, default: str) -> tuple[StorageRepository, ...]:
+def _storage(
+    srs: Records, pbds: Records, drivers: Records, hosts: Records, default: str
+) -> tuple[StorageRepository, ...]:
     by_sr: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for pbd in pbds.values():
         by_sr[str(pbd.get("SR"))].append(pbd)
@@ -181,7 +187,9 @@ def _templates(vms: Records) -> tuple[Template, ...]:
                 uuid=str(vm.get("uuid", "")),
                 firmware=Firmware.UEFI if _text(boot, "firmware").lower() == "uefi" else Firmware.BIOS,
                 boot_order=_text(boot, "order") or "cd",
-                platform={str(key): str(value) for key, value in platform.items()} if isinstance(platform, dict) else {},
+                platform={str(key): str(value) for key, value in platform.items()}
+                if isinstance(platform, dict)
+                else {},
                 recommendations=str(vm.get("recommendations", "")),
                 memory_static_min_bytes=number(vm.get("memory_static_min")),
             )

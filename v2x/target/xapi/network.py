@@ -26,7 +26,9 @@ def add_vifs(client: Client, vm: str, nics: tuple[TargetNic, ...]) -> None:
         found = present.get(nic.device)
         if found is None:
             missing.append((nic, network))
-        elif str(found[1].get("network")) != network or (nic.mac and str(found[1].get("MAC")).lower() != nic.mac.lower()):
+        elif str(found[1].get("network")) != network or (
+            nic.mac and str(found[1].get("MAC")).lower() != nic.mac.lower()
+        ):
             _remove(client, found[0])
             missing.append((nic, network))
     if missing:
@@ -100,9 +102,7 @@ def ensure_network(client: Client, name: str, vlan: int | None, device: str = ""
     return str(client.call("network.get_uuid", reference))
 
 
-def _check_vlan(
-    name: str, vlan: int | None, record: Mapping[str, Any], pifs: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _check_vlan(name: str, vlan: int | None, record: Mapping[str, Any], pifs: Mapping[str, Mapping[str, Any]]) -> None:
     found = {number(pifs[str(pif)].get("VLAN", -1)) for pif in record.get("PIFs") or () if str(pif) in pifs}
     if found != ({-1 if vlan is None else vlan} if found or vlan is not None else set()):
         told = ", ".join("untagged" if tag < 0 else str(tag) for tag in sorted(found)) or "internal"

@@ -33,8 +33,8 @@ _ZEROING = frozenset({UploadFormat.RAW, UploadFormat.TAR})
 class XapiTarget:
     """A pool, from its coordinator's address. A context manager: logs in on entry, out on exit.
 
-    `upload_format` other than AUTO is an experiment of its user's. `least_segment_bytes` and `most_segment_bytes` limit
-    what is sent between two marks. `owner` names this run and `alive` tells whether another owner still lives (owner.py).
+    `upload_format` other than AUTO is for its user to try. `least_segment_bytes` and `most_segment_bytes` limit what is
+    sent between two marks. `owner` names this run and `alive` tells whether another owner still lives (owner.py).
     `now` and `sleep` are the monotonic clock; `clock` is the time of day.
     """
 
@@ -112,7 +112,7 @@ class XapiTarget:
         return network.ensure_network(self.client, name, vlan, device)
 
     def writer(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], point: str) -> DiskWriter:
-        target, record = self._disk(claim, disk)
+        target = self._disk(claim, disk)
         sr = self.client.call("SR.get_record", target.sr)
         chosen = self._chosen(target, sr)
         if chosen not in streams.SEGMENTED and disk.mark_bytes and disk.mark_bytes < target.size_bytes:
@@ -124,9 +124,7 @@ class XapiTarget:
             target,
             blocks,
             point,
-            make_stream=streams.opener(
-                chosen, new_uuid=self._new_uuid, clock=lambda: self._clock().timestamp()
-            ),
+            make_stream=streams.opener(chosen, new_uuid=self._new_uuid, clock=lambda: self._clock().timestamp()),
             sizer=self._sizer(target.sr) if chosen in streams.SEGMENTED else None,
             owned=lambda: self._ownership.check(vm, claim.name),
             mark_bytes=disk.mark_bytes,
@@ -134,9 +132,9 @@ class XapiTarget:
         )
 
     def reader(self, claim: Claim, disk: ClaimedDisk) -> VdiReader:
-        return VdiReader(self.client, self._routes, self._disk(claim, disk)[0])
+        return VdiReader(self.client, self._routes, self._disk(claim, disk))
 
-    def _disk(self, claim: Claim, disk: ClaimedDisk) -> tuple[UploadTarget, Mapping[str, Any]]:
+    def _disk(self, claim: Claim, disk: ClaimedDisk) -> UploadTarget:
         try:
             reference = str(self.client.call("VDI.get_by_uuid", disk.id))
             record = self.client.call("VDI.get_record", reference)
@@ -148,7 +146,7 @@ class XapiTarget:
             ) from error
         size = facts.number(record.get("virtual_size"))
         name = str(record.get("name_label", "")) or disk.id
-        return UploadTarget(vdi=reference, uuid=disk.id, sr=str(record["SR"]), size_bytes=size, name=name), record
+        return UploadTarget(vdi=reference, uuid=disk.id, sr=str(record["SR"]), size_bytes=size, name=name)
 
     def _sizer(self, sr: str) -> SegmentSizer:
         """What was learned of an SR serves all disks that go there."""

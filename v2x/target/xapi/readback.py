@@ -51,11 +51,12 @@ class VdiReader:
         view = memoryview(buffer)
         if offset < 0 or offset + len(view) > self.size:
             raise ValueError(f"{len(view)} bytes at {offset} are outside a disk of {self.size}")
-        if self._transfer is None or offset < self._at:
-            self._open()
+        transfer = self._transfer
+        if transfer is None or offset < self._at:
+            transfer = self._open()
         while self._at < offset:
-            self._fill(self._dropped[: min(len(self._dropped), offset - self._at)])
-        self._fill(view)
+            self._fill(transfer, self._dropped[: min(len(self._dropped), offset - self._at)])
+        self._fill(transfer, view)
 
     def close(self) -> None:
         transfer, self._transfer = self._transfer, None
@@ -65,7 +66,7 @@ class VdiReader:
                 tasks.wait(self._client, self._task, patience_seconds=5.0)
             tasks.forget(self._client, self._task)
 
-    def _open(self) -> None:
+    def _open(self) -> Transfer:
         self.close()
         self._task = tasks.create(self._client, f"v2x: reading {self._target.name}")
         self._at = 0
@@ -77,12 +78,12 @@ class VdiReader:
             path="/export_raw_vdi",
             query={"task_id": self._task, "vdi": self._target.uuid, "format": "raw"},
         )
+        return self._transfer
 
-    def _fill(self, view: memoryview) -> None:
-        assert self._transfer is not None
+    def _fill(self, transfer: Transfer, view: memoryview) -> None:
         while view:
             try:
-                count = self._transfer.receive_into(view)
+                count = transfer.receive_into(view)
             except ConnectError as problem:
                 raise self._broken(problem.message) from None
             if count == 0:

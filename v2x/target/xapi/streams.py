@@ -4,8 +4,9 @@
 `SEGMENTED` formats can carry any part of a disk, so an upload is cut and continued; the others hold the whole disk.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
 
@@ -41,7 +42,7 @@ class Stream(Protocol):
     """
 
     content_length: int
-    query: dict[str, str]
+    query: Mapping[str, str]
 
     def head(self) -> Iterator[Piece]: ...
 
@@ -51,7 +52,7 @@ class Stream(Protocol):
 
 
 class Vhd:
-    query = {"format": "vhd"}
+    query: Mapping[str, str] = MappingProxyType({"format": "vhd"})
 
     def __init__(self, size_bytes: int, blocks: Sequence[int], *, uuid: UUID, timestamp: int) -> None:
         self._layout = VhdLayout(size_bytes, blocks, uuid=uuid, timestamp=timestamp)
@@ -71,7 +72,7 @@ class Vhd:
 
 
 class Qcow2:
-    query = {"format": "qcow2"}
+    query: Mapping[str, str] = MappingProxyType({"format": "qcow2"})
 
     def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
         self._layout = Qcow2Layout(size_bytes, blocks)
@@ -91,7 +92,7 @@ class Qcow2:
 
 
 class Chunked:
-    query = {"format": "raw", "chunked": "true"}
+    query: Mapping[str, str] = MappingProxyType({"format": "raw", "chunked": "true"})
 
     def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
         self._size_bytes = size_bytes
@@ -118,7 +119,7 @@ class Chunked:
 class Raw:
     """The whole disk from its first to its last byte; blocks that were not announced are zeros."""
 
-    query = {"format": "raw"}
+    query: Mapping[str, str] = MappingProxyType({"format": "raw"})
 
     def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:  # noqa: ARG002 - the shape of all formats
         self.content_length = size_bytes
@@ -147,7 +148,7 @@ class Raw:
 class Tar:
     """The whole disk; the pool checks each chunk's checksum."""
 
-    query = {"format": "tar"}
+    query: Mapping[str, str] = MappingProxyType({"format": "tar"})
 
     def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
         self._disk = ChunkedDisk("vdi", size_bytes)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tags in other_config by which a migration's objects are found again, and the rules for reading them.
 
-    v2x-migration   the tag of the migration; in the create record, so no object exists without it; gone once sealed
-    v2x-self        the object's own uuid, added right after creation: a user's clone or copy carries another one
-    v2x-owner       on the VM: which run works on it now (owner.py); gone once sealed
-    v2x-spec        on the VM: a digest of the planned machine; a claim of another plan gets its VM anew
-    v2x-disk        on a VDI: the id of the disk on the source; stays
-    v2x-point       on a VDI: the point in time of its content; written before the first byte is sent
-    v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
-    v2x-sealed      the tag of the migration, once it is finished; stays
+v2x-migration   the tag of the migration; in the create record, so no object exists without it; gone once sealed
+v2x-self        the object's own uuid, added right after creation: a user's clone or copy carries another one
+v2x-owner       on the VM: which run works on it now (owner.py); gone once sealed
+v2x-spec        on the VM: a digest of the planned machine; a claim of another plan gets its VM anew
+v2x-disk        on a VDI: the id of the disk on the source; stays
+v2x-point       on a VDI: the point in time of its content; written before the first byte is sent
+v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
+v2x-sealed      the tag of the migration, once it is finished; stays
 """
 
 import re

@@ -148,7 +148,7 @@ class SegmentWriter:
         except BaseException:
             tasks.forget(self._client, task)
             raise
-        self._segment = _Segment(self._client, task, transfer, stream, len(planned), timing)
+        self._segment = _Segment(self._client, task, transfer, stream, blocks=len(planned), timing=timing)
         self._segment.send_head()
         return self._segment
 
@@ -248,7 +248,14 @@ class _Segment:
     """One upload under way."""
 
     def __init__(
-        self, client: Client, task: str, transfer: Transfer, stream: Stream, blocks: int, timing: SegmentTiming
+        self,
+        client: Client,
+        task: str,
+        transfer: Transfer,
+        stream: Stream,
+        *,
+        blocks: int,
+        timing: SegmentTiming,
     ) -> None:
         self._client = client
         self.task, self.transfer, self.timing = task, transfer, timing

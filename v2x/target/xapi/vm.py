@@ -117,18 +117,14 @@ def vbds(client: Client, reference: str) -> list[Mapping[str, Any]]:
     return found
 
 
-def attach(
-    client: Client, vm: str, vdi: str, disk: TargetDisk, present: list[Mapping[str, Any]]
-) -> None:
+def attach(client: Client, vm: str, vdi: str, disk: TargetDisk, present: list[Mapping[str, Any]]) -> None:
     """Makes the disk's VBD unless one of `present` is it. Conflict when its slot holds something else."""
     if any(str(vbd.get("VDI")) == vdi for vbd in present):
         return
     taken = [vbd for vbd in present if str(vbd.get("userdevice")) == disk.device]
     if taken:
         raise Conflict(f"slot {disk.device} of the VM holds another disk than {disk.name}", hint="run v2x cleanup")
-    create_vbd(
-        client, vm, vdi, device=disk.device, bootable=disk.bootable, mode="RO" if disk.read_only else "RW"
-    )
+    create_vbd(client, vm, vdi, device=disk.device, bootable=disk.bootable, mode="RO" if disk.read_only else "RW")
 
 
 def create_vbd(client: Client, vm: str, vdi: str, *, device: str, bootable: bool, mode: str) -> None:

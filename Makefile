@@ -69,7 +69,6 @@ clean:
 
 .setup-guest/.complete: .ci/guest-parts | .setup-packages
 	@.ci/guest-parts .setup-guest
-	@touch $@
 
 .venv/.created: | .setup-packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

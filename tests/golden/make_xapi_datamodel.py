@@ -31,10 +31,9 @@ def trim(item: dict[str, Any]) -> dict[str, Any] | None:
     for version, change in item.get("differs", {}).items():
         if version not in VERSIONS:
             continue
-        if change is not None:
-            change = {k: v for k, v in change.items() if k not in _DROPPED}
-        if change is None or change:
-            differs[version] = change
+        wanted = None if change is None else {k: v for k, v in change.items() if k not in _DROPPED}
+        if wanted is None or wanted:
+            differs[version] = wanted
     if differs:
         kept["differs"] = differs
     return kept

@@ -128,6 +128,8 @@ class Target(Protocol):
         """Removes an unsealed claim with all it made; already gone is success."""
         ...
 
+    def close(self) -> None: ...
+
 
 @runtime_checkable
 class ReadBack(Protocol):
@@ -141,3 +143,12 @@ class Starts(Protocol):
     """Targets that can start what they hold."""
 
     def start(self, claim: Claim) -> None: ...
+
+
+@runtime_checkable
+class Leftovers(Protocol):
+    """Targets that can list what unfinished runs left."""
+
+    def leftovers(self) -> tuple[Claim, ...]:
+        """Unsealed claims, and disks that carry a tag but belong to no machine any more (a claim without an id)."""
+        ...

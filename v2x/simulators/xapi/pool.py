@@ -2,7 +2,6 @@
 """A simulated XCP-ng pool in this process: the way in for tests, the demo and `v2x simulate xapi`."""
 
 import json
-import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -157,7 +156,7 @@ class Pool:
         }
         fresh = self.folder / "pool.json.new"
         fresh.write_text(json.dumps(saved), encoding="utf-8")
-        os.replace(fresh, self.folder / "pool.json")
+        fresh.replace(self.folder / "pool.json")
 
     def __enter__(self) -> Self:
         return self.start()

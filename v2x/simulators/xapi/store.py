@@ -72,8 +72,7 @@ class Store:
             ref = ref or f"OpaqueRef:{uuid_module.uuid4()}"
             model = self.model.classes[cls]
             row = {
-                f.name: values[f.name] if f.name in values else field_zero(self.model, model, f)
-                for f in model.fields.values()
+                f.name: values[f.name] if f.name in values else field_zero(self.model, f) for f in model.fields.values()
             }
             if "uuid" in row and not row["uuid"]:
                 row["uuid"] = str(uuid_module.uuid4())

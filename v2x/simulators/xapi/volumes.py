@@ -30,7 +30,7 @@ class PastEnd(Exception):
 
 
 def thick_bytes(size: int) -> int:
-    """The logical volume a thick VHD of `size` bytes needs: data, 4 KiB of bitmap per block, metadata, whole extents."""
+    """The logical volume a thick VHD of `size` bytes needs: data, 4 KiB of bitmap per block, metadata."""
     whole = size + -(-size // BLOCK_BYTES) * 4096 + _THICK_EXTENT
     return -(-whole // _THICK_EXTENT) * _THICK_EXTENT
 

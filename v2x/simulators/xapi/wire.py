@@ -6,9 +6,10 @@ INTERNAL_ERROR with the text of the exception; an enum or a date that is not und
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-from v2x.simulators.xapi.datamodel import ClassModel, Datamodel, DateTime, Field, Type, parse_type
+from v2x.simulators.xapi.datamodel import Datamodel, DateTime, Field, Type
 from v2x.simulators.xapi.failure import ApiError, internal, invalid_value
 
 BAD_TEXT = "\ufdd0"
@@ -91,6 +92,15 @@ def to_string(value: Any) -> str:
     return value
 
 
+def to_bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong("bool", value)
+    return value
+
+
+_SCALARS: dict[str, Callable[[Any], Any]] = {"int": to_int, "float": to_float, "bool": to_bool}
+
+
 class Decoder:
     """Converts by type. `string_dates`: JSON-RPC, where a date is a plain string."""
 
@@ -102,19 +112,12 @@ class Decoder:
         """`value` as `type_`; ApiError when it is something else."""
         if type_.kind in ("set", "map", "record", "option"):
             return self._compound(type_, value)
-        if type_.kind == "int":
-            return to_int(value)
-        if type_.kind == "float":
-            return to_float(value)
-        if type_.kind == "bool":
-            if not isinstance(value, bool):
-                raise _wrong("bool", value)
-            return value
-        if type_.kind == "datetime":
-            return self._date(value)
         if type_.kind == "enum":
             return self._enum(type_.name, value)
-        return to_string(value)
+        if type_.kind == "datetime":
+            return self._date(value)
+        scalar: Callable[[Any], Any] = _SCALARS.get(type_.kind, to_string)
+        return scalar(value)
 
     def _date(self, value: Any) -> DateTime:
         if isinstance(value, DateTime) or (self._string_dates and isinstance(value, str)):
@@ -172,8 +175,8 @@ def restore(type_: Type, value: Any) -> Any:
     return value
 
 
-def field_zero(model: Datamodel, cls: ClassModel, field: Field) -> Any:
-    """The value of a field that nothing was given for."""
+def field_zero(model: Datamodel, field: Field) -> Any:
+    """The value of a field that nothing was given for; a fresh list or map each time."""
     if field.has_default:
         value = field.default
         if isinstance(value, list):
@@ -181,8 +184,4 @@ def field_zero(model: Datamodel, cls: ClassModel, field: Field) -> Any:
         return dict(value) if isinstance(value, dict) else value
     if field.type.kind == "enum" and field.type.name not in model.enums:
         return ""
-    del cls
     return field.type.zero(model.enums)
-
-
-STRING = parse_type("string")

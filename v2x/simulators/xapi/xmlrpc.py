@@ -149,6 +149,25 @@ def parse_value(body: bytes) -> Any:
     return builder.params[0]
 
 
+def attributes_of(body: bytes, tag: str) -> list[dict[str, str]]:
+    """The attributes of each element `tag` of a small document, as in other_config:disks."""
+    found: list[dict[str, str]] = []
+
+    def start(name: str, attrs: dict[str, str]) -> None:
+        if name == tag:
+            found.append(attrs)
+
+    parser = expat.ParserCreate("utf-8")
+    parser.StartElementHandler = start
+    parser.StartDoctypeDeclHandler = _refuse
+    parser.EntityDeclHandler = _refuse
+    try:
+        parser.Parse(body, True)
+    except expat.ExpatError as error:
+        raise Malformed(str(error)) from None
+    return found
+
+
 def _escape(text: str) -> str:
     text = text.translate(_CONTROL)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -156,24 +175,28 @@ def _escape(text: str) -> str:
 
 def value_xml(value: Any) -> str:
     """`value` as a `<value>` element. Ints are bare digits, void is the empty value."""
-    if value is None:
-        return "<value/>"
-    if isinstance(value, bool):
-        return f"<value><boolean>{int(value)}</boolean></value>"
-    if isinstance(value, I4):
-        return f"<value><i4>{int(value)}</i4></value>"
-    if isinstance(value, int):
-        return f"<value>{value}</value>"
-    if isinstance(value, float):
-        return f"<value><double>{value!r}</double></value>"
-    if isinstance(value, DateTime):
-        return f"<value><dateTime.iso8601>{value}</dateTime.iso8601></value>"
-    if isinstance(value, str):
-        return f"<value>{_escape(value)}</value>"
+    return f"<value>{_inner(value)}</value>"
+
+
+def _inner(value: Any) -> str:
     if isinstance(value, dict):
         members = (f"<member><name>{_escape(str(k))}</name>{value_xml(v)}</member>" for k, v in value.items())
-        return f"<value><struct>{''.join(members)}</struct></value>"
-    return f"<value><array><data>{''.join(map(value_xml, value))}</data></array></value>"
+        return f"<struct>{''.join(members)}</struct>"
+    if isinstance(value, (list, tuple)):
+        return f"<array><data>{''.join(map(value_xml, value))}</data></array>"
+    for kind, tag in _TAGS:
+        if isinstance(value, kind):
+            text = str(int(value)) if isinstance(value, int) else str(value)
+            return f"<{tag}>{text}</{tag}>"
+    return "" if value is None else _escape(str(value))
+
+
+_TAGS: tuple[tuple[type, str], ...] = (
+    (bool, "boolean"),
+    (I4, "i4"),
+    (float, "double"),
+    (DateTime, "dateTime.iso8601"),
+)
 
 
 def _response(value: Any) -> bytes:

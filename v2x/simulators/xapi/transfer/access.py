@@ -56,6 +56,20 @@ def refuse_strangers(connection: "Connection", request: Request, permission: str
     return session
 
 
+def upload_session(connection: "Connection", request: Request, permission: str) -> Session | None:
+    """The session of an upload; None after 401, 403 or the 302 of an armed fault was sent."""
+    faults = connection.state.faults
+    if faults.take("unauthorized") is not None:
+        connection.page(401)
+        return None
+    session = refuse_strangers(connection, request, permission)
+    fault = faults.take("redirect") if session is not None else None
+    if fault is not None:
+        send_redirect(connection, request, fault.address)
+        return None
+    return session
+
+
 def task_of(connection: "Connection", request: Request, session: Session, label: str) -> str:
     """The client's task, or a new one. HANDLE_INVALID when the client's is not there."""
     state = connection.state

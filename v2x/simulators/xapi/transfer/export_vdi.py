@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /export_raw_vdi (xapi.md 2.9): no length, the end is the end of the connection, success is in the task."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from v2x.simulators.xapi import tasks
 from v2x.simulators.xapi.attach import attach_to_dom0, detach
 from v2x.simulators.xapi.failure import ApiError, internal
-from v2x.simulators.xapi.transfer import access
+from v2x.simulators.xapi.transfer import access, encode
 from v2x.simulators.xapi.transfer.request import Request
-from v2x.simulators.xapi.volumes import Volume
 
 if TYPE_CHECKING:
     from v2x.simulators.xapi.transfer.connection import Connection
 
-_PIECE_BYTES = 1024 * 1024
 _TYPES = {"raw": "application/octet-stream", "vhd": "application/vhd", "tar": "application/x-tar"}
-Send = Callable[[bytes], None]
+_SENDERS = {"raw": encode.send_raw, "vhd": encode.send_vhd, "tar": encode.send_tar}
 
 
 def handle(connection: "Connection", request: Request) -> None:
@@ -57,15 +54,10 @@ def _send(connection: "Connection", task: str, vdi: str, format_: str) -> None:
         connection.sock.sendall(b"HTTP/1.1 500 Internal Server Error\r\n\r\n")
         return
     try:
-        _raw(state.volume(vdi), connection.sock.sendall)
+        _SENDERS[format_](state.volume(vdi), connection.sock.sendall)
     except OSError as error:
         tasks.fail(state, task, ApiError("VDI_IO_ERROR", f"connection lost: {error}"))
     else:
         tasks.succeed(state, task, None)
     finally:
         detach(state, vbd)
-
-
-def _raw(volume: Volume, send: Send) -> None:
-    for at in range(0, volume.size, _PIECE_BYTES):
-        send(volume.read(at, min(_PIECE_BYTES, volume.size - at)))

@@ -23,50 +23,41 @@ _ERROR_TEXT = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconne
 
 
 class _Refused(Exception):
-    """The request is answered with `status`; `error` goes to the task when there is one."""
+    """The request is answered with `status`; `error` goes to the task."""
 
-    def __init__(self, status: int, error: ApiError | None) -> None:
+    def __init__(self, status: int, error: ApiError) -> None:
         super().__init__(status)
         self.status = status
         self.error = error
 
 
 def handle(connection: "Connection", request: Request) -> None:
-    state = connection.state
-    if state.faults.take("unauthorized") is not None:
-        connection.page(401)
-        return
-    session = access.refuse_strangers(connection, request, "http/put_import_raw_vdi")
+    session = access.upload_session(connection, request, "http/put_import_raw_vdi")
     if session is None:
-        return
-    fault = state.faults.take("redirect")
-    if fault is not None:
-        access.send_redirect(connection, request, fault.address)
         return
     try:
         task = access.task_of(connection, request, session, _LABEL)
-        target, sr = _target(state, request)
     except ApiError:
         connection.page(500)
         return
+    try:
+        _accept(connection, request, task)
+    except ApiError:
+        connection.page(500)
     except _Refused as refused:
-        _tell(connection, task, refused)
-        return
+        tasks.fail(connection.state, task, refused.error)
+        connection.page(refused.status)
+
+
+def _accept(connection: "Connection", request: Request, task: str) -> None:
+    """The checks that come before the 200, then the upload. ApiError: 500 with the task left pending."""
+    state = connection.state
+    target, sr = _target(state, request)
     if access.redirect(connection, request, sr):
         return
-    try:
-        format_ = _format(state, request, target)
-        target = target or _new_vdi(state, request, sr)
-    except _Refused as refused:
-        _tell(connection, task, refused)
-        return
+    format_ = _format(state, request, target)
+    target = target or _new_vdi(state, request, sr)
     _Upload(connection, request, task, target, format_).run()
-
-
-def _tell(connection: "Connection", task: str, refused: _Refused) -> None:
-    if refused.error is not None:
-        tasks.fail(connection.state, task, refused.error)
-    connection.page(refused.status)
 
 
 def _target(state: PoolState, request: Request) -> tuple[str, str]:
@@ -142,14 +133,14 @@ class _Upload:
         except ApiError as error:
             self._end(error)
             return
-        error = self._receive()
+        failure = self._receive()
         self._entry.received_bytes = self._body.position
-        if error is None:
+        if failure is None:
             self._state.wait(self._state.settings.detach_delay)
             detach(self._state, vbd)
             self._end(None)
             return
-        self._end(error)
+        self._end(failure)
         hold = self._state.faults.take("hold_busy", self._uuid)
         self._state.wait(hold.seconds if hold else self._state.settings.release_delay)
         detach(self._state, vbd)

@@ -18,7 +18,7 @@ _PLATFORMS = frozenset({b"\0\0\0\0", b"Wi2r", b"Wi2k", b"W2ru", b"W2ku", b"Mac "
 def _sum_is_right(raw: bytes, at: int) -> bool:
     """Ones' complement of the byte sum, the checksum field taken as zero."""
     total = sum(raw) - sum(raw[at : at + 4])
-    return struct.unpack_from(">I", raw, at)[0] == ~total & 0xFFFFFFFF
+    return int.from_bytes(raw[at : at + 4], "big") == ~total & 0xFFFFFFFF
 
 
 def check_footer(raw: bytes) -> int:

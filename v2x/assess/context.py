@@ -136,7 +136,7 @@ def _pool_of(facts: TargetFacts) -> Pool:
 
 def disk_name(disk: Disk) -> str:
     """How findings name a disk: its label and, where it has one, its place on the bus."""
-    bus = disk.bus.text if isinstance(disk.bus, Other) else disk.bus.value
+    bus = f"{disk.bus.text} " if isinstance(disk.bus, Other) else disk.bus.value
     place = "" if disk.bus is DiskBus.UNKNOWN else f"{bus}{disk.controller}:{disk.unit}"
     label = disk.label or disk.id
     if not place or place in label:

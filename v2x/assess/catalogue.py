@@ -14,8 +14,9 @@ _HEAD = """<!-- SPDX-License-Identifier: Apache-2.0 -->
 <!-- Made by `python -m v2x.assess.catalogue`; a test keeps it in step with the rules. -->
 # Rules of the assessment
 
-`v2x assess` asks these {count} rules about every machine of an inventory. They read saved facts only: they connect to
-nothing and change nothing. Without `--target`, rules about the pool are silent, and the rule `target.not-given` says so.
+`v2x assess` asks these {count} rules about every machine of an inventory. They read saved facts only, connect to
+nothing and change nothing. Without `--target`, rules about the pool are silent, and the rule `target.not-given`
+says so.
 
 | Severity | Meaning |
 |---|---|

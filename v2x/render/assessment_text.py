@@ -57,7 +57,7 @@ class _Page:
             yield ""
             yield paint("All machines together", "strong", self.colour)
             for group in assessment.estate:
-                yield from self._group(group)
+                yield from self._group(group, named=True)
 
     def machine(self, assessed: Assessed) -> Iterator[str]:
         machine, verdict = assessed.machine, assessed.verdict
@@ -69,14 +69,15 @@ class _Page:
         for group in assessed.groups:
             yield from self._group(group)
 
-    def _group(self, group: Group) -> Iterator[str]:
+    def _group(self, group: Group, *, named: bool = False) -> Iterator[str]:
         word = f"  {_WORDS[group.severity]:<{_MARGIN - 2}}"
         indent = " " * _MARGIN
         first, *rest = wrap(f"{group.label} [{group.rule}]", self.width, first=word)
         yield paint(word, group.severity, self.colour) + first[len(word) :] if self.colour else first
         yield from rest
         for finding in group.findings:
-            subject = f"{printable(finding.subject)}: " if finding.subject else ""
+            about = (finding.machine_name if named else "", finding.subject)
+            subject = "".join(f"{printable(word)}: " for word in about if word)
             yield from wrap(f"{subject}{printable(finding.text, 1000)}", self.width, first=indent)
         yield from wrap(group.remedy, self.width, first=f"{indent}Do: ", rest=indent + "    ")
 

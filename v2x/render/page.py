@@ -41,11 +41,7 @@ def _page(template: str, **values: Any) -> bytes:
     environment = _environment()
     style = _style()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    text = environment.get_template(template).render(
-        values,
-        style=Markup(style),
-        style_digest=digest,
-    )
+    text = environment.get_template(template).render(values, style=style, style_digest=digest)
     return text.encode()
 
 

@@ -270,7 +270,7 @@ def _rows(items: Any, record: type[R], where: str, check: Callable[[Any], str]) 
             raise _wrong(place, "repeats the id of another row of this file")
         for key in row.keys():  # noqa: SIM118
             if key in keys:
-                raise _wrong(place, f"repeats {key!r} of row {keys[key]}")
+                raise _wrong(place, f"repeats {str(key)!r} of row {keys[key]}")
             keys[key] = row.id
         ids.add(row.id)
         rows.append(row)

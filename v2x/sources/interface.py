@@ -47,6 +47,20 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Integrity(Protocol):
+    """Sources whose files carry digests written by whoever exported them."""
+
+    def verify(self, machine: Machine, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+        """Reads the machine's files once, front to back, and compares them with their digests.
+
+        Returns the names of the verified files; a file without a digest is not among them. DigestMismatch names the
+        file and both digests. `progress` takes increments in bytes; whatever it raises ends the pass. Made to run in
+        a thread beside the copy; the machine is sealed only after it returned.
+        """
+        ...
+
+
+@runtime_checkable
 class PowerControl(Protocol):
     """Sources that can tell and change the power state."""
 
@@ -55,3 +69,15 @@ class PowerControl(Protocol):
     def shutdown(self, machine: Machine, deadline_seconds: float) -> None: ...
 
     def power_on(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
+class Integrity(Protocol):
+    """Sources whose files come with digests of their own, as an OVA's manifest."""
+
+    def verify(self, machine: Machine, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+        """Reads the files of `machine` once and compares; returns the names of those that were verified.
+
+        DigestMismatch names the file and both digests. May run beside a copy, in a thread of its own.
+        """
+        ...

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A request body read strictly forward, with the faults that belong to the wire: a slow socket, a cut connection."""
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+from v2x.simulators.xapi.failure import StreamBroken
+
+BUFFER_BYTES = 2 * 1024 * 1024
+_SLOW_PIECE = 64 * 1024
+
+
+class ConnectionCut(StreamBroken):
+    """The armed fault struck: the connection is closed without a word."""
+
+
+class Body:
+    """`length` is the Content-Length, None when there is none and the end is the end of the connection.
+
+    `cut_at` ends the connection after that many bytes; `rate` answers the allowed bytes per second, 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        pending: bytes,
+        length: int | None,
+        *,
+        rate: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._sock = sock
+        self._pending = memoryview(pending)
+        self.length = length
+        self._rate = rate
+        self.cut_at: int | None = None
+        self.position = 0
+        self._scratch = bytearray()
+
+    @property
+    def left(self) -> int | None:
+        """Bytes to come; None when the length is not known."""
+        return None if self.length is None else self.length - self.position
+
+    def read_some(self, view: memoryview) -> int:
+        """Fills the beginning of `view`; 0 at the end of the body."""
+        wanted = len(view) if self.length is None else min(len(view), self.length - self.position)
+        if self.cut_at is not None:
+            if self.position >= self.cut_at:
+                raise ConnectionCut(f"connection cut after {self.position} bytes")
+            wanted = min(wanted, self.cut_at - self.position)
+        if wanted == 0:
+            return 0
+        if self._pending:
+            got = min(wanted, len(self._pending))
+            view[:got] = self._pending[:got]
+            self._pending = self._pending[got:]
+        else:
+            got = self._receive(view[:wanted])
+        self.position += got
+        return got
+
+    def _receive(self, view: memoryview) -> int:
+        rate = self._rate()
+        if rate:
+            view = view[:_SLOW_PIECE]
+        try:
+            got = self._sock.recv_into(view)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise StreamBroken(f"connection lost after {self.position} bytes: {error}") from None
+        if rate and got:
+            time.sleep(got / rate)
+        return got
+
+    def read_into(self, view: memoryview) -> None:
+        """Fills all of `view`; StreamBroken when the body ends before."""
+        filled = 0
+        while filled < len(view):
+            got = self.read_some(view[filled:])
+            if got == 0:
+                raise StreamBroken(f"stream ended after {self.position} bytes")
+            filled += got
+
+    def read(self, count: int) -> bytes:
+        """Exactly `count` bytes, which the caller has bounded."""
+        made = bytearray(count)
+        self.read_into(memoryview(made))
+        return bytes(made)
+
+    def skip_to(self, position: int) -> None:
+        """Reads on to a position that must not lie behind."""
+        if position < self.position:
+            raise StreamBroken(f"position {position} is behind the reader at {self.position}")
+        if self.length is not None and position > self.length:
+            raise StreamBroken(f"position {position} is beyond the end of the stream at {self.length}")
+        self._scratch = self._scratch or bytearray(BUFFER_BYTES)
+        view = memoryview(self._scratch)
+        while self.position < position:
+            self.read_into(view[: min(len(view), position - self.position)])
+
+
+Progress = Callable[[float], None]
+Write = Callable[[memoryview, int], None]

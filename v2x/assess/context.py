@@ -13,7 +13,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBus, Machine, Nic, Other
 from v2x.model.target import StorageRepository, TargetFacts, TargetHost
 
-FILE_KINDS = frozenset({"ovf", "vmx"})
+FILE_KINDS = frozenset({"ovf", "vmx", "folder"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def digest_summary(digests: BlockDigests | None) -> str:
     if digests is None:
         return ""
     blocks = round_up(digests.size_bytes, digests.block_bytes) // digests.block_bytes if digests.block_bytes > 0 else 0
-    kept = len(digests.blocks)
+    kept = sum(count for _, count in digests.runs)
     return (
         f"{digests.algorithm} of {kept:,} of {plural(blocks, 'block')} of {show_bytes(digests.block_bytes)}; "
         "the others are zeros"

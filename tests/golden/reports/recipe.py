@@ -225,7 +225,7 @@ def report(findings: tuple[Finding, ...]) -> Report:
         ),
     )
     digests = BlockDigests(
-        algorithm="xxh3-128", block_bytes=2 * MIB, size_bytes=GIB, blocks={str(n): f"{n:032x}" for n in range(3)}
+        algorithm="xxh3-128", block_bytes=2 * MIB, size_bytes=GIB, runs=((0, 2), (7, 1)), digests=bytes(range(48))
     )
     common = {"source": "/srv/exports", "target": "xapi://root@pool1.example.net"}
     return Report(

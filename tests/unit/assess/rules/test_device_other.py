@@ -4,7 +4,9 @@ RULE = "device.other"
 
 
 def test_speaks_of_a_watchdog(make, speak):
-    assert speak(RULE, make.machine(devices=(make.device(kind="watchdog", label="i6300esb"),))) == [('i6300esb', 'A device of the kind “watchdog”.')]
+    assert speak(RULE, make.machine(devices=(make.device(kind="watchdog", label="i6300esb"),))) == [
+        ("i6300esb", "A device of the kind “watchdog”.")
+    ]
 
 
 def test_is_silent_about_a_device_that_another_rule_speaks_of(make, speak):

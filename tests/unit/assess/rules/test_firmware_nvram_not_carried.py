@@ -6,7 +6,9 @@ RULE = "firmware.nvram-not-carried"
 
 
 def test_speaks_of_uefi(make, speak):
-    assert speak(RULE, make.machine(firmware=Firmware.UEFI)) == [('', 'The firmware starts with an empty variable store.')]
+    assert speak(RULE, make.machine(firmware=Firmware.UEFI)) == [
+        ("", "The firmware starts with an empty variable store.")
+    ]
 
 
 def test_is_silent_about_bios(make, speak):

@@ -6,7 +6,9 @@ RULE = "guest.linux-interface-names"
 
 
 def test_speaks_of_a_linux_with_a_vmware_card(make, speak):
-    assert speak(RULE, make.machine(guest=make.linux, nics=(make.nic(model=NicModel.VMXNET3),))) == [('', '1 network card will be named enX0 or eth0 and onwards.')]
+    assert speak(RULE, make.machine(guest=make.linux, nics=(make.nic(model=NicModel.VMXNET3),))) == [
+        ("", "1 network card will be named enX0 or eth0 and onwards.")
+    ]
 
 
 def test_is_silent_about_a_linux_from_xen(make, speak):

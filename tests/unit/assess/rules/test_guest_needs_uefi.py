@@ -6,7 +6,9 @@ RULE = "guest.needs-uefi"
 
 
 def test_speaks_of_windows_11_on_bios(make, speak):
-    assert speak(RULE, make.machine(guest=make.guest("windows11_64Guest", "Microsoft Windows 11 (64-bit)"))) == [('', 'Microsoft Windows 11 (64-bit) boots by BIOS here.')]
+    assert speak(RULE, make.machine(guest=make.guest("windows11_64Guest", "Microsoft Windows 11 (64-bit)"))) == [
+        ("", "Microsoft Windows 11 (64-bit) boots by BIOS here.")
+    ]
 
 
 def test_is_silent_about_windows_11_on_uefi(make, speak):

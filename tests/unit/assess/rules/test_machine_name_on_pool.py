@@ -4,7 +4,9 @@ RULE = "machine.name-on-pool"
 
 
 def test_speaks_of_a_name_in_use(make, speak):
-    assert speak(RULE, make.machine(), pool=make.facts(machine_names=("web", "router"))) == [('', 'The pool has a machine named “web”.')]
+    assert speak(RULE, make.machine(), pool=make.facts(machine_names=("web", "router"))) == [
+        ("", "The pool has a machine named “web”.")
+    ]
 
 
 def test_is_silent_about_a_name_that_is_free(make, speak):

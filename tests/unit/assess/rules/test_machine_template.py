@@ -4,7 +4,7 @@ RULE = "machine.template"
 
 
 def test_speaks_of_a_template(make, speak):
-    assert speak(RULE, make.machine(is_template=True)) == [('', 'The source marks it as a template.')]
+    assert speak(RULE, make.machine(is_template=True)) == [("", "The source marks it as a template.")]
 
 
 def test_is_silent_about_a_machine(make, speak):

@@ -6,7 +6,9 @@ RULE = "memory.more-than-any-host"
 
 
 def test_speaks_of_more_than_the_largest_host(make, speak):
-    assert speak(RULE, make.machine(memory=make.memory(size_bytes=256 * GIB)), pool=make.facts()) == [('', '256 GiB of memory; the largest enabled host has 128 GiB.')]
+    assert speak(RULE, make.machine(memory=make.memory(size_bytes=256 * GIB)), pool=make.facts()) == [
+        ("", "256 GiB of memory; the largest enabled host has 128 GiB.")
+    ]
 
 
 def test_is_silent_about_as_much_as_the_largest_host(make, speak):

@@ -6,7 +6,9 @@ RULE = "memory.more-than-free"
 
 
 def test_speaks_of_hosts_that_are_full(make, speak):
-    assert speak(RULE, make.machine(memory=make.memory(size_bytes=100 * GIB)), pool=make.facts()) == [('', '100 GiB of memory; 64 GiB is the most that one host has free.')]
+    assert speak(RULE, make.machine(memory=make.memory(size_bytes=100 * GIB)), pool=make.facts()) == [
+        ("", "100 GiB of memory; 64 GiB is the most that one host has free.")
+    ]
 
 
 def test_is_silent_about_a_host_with_room(make, speak):

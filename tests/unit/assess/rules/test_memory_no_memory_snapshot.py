@@ -6,7 +6,9 @@ RULE = "memory.no-memory-snapshot"
 
 
 def test_speaks_of_more_than_1_5_tib(make, speak):
-    assert speak(RULE, make.machine(memory=make.memory(size_bytes=2 * TIB))) == [('', '2 TiB of memory; 1.5 TiB is the most that a memory snapshot holds.')]
+    assert speak(RULE, make.machine(memory=make.memory(size_bytes=2 * TIB))) == [
+        ("", "2 TiB of memory; 1.5 TiB is the most that a memory snapshot holds.")
+    ]
 
 
 def test_is_silent_about_exactly_1_5_tib(make, speak):

@@ -6,11 +6,23 @@ RULE = "storage.no-room"
 
 
 def test_speaks_of_two_machines_that_do_not_fit_together(make, speak):
-    assert speak(RULE, make.machine(disks=(make.disk(capacity_bytes=700 * GIB, allocated_bytes=600 * GIB),)), make.machine(id="vm-2", disks=(make.disk(capacity_bytes=700 * GIB, allocated_bytes=600 * GIB),)), pool=make.facts()) == [('', '1.172 TiB of data to move, 1000 GiB free on all storage repositories together.')]
+    assert speak(
+        RULE,
+        make.machine(disks=(make.disk(capacity_bytes=700 * GIB, allocated_bytes=600 * GIB),)),
+        make.machine(id="vm-2", disks=(make.disk(capacity_bytes=700 * GIB, allocated_bytes=600 * GIB),)),
+        pool=make.facts(),
+    ) == [("", "1.172 TiB of data to move, 1000 GiB free on all storage repositories together.")]
 
 
 def test_is_silent_about_one_of_them(make, speak):
-    assert speak(RULE, make.machine(disks=(make.disk(capacity_bytes=700 * GIB, allocated_bytes=600 * GIB),)), pool=make.facts()) == []
+    assert (
+        speak(
+            RULE,
+            make.machine(disks=(make.disk(capacity_bytes=700 * GIB, allocated_bytes=600 * GIB),)),
+            pool=make.facts(),
+        )
+        == []
+    )
 
 
 def test_is_silent_about_data_that_the_source_does_not_tell(make, speak):

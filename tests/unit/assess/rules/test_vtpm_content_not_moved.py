@@ -6,7 +6,9 @@ RULE = "vtpm.content-not-moved"
 
 
 def test_speaks_of_a_virtual_tpm(make, speak):
-    assert speak(RULE, make.machine(firmware=Firmware.UEFI, vtpm=True)) == [('', 'The machine gets a new, empty virtual TPM.')]
+    assert speak(RULE, make.machine(firmware=Firmware.UEFI, vtpm=True)) == [
+        ("", "The machine gets a new, empty virtual TPM.")
+    ]
 
 
 def test_is_silent_about_none(make, speak):

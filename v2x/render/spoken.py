@@ -57,4 +57,3 @@ def _word(value: Other | str) -> str:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-

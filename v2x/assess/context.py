@@ -13,7 +13,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBus, Machine, Nic, Other
 from v2x.model.target import StorageRepository, TargetFacts, TargetHost
 
-FILE_KINDS = frozenset({"ovf", "vmx"})
+FILE_KINDS = frozenset({"ovf", "vmx", "folder"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def _pool_of(facts: TargetFacts) -> Pool:
 
 def disk_name(disk: Disk) -> str:
     """How findings name a disk: its label and, where it has one, its place on the bus."""
-    bus = disk.bus.text if isinstance(disk.bus, Other) else disk.bus.value
+    bus = f"{disk.bus.text} " if isinstance(disk.bus, Other) else disk.bus.value
     place = "" if disk.bus is DiskBus.UNKNOWN else f"{bus}{disk.controller}:{disk.unit}"
     label = disk.label or disk.id
     if not place or place in label:

@@ -81,9 +81,7 @@ def _machine(inventory: Inventory) -> Machine:
     while True:
         answer = _ask("Machine: number or name")
         found = [
-            machine
-            for number, machine in enumerate(machines, 1)
-            if answer in {str(number), machine.name, machine.id}
+            machine for number, machine in enumerate(machines, 1) if answer in {str(number), machine.name, machine.id}
         ]
         if len(found) == 1:
             return found[0]
@@ -111,7 +109,7 @@ def _target(app: App, given: Given) -> tuple[str, TargetFacts, App]:
 def _offered_pin(app: App, text: str) -> str:
     from v2x.model.address import parse_address
 
-    address = parse_address(app.endpoint_address("target", text))
+    address = parse_address(app.endpoint("target", text).address)
     pin = seen_fingerprint(address.host, address.port or 443)
     if not pin:
         return ""
@@ -141,7 +139,7 @@ def _choices(machine: Machine, facts: TargetFacts, before: Choices) -> Choices:
         if not known:
             break
         label = f"Network for {printable(nic.label)} (now on {printable(nic.network) or 'none'})"
-        networks.append(f"{nic.position}={_known(label, _suggested(nic.network, facts), known)}")
+        networks.append(f"{nic.position}={_known(label, _suggested(nic.network, nic.vlan, facts), known)}")
     memory = _memory(before.memory or show_bytes(machine.memory.size_bytes))
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
     return replace(before, name=name, storage=storage, networks=tuple(networks), memory=memory, start=start)
@@ -166,10 +164,11 @@ def _known(question: str, default: str, known: list[str]) -> str:
         show.note(f"  there is no {printable(answer)}; there are: {', '.join(printable(one) for one in known)}")
 
 
-def _suggested(network: str, facts: TargetFacts) -> str:
+def _suggested(network: str, vlan: int | None, facts: TargetFacts) -> str:
     from v2x.mapping.resolve import suggest_network
 
-    return suggest_network(network, None, facts.networks).name
+    choice = suggest_network(network, vlan, facts)
+    return choice.network.name if choice else ""
 
 
 def _command(choices: Choices, app: App) -> str:

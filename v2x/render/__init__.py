@@ -6,5 +6,13 @@ the records as they are.
 """
 
 from v2x.render.formats import FINDINGS_FORMATS, REPORT_FORMATS, render_findings, render_report
+from v2x.render.spoken import text_of_findings, text_of_machine
 
-__all__ = ["FINDINGS_FORMATS", "REPORT_FORMATS", "render_findings", "render_report"]
+__all__ = [
+    "FINDINGS_FORMATS",
+    "REPORT_FORMATS",
+    "render_findings",
+    "render_report",
+    "text_of_findings",
+    "text_of_machine",
+]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from v2x.model.finding import Finding, Severity, Verdict, verdict_of
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Guest, Machine
+from v2x.model.machine import Guest, GuestIdKind, Machine
 from v2x.model.target import TargetFacts
 
 _VERDICT_ORDER = {Verdict.BLOCKED: 0, Verdict.WARNINGS: 1, Verdict.READY: 2}
@@ -120,6 +120,9 @@ def _groups(findings: Iterable[Finding]) -> tuple[Group, ...]:
 
 
 def guest_name(guest: Guest) -> str:
+    """The guest as its source names it; the CIM vocabulary has nothing but numbers."""
+    if not guest.os_name and guest.os_id and guest.os_id_kind is GuestIdKind.CIM:
+        return f"CIM operating system {guest.os_id}"
     return guest.os_name or guest.os_id or "unknown system"
 
 

@@ -7,6 +7,7 @@ from v2x.model.finding import Severity, Verdict
 from v2x.model.units import show_bytes
 from v2x.render.assessment import Assessed, Assessment, Group, guest_name, target_name
 from v2x.render.layout import NARROWEST, paint, wrap
+from v2x.render.words import show_time
 from v2x.text import plural, printable
 
 _WORDS = {Severity.BLOCKER: "BLOCKER", Severity.WARNING: "WARNING", Severity.INFO: "note"}
@@ -40,8 +41,8 @@ class _Page:
         yield paint(f"Assessment of {plural(len(assessment.machines), 'machine')}", "strong", self.colour)
         yield from self._field("Source", f"{inventory.source.address} ({inventory.source.kind})")
         yield from self._field("Target", target_name(assessment.facts))
-        yield from self._field("Taken", f"{inventory.taken_at:%Y-%m-%d %H:%M} UTC")
-        yield from self._field("Report", f"{assessment.now:%Y-%m-%d %H:%M} UTC, v2x {assessment.version}")
+        yield from self._field("Taken", f"{show_time(inventory.taken_at)}")
+        yield from self._field("Report", f"{show_time(assessment.now)}, v2x {assessment.version}")
         yield ""
         for verdict in (Verdict.READY, Verdict.WARNINGS, Verdict.BLOCKED):
             yield f"{assessment.count(verdict):>8,}  {paint(verdict, _COLOURS[verdict], self.colour)}"
@@ -56,7 +57,7 @@ class _Page:
             yield ""
             yield paint("All machines together", "strong", self.colour)
             for group in assessment.estate:
-                yield from self._group(group)
+                yield from self._group(group, named=True)
 
     def machine(self, assessed: Assessed) -> Iterator[str]:
         machine, verdict = assessed.machine, assessed.verdict
@@ -68,14 +69,15 @@ class _Page:
         for group in assessed.groups:
             yield from self._group(group)
 
-    def _group(self, group: Group) -> Iterator[str]:
+    def _group(self, group: Group, *, named: bool = False) -> Iterator[str]:
         word = f"  {_WORDS[group.severity]:<{_MARGIN - 2}}"
         indent = " " * _MARGIN
         first, *rest = wrap(f"{group.label} [{group.rule}]", self.width, first=word)
         yield paint(word, group.severity, self.colour) + first[len(word) :] if self.colour else first
         yield from rest
         for finding in group.findings:
-            subject = f"{printable(finding.subject)}: " if finding.subject else ""
+            about = (finding.machine_name if named else "", finding.subject)
+            subject = "".join(f"{printable(word)}: " for word in about if word)
             yield from wrap(f"{subject}{printable(finding.text, 1000)}", self.width, first=indent)
         yield from wrap(group.remedy, self.width, first=f"{indent}Do: ", rest=indent + "    ")
 

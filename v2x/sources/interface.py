@@ -69,15 +69,3 @@ class PowerControl(Protocol):
     def shutdown(self, machine: Machine, deadline_seconds: float) -> None: ...
 
     def power_on(self, machine: Machine) -> None: ...
-
-
-@runtime_checkable
-class Integrity(Protocol):
-    """Sources whose files come with digests of their own, as an OVA's manifest."""
-
-    def verify(self, machine: Machine, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
-        """Reads the files of `machine` once and compares; returns the names of those that were verified.
-
-        DigestMismatch names the file and both digests. May run beside a copy, in a thread of its own.
-        """
-        ...

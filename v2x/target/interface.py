@@ -152,3 +152,12 @@ class Leftovers(Protocol):
     def leftovers(self) -> tuple[Claim, ...]:
         """Unsealed claims, and disks that carry a tag but belong to no machine any more (a claim without an id)."""
         ...
+
+
+@runtime_checkable
+class MakesNetworks(Protocol):
+    """Targets on which networks can be made."""
+
+    def ensure_network(self, name: str, vlan: int | None = None) -> str:
+        """The uuid of a network of that name and VLAN, made where there is none."""
+        ...

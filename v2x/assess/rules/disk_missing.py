@@ -12,7 +12,7 @@ from v2x.model.machine import DiskBacking
 def check(context: Context) -> Iterator[Remark]:
     for disk in context.machine.disks:
         if disk.backing is DiskBacking.MISSING:
-            name = disk.files[0] if disk.files else "the file it names"
+            name = disk.files[0] if disk.files else "The file it names"
             yield Remark(f"{name} is not there.", disk_name(disk))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from v2x.assess.context import Context, disk_name
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-from v2x.model.units import round_up, show_bytes
+from v2x.model.units import round_up
 
 
 def check(context: Context) -> Iterator[Remark]:
@@ -14,8 +14,7 @@ def check(context: Context) -> Iterator[Remark]:
     for disk in context.machine.disks:
         size = disk.capacity_bytes
         if 0 < size <= context.limit("vhd_max_bytes") and size % step:
-            added = round_up(size, step) - size
-            yield Remark(f"{show_bytes(size)} grows by {show_bytes(added)}.", disk_name(disk))
+            yield Remark(f"{size:,} bytes become {round_up(size, step):,}.", disk_name(disk))
 
 
 RULE = MachineRule(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from v2x.assess.context import Context, disk_name
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-from v2x.model.units import show_bytes
+from v2x.model.units import GIB
 
 
 def check(context: Context) -> Iterator[Remark]:
@@ -14,7 +14,7 @@ def check(context: Context) -> Iterator[Remark]:
     for disk in context.machine.disks:
         if disk.capacity_bytes > limit:
             yield Remark(
-                f"{show_bytes(disk.capacity_bytes)}; at most {show_bytes(limit)} are possible.", disk_name(disk)
+                f"{-(-disk.capacity_bytes // GIB):,} GiB; at most {limit // GIB:,} GiB are possible.", disk_name(disk)
             )
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from v2x.assess.context import Context, disk_name
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-from v2x.model.units import show_bytes
+from v2x.model.units import GIB
 
 
 def check(context: Context) -> Iterator[Remark]:
     low, high = context.limit("vhd_max_bytes"), context.limit("qcow2_max_bytes")
     for disk in context.machine.disks:
         if low < disk.capacity_bytes <= high:
-            yield Remark(f"{show_bytes(disk.capacity_bytes)}; a VHD ends at {show_bytes(low)}.", disk_name(disk))
+            yield Remark(f"{-(-disk.capacity_bytes // GIB):,} GiB; a VHD ends at {low // GIB:,} GiB.", disk_name(disk))
 
 
 RULE = MachineRule(

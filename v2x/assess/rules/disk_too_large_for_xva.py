@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from v2x.assess.context import Context, disk_name
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-from v2x.model.units import show_bytes
+from v2x.model.units import GIB
 
 
 def check(context: Context) -> Iterator[Remark]:
@@ -14,7 +14,7 @@ def check(context: Context) -> Iterator[Remark]:
     for disk in context.machine.disks:
         if context.estate.offline and disk.capacity_bytes > limit:
             yield Remark(
-                f"{show_bytes(disk.capacity_bytes)}; an XVA carries {show_bytes(limit)} at most.", disk_name(disk)
+                f"{-(-disk.capacity_bytes // GIB):,} GiB; an XVA carries {limit // GIB:,} GiB at most.", disk_name(disk)
             )
 
 

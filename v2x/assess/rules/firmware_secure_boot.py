@@ -15,7 +15,9 @@ def check(context: Context) -> Iterator[Remark]:
     if facts is None or context.estate.offline:
         yield Remark("Secure Boot is on; no pool was asked whether it has certificates.")
     elif not facts.secure_boot_certificates:
-        yield Remark("Secure Boot is on, and the pool has no certificates: the machine would be refused at start.")
+        yield Remark(
+            "Secure Boot is on, and the pool has no certificates: it would start without Secure Boot, or not at all."
+        )
 
 
 RULE = MachineRule(

@@ -12,7 +12,7 @@ from v2x.model.finding import Severity
 def check(context: Context) -> Iterator[Remark]:
     guest = context.machine.guest
     if context.family == "windows" and lacks_windows_pv_drivers(guest):
-        yield Remark(f"{shown_name(guest)} is older than Windows 10 1607 and Server 2016.")
+        yield Remark(f"This is {shown_name(guest)}; the drivers need a 64-bit Windows 10 1607, Server 2016 or later.")
 
 
 RULE = MachineRule(

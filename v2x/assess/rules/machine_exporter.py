@@ -10,8 +10,7 @@ from v2x.model.finding import Severity
 
 def check(context: Context) -> Iterator[Remark]:
     exporter = context.machine.exporter
-    kind = context.estate.inventory.source.kind
-    if kind == "ovf" and exporter and "vmware" not in exporter.lower():
+    if exporter and "vmware" not in exporter.lower():
         yield Remark(f"Written by {exporter}.")
 
 

@@ -18,25 +18,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO
 
 from v2x.errors import UsageError, V2xError
 from v2x.text import printable
 
 _PACKAGES = {
-    "guestfish": "libguestfs-tools",
     "mke2fs": "e2fsprogs",
-    "nbdcopy": "libnbd-bin",
-    "nbdinfo": "libnbd-bin",
     "nbdkit": "nbdkit",
     "prlimit": "util-linux",
     "qemu-img": "qemu-utils",
     "qemu-nbd": "qemu-utils",
     "setpriv": "util-linux",
-    "ssh": "openssh-client",
 }
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHUNK_BYTES = 64 * 1024
@@ -107,11 +102,6 @@ def _search_path() -> str:
     return os.pathsep.join(dict.fromkeys([*absolute, *_SYSTEM_PATH.split(os.pathsep)]))
 
 
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
-    home = os.environ.get("HOME", "/")
-    return {"PATH": _search_path(), "LANG": "C.UTF-8", "HOME": home, **(extra or {})}
-
-
 def _command(argv: Sequence[str], limits: Limits) -> list[str]:
     tool = argv[0] if "/" in argv[0] else str(find_tool(argv[0]))
     guard = [str(find_tool("setpriv")), "--pdeathsig", "KILL", "--"]
@@ -140,13 +130,8 @@ class _Spawner:
         try:
             return future.result()
         except BaseException:
-            future.add_done_callback(_drop_started)
+            future.add_done_callback(lambda done: None if done.exception() else _end_group(done.result()))
             raise
-
-
-def _drop_started(future: "Future[subprocess.Popen[bytes]]") -> None:
-    if future.exception() is None:
-        _end_group(future.result())
 
 
 _spawner: _Spawner | None = None
@@ -177,13 +162,15 @@ def _spawn(
             _spawner = _Spawner()
         spawner = _spawner
 
+    scrubbed = {"PATH": _search_path(), "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
+
     def begin() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             command,
             start_new_session=True,
             bufsize=0,
             cwd=folder,
-            env=_environment(env),
+            env={**scrubbed, **(env or {})},
             pass_fds=tuple(pass_fds),
             stdin=stdin,
             stdout=stdout,
@@ -225,7 +212,6 @@ def run(
     kept. ToolTimeout after `timeout` seconds; ToolFailed for a status other than 0 when `check`.
     """
     command = _command(argv, limits)
-    name = Path(argv[0]).name
     with contextlib.ExitStack() as stack:
         folder = cwd or stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-run-"))
         pipe = subprocess.PIPE
@@ -234,9 +220,14 @@ def run(
         stack.enter_context(popen)
         stack.callback(_end_group, popen)
         exchange = _Exchange(
-            popen, name, input=input, stdout_limit=stdout_limit, stderr_limit=stderr_limit, on_output=on_output
+            popen=popen,
+            name=Path(argv[0]).name,
+            left=memoryview(input),
+            stdout_limit=stdout_limit,
+            stderr_limit=stderr_limit,
+            on_output=on_output,
         )
-        exchange.pump(time.monotonic() + timeout, timeout)
+        exchange.pump(timeout)
         _end_group(popen)
         stderr = _printable_lines(bytes(exchange.stderr))
         completed = Completed(tuple(argv), popen.returncode, bytes(exchange.stdout), stderr)
@@ -245,90 +236,77 @@ def run(
     return completed
 
 
+@dataclass(slots=True, kw_only=True)
 class _Exchange:
-    """Moves bytes between a child and its three pipes until it ends."""
+    """Moves bytes between a child and its pipes until it ends; `left` is what it has yet to read."""
 
-    def __init__(
-        self,
-        popen: "subprocess.Popen[bytes]",
-        name: str,
-        *,
-        input: bytes,
-        stdout_limit: int,
-        stderr_limit: int,
-        on_output: Callable[[bytes], None] | None,
-    ) -> None:
-        self._popen = popen
-        self._name = name
-        self._input = memoryview(input)
-        self._stdout_limit = stdout_limit
-        self._stderr_limit = stderr_limit
-        self._on_output = on_output
-        self.stdout = bytearray()
-        self.stderr = bytearray()
+    popen: "subprocess.Popen[bytes]"
+    name: str
+    left: memoryview
+    stdout_limit: int
+    stderr_limit: int
+    on_output: Callable[[bytes], None] | None
+    stdout: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
+    deadline: float = 0.0
+    ended: bool = False
 
-    def pump(self, deadline: float, timeout: float) -> None:
-        exited = os.pidfd_open(self._popen.pid)
-        with selectors.DefaultSelector() as selector:
+    def pump(self, timeout: float) -> None:
+        self.deadline = time.monotonic() + timeout
+        readers = [(self.popen.stdout, self._read_stdout), (self.popen.stderr, self._read_stderr)]
+        exited = os.pidfd_open(self.popen.pid)
+        with contextlib.closing(selectors.DefaultSelector()) as selector:
             try:
                 selector.register(exited, selectors.EVENT_READ, self._on_exit)
-                self._register(selector, self._popen.stdout, self._read_stdout)
-                self._register(selector, self._popen.stderr, self._read_stderr)
-                self._register(selector, self._popen.stdin, self._write_stdin, selectors.EVENT_WRITE)
-                self._left = deadline
-                self._ended = False
-                while selector.get_map():
-                    events = selector.select(max(0.0, self._left - time.monotonic()))
-                    if not events and time.monotonic() >= self._left:
-                        if self._ended:
-                            return  # a grandchild holds the pipes open; it is ended with the group
-                        raise ToolTimeout(f"{self._name} did not finish within {timeout:g} seconds and was ended")
-                    for key, _ in events:
-                        if not key.data(key.fd):
-                            selector.unregister(key.fileobj)
-                            if key.fileobj is self._popen.stdin:
-                                self._popen.stdin.close()
+                if self.popen.stdin is not None:
+                    os.set_blocking(self.popen.stdin.fileno(), False)
+                    selector.register(self.popen.stdin, selectors.EVENT_WRITE, self._write_stdin)
+                for pipe, handler in readers:
+                    if pipe is not None:
+                        selector.register(pipe, selectors.EVENT_READ, handler)
+                self._serve(selector, timeout)
             finally:
                 os.close(exited)
 
-    @staticmethod
-    def _register(
-        selector: selectors.BaseSelector,
-        pipe: IO[bytes] | None,
-        handler: Callable[[int], bool],
-        events: int = selectors.EVENT_READ,
-    ) -> None:
-        if pipe is not None:
-            os.set_blocking(pipe.fileno(), False)
-            selector.register(pipe, events, handler)
+    def _serve(self, selector: selectors.BaseSelector, timeout: float) -> None:
+        while selector.get_map():
+            for key, _ in selector.select(max(0.0, self.deadline - time.monotonic())):
+                if not key.data(key.fd):
+                    selector.unregister(key.fileobj)
+                    if key.fileobj is self.popen.stdin:
+                        self.popen.stdin.close()
+            if time.monotonic() >= self.deadline and selector.get_map():
+                if self.ended:
+                    return  # a grandchild holds the pipes open; it is ended with the group
+                raise ToolTimeout(f"{self.name} did not finish within {timeout:g} seconds and was ended")
 
     def _on_exit(self, _: int) -> bool:
-        self._ended = True
-        self._left = min(self._left, time.monotonic() + _GRACE_SECONDS)
+        self.ended = True
+        self.deadline = min(self.deadline, time.monotonic() + _GRACE_SECONDS)
         return False
 
     def _read_stdout(self, fd: int) -> bool:
         chunk = os.read(fd, _CHUNK_BYTES)
-        if self._on_output is not None:
+        if self.on_output is not None:
             if chunk:
-                self._on_output(chunk)
+                self.on_output(chunk)
         else:
             self.stdout += chunk
-            if len(self.stdout) > self._stdout_limit:
-                raise ToolFailed(f"{self._name} printed more than {self._stdout_limit:,} bytes and was ended")
+            if len(self.stdout) > self.stdout_limit:
+                raise ToolFailed(f"{self.name} printed more than {self.stdout_limit:,} bytes and was ended")
         return bool(chunk)
 
     def _read_stderr(self, fd: int) -> bool:
         chunk = os.read(fd, _CHUNK_BYTES)
-        self.stderr += chunk[: self._stderr_limit - len(self.stderr)]
+        self.stderr += chunk[: self.stderr_limit - len(self.stderr)]
         return bool(chunk)
 
     def _write_stdin(self, fd: int) -> bool:
         try:
-            self._input = self._input[os.write(fd, self._input[:_CHUNK_BYTES]) :]
+            self.left = self.left[os.write(fd, self.left[:_CHUNK_BYTES]) :]
         except BrokenPipeError:
-            self._input = self._input[:0]
-        return bool(self._input)
+            self.left = self.left[:0]
+        return bool(self.left)
 
 
 def _printable_lines(raw: bytes) -> str:

@@ -139,7 +139,7 @@ class Client:
             ),
             "",
         )
-        record |= dict.fromkeys(("VCPUs_params", "platform", "other_config"), {})
+        record |= {name: {} for name in ("VCPUs_params", "platform", "other_config")}
         record |= dict.fromkeys(
             ("memory_static_max", "memory_dynamic_max", "memory_dynamic_min", "memory_static_min"), str(512 * MIB)
         )

@@ -150,6 +150,14 @@ def test_a_flood_of_messages_is_drained_and_capped() -> None:
     assert len(done.stderr) <= 1000
 
 
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_an_endless_talker_meets_its_timeout(descriptor: int) -> None:
+    begun = time.monotonic()
+    with pytest.raises(proc.ToolTimeout):
+        python(f"import os\nwhile True: os.write({descriptor}, bytes(65536))", timeout=0.5, on_output=lambda _: None)
+    assert time.monotonic() - begun < 10
+
+
 def test_messages_cannot_carry_terminal_escapes() -> None:
     done = python(r"import os; os.write(2, b'\x1b]0;owned\x07\xff\xe2\x80\xae\nsecond')")
     assert done.stderr.splitlines() == [r"\x1b]0;owned\x07\xff\u202e", "second"]

@@ -88,10 +88,10 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
     csv = folder / "plan.csv"
     plan = draft_plan(
         {source.alias: inventory},
-        [source],
         {target.alias: facts},
-        [target],
         app.tables,
+        sources=[source],
+        targets=[target],
         findings=findings,
         now=app.now(),
     )

@@ -58,7 +58,9 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         app.create_networks(target, _missing_networks(machine, facts, choices.networks))
         facts = app.facts(target)
     only = replace(inventory, machines=(machine,))
-    drafted = draft_plan({source.alias: only}, [source], {target.alias: facts}, [target], app.tables, now=app.now())
+    drafted = draft_plan(
+        {source.alias: only}, {target.alias: facts}, app.tables, sources=[source], targets=[target], now=app.now()
+    )
     row = _row(drafted.rows[0], machine, choices)
     app.stage, app.read_all = choices.stage, choices.read_all
     plan = replace(drafted, rows=(row,), id=plan_id((row,)))

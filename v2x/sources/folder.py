@@ -93,7 +93,7 @@ class FolderSource:
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         found = self._of(machine)
-        return found.source.reader(found.machine, disk, at)
+        return found.source.reader(found.machine, disk, replace(at, machine_id=found.machine.id))
 
     def release(self, machine: Machine, tag: str) -> None:
         found = self._of(machine)

@@ -67,8 +67,9 @@ class InventoryFileSource:
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         """Always Unsupported, naming the source to use."""
+        del at
         raise Unsupported(
-            f"{self._name} is a saved inventory and holds no disks",
+            f"{self._name} is a saved inventory and does not hold disk {disk.label} of {machine.name}",
             hint=f"migrate from the source it was taken from: {self._inventory.source.address}",
         )
 

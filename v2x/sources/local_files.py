@@ -26,7 +26,7 @@ def file_checkpoint(listing: Listing, machine: Machine, tag: str) -> Checkpoint:
     return Checkpoint(tag=tag, machine_id=machine.id, points=points)
 
 
-def file_reader(listing: Listing, disk: Disk, at: Checkpoint) -> DiskReader:
+def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
     """Opens a disk if its files are those of the checkpoint.
 
     Errors: SourceError if they were written to since, Unsupported for packed, encrypted and pass-through disks,
@@ -35,8 +35,10 @@ def file_reader(listing: Listing, disk: Disk, at: Checkpoint) -> DiskReader:
     if disk.backing is DiskBacking.EMPTY:
         return EmptyDisk(disk.capacity_bytes)
     _require_readable(disk)
-    if disk.id not in at.points:
-        raise SourceError(f"the checkpoint {at.tag} does not know disk {disk.label}", hint="run the command again")
+    if at.machine_id != machine.id or disk.id not in at.points:
+        raise SourceError(
+            f"the checkpoint {at.tag} does not know disk {disk.label} of {machine.name}", hint="run the command again"
+        )
     check_point(at.points[disk.id], _point(listing, disk), disk)
     reader = open_image(listing, disk.files, disk.format)
     if reader.size != disk.capacity_bytes and disk.capacity_bytes:

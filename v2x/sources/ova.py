@@ -141,17 +141,17 @@ def _members(archive: ByteSource, ignored: dict[str, str]) -> Iterator[Member]:
         if kind in {b"x", b"g", b"L", b"K"}:
             extended = _extension(archive, kind, data, size, extended)
             continue
-        member = _member(archive.name, header, kind, extended, data, size, ignored)
+        name = _regular_name(archive.name, header, extended, ignored)
         extended = {}
-        if member is not None:
-            yield member
+        if name:
+            yield Member(name, data, size)
     if extended:
         raise BadImage(f"{archive.name} is truncated: an extended header has no member", hint="copy the file again")
 
 
-def _member(
-    archive: str, header: bytes, kind: bytes, extended: dict[str, str], data: int, size: int, ignored: dict[str, str]
-) -> Member | None:
+def _regular_name(archive: str, header: bytes, extended: dict[str, str], ignored: dict[str, str]) -> str:
+    """The plain name of a regular member, or an empty string for a member that is never opened."""
+    kind = header[156:157]
     raw = _raw_name(header, extended)
     if kind == b"S" or any(key.startswith("GNU.sparse") for key in extended):
         raise Unsupported(
@@ -160,17 +160,15 @@ def _member(
         )
     name = raw.removeprefix("./")
     if kind == b"5" or name in {"", "."}:
-        return None
+        return ""
     if kind not in {b"0", b"\0", b"7"}:
         ignored[name] = _KINDS.get(kind, f"a member of unknown kind {kind!r}")
-        return None
+        return ""
     try:
-        plain_name(name)
-        name.encode("utf-8")
+        return plain_name(name)
     except UnsafeImage:
         ignored[name] = "not under a plain file name"
-        return None
-    return Member(name, data, size)
+        return ""
 
 
 def _refuse_other_formats(archive: ByteSource) -> None:

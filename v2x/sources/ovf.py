@@ -10,7 +10,7 @@ from types import TracebackType
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing, Listing
 from v2x.errors import InputRefused, UnsafeImage
-from v2x.model.inventory import Datastore, Inventory, SourceInfo, SourceNetwork, SourceProblem
+from v2x.model.inventory import Inventory, SourceInfo, SourceNetwork, SourceProblem
 from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.sources.chunks import ChunkListing
 from v2x.sources.images import image_files
@@ -18,8 +18,9 @@ from v2x.sources.interface import Checkpoint
 from v2x.sources.local_files import Clock, file_checkpoint, file_reader, utc_now
 from v2x.sources.manifest import Manifest, Progress, check_bytes, read_manifest, verify_manifest
 from v2x.sources.ova import OvaListing
+from v2x.sources.ovf_dialects import plain_uuid
 from v2x.sources.ovf_drives import DriveReader
-from v2x.sources.ovf_envelope import Envelope, System, read_envelope
+from v2x.sources.ovf_envelope import Envelope, Exporter, System, read_envelope
 from v2x.sources.ovf_machine import read_machine
 from v2x.sources.ovf_xml import MOST_XML_BYTES
 
@@ -79,8 +80,7 @@ class OvfSource:
             source=SourceInfo(kind="ovf", address=self._address, product=envelope.product, version=envelope.version),
             taken_at=self._clock(),
             machines=chosen,
-            networks=tuple(SourceNetwork(name=name, kind="ovf") for name in envelope.networks),
-            datastores=(Datastore(name=Path(self._address).name, kind="ovf"),),
+            networks=tuple(SourceNetwork(name=name, kind="ovf") for name in self._networks(machines)),
             problems=tuple(self._problems),
         )
 
@@ -89,7 +89,7 @@ class OvfSource:
         return file_checkpoint(self._listing, machine, tag)
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
-        return file_reader(self._listing, disk, at)
+        return file_reader(self._listing, machine, disk, at)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""
@@ -102,6 +102,15 @@ class OvfSource:
 
     def close(self) -> None:
         self._owned.close()
+
+    def _networks(self, machines: tuple[Machine, ...]) -> list[str]:
+        """The names that adapters use, then those of the envelope that no adapter uses."""
+        used = dict.fromkeys(nic.network for machine in machines for nic in machine.nics if nic.network)
+        stated = [name for name in self._envelope.networks if name]
+        if self._envelope.exporter is Exporter.XENSERVER:
+            # There the section's names are uuids, which stand for names that only the adapters tell.
+            stated = [name for name in stated if not plain_uuid(name)]
+        return list(used | dict.fromkeys(stated))
 
     def _files(self, machine: Machine) -> list[str]:
         names: dict[str, None] = {}

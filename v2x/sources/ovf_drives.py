@@ -24,26 +24,33 @@ _SUFFIXES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is known of a system while its disks are read."""
+
+    envelope: Envelope
+    items: list[Item]
+    controllers: dict[str, Controller]
+    dialect: Dialect
+    machine: str
+
+
 @dataclass(slots=True)
 class DriveReader:
     """Finds disks' files in `listing` and looks at their headers; what is amiss goes to `problems`."""
 
     listing: Listing
     problems: list[SourceProblem] = field(default_factory=list)
+    _there: frozenset[str] = frozenset()
 
-    def disks(
-        self,
-        envelope: Envelope,
-        items: list[Item],
-        controllers: dict[str, Controller],
-        dialect: Dialect,
-        machine: str,
-    ) -> Iterator[Disk]:
+    def __post_init__(self) -> None:
+        self._there = frozenset(self.listing.names())
+
+    def disks(self, bench: Bench) -> Iterator[Disk]:
         units = Units()
-        for position, item in enumerate(drives(items)):
-            disk = _disk_of(item, envelope, machine)
-            place = _place(item, disk, controllers, dialect, envelope, units)
-            yield self._disk(envelope, item, disk, place, position)
+        for position, item in enumerate(drives(bench.items)):
+            disk = _disk_of(item, bench)
+            yield self._disk(bench.envelope, item, disk, _place(item, disk, bench, units), position)
 
     def _disk(self, envelope: Envelope, item: Item, disk: DiskRef, place: Place, position: int) -> Disk:
         names = [self._name(file, envelope) for file in disk.files]
@@ -78,18 +85,17 @@ class DriveReader:
 
     def _name(self, file: FileRef, envelope: Envelope) -> str:
         """The name under which the listing holds `file`, or an empty string with a problem noted."""
-        there = set(self.listing.names())
         try:
             href = file.href
             if envelope.exporter is Exporter.OVIRT:
                 # oVirt's storage layout is group/image; only a file of that base name beside the descriptor counts.
                 href = href.rpartition("/")[2]
-            name = next((name for name in (href, unquote(href)) if name in there), "") or plain_name(href)
+            name = next((name for name in (href, unquote(href)) if name in self._there), "") or plain_name(href)
             plain_name(name)
         except UnsafeImage as problem:
             self._note(file.href, problem.code, problem.message)
             return ""
-        if name in there:
+        if name in self._there:
             self._check_size(file, name, envelope)
             return name
         self._note(name, "MISSING-FILE", f"{name} is named by {envelope.name} but is not there")
@@ -155,8 +161,9 @@ def _packed(href: str) -> str:
     )
 
 
-def _disk_of(item: Item, envelope: Envelope, machine: str) -> DiskRef:
+def _disk_of(item: Item, bench: Bench) -> DiskRef:
     """The disk behind an item's HostResource: `ovf:/disk/ID`, `/disk/ID`, `ovf:/file/ID`, or oVirt's `group/image`."""
+    envelope = bench.envelope
     resource = item.host_resource.removeprefix("ovf:").lstrip("/")
     word, _, key = resource.partition("/")
     if word == "disk" and key in envelope.disks:
@@ -170,29 +177,22 @@ def _disk_of(item: Item, envelope: Envelope, machine: str) -> DiskRef:
     if envelope.exporter is Exporter.OVIRT and key in envelope.disks:
         return envelope.disks[key]
     raise BadImage(
-        f"machine {machine[:80]!r}: disk item {item.instance[:40]!r} names "
+        f"machine {bench.machine[:80]!r}: disk item {item.instance[:40]!r} names "
         f"{item.host_resource[:80]!r}, which the DiskSection does not describe",
         hint="export the machine again",
     )
 
 
-def _place(
-    item: Item,
-    disk: DiskRef,
-    controllers: dict[str, Controller],
-    dialect: Dialect,
-    envelope: Envelope,
-    units: Units,
-) -> Place:
-    stated = dialect.places.get(disk.uuid) if disk.uuid else None
+def _place(item: Item, disk: DiskRef, bench: Bench, units: Units) -> Place:
+    stated = bench.dialect.places.get(disk.uuid) if disk.uuid else None
     if stated is not None:
         unit = units.take(stated.bus, stated.controller, str(stated.unit))
         return Place(stated.bus, stated.controller, unit, stated.model)
-    controller = controllers.get(item.parent)
+    controller = bench.controllers.get(item.parent)
     if controller is not None:
         unit = units.take(controller.bus, controller.number, item.address_on_parent)
         return Place(controller.bus, controller.number, unit, controller.model)
     bus: DiskBus | Other = interface_bus(disk.interface)
-    if bus is DiskBus.UNKNOWN and envelope.exporter is Exporter.XENSERVER:
+    if bus is DiskBus.UNKNOWN and bench.envelope.exporter is Exporter.XENSERVER:
         bus = DiskBus.XEN
     return Place(bus, 0, units.take(bus, 0, item.address_on_parent), disk.interface.lower())

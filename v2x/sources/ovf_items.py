@@ -133,7 +133,8 @@ def _item(element: Element, system: str) -> Item:
     for found in element:
         fields.setdefault(local(found).lower(), text(found))
     instance = fields.get("instanceid", "")
-    label = fields.get("elementname") or fields.get("caption") or fields.get("name") or instance
+    words = ("elementname", "name", "caption", "device")
+    label = next((fields[word] for word in words if fields.get(word)), instance)
     return Item(
         element=element,
         kind=whole(fields.get("resourcetype", ""), f"{system}, item {instance[:40]!r}: ResourceType", most=0xFFFF),
@@ -178,19 +179,15 @@ def read_controllers(items: list[Item]) -> dict[str, Controller]:
 
 def _bus(item: Item) -> tuple[DiskBus | Other, str]:
     word = item.subtype.lower()
-    if item.kind == Resource.IDE:
-        return DiskBus.IDE, word
-    if item.kind == Resource.USB:
-        return DiskBus.USB, word
     if item.kind == Resource.SCSI:
         return DiskBus.SCSI, _SCSI_MODELS.get(word, word)
-    if "ahci" in word or "sata" in word:
-        return DiskBus.SATA, "ahci"
-    if "nvme" in word:
-        return DiskBus.NVME, "nvme"
-    if "scsi" in word:
-        return DiskBus.SCSI, word
-    return (Other(item.subtype), word) if word else (DiskBus.UNKNOWN, "")
+    if item.kind in {Resource.IDE, Resource.USB}:
+        return DiskBus.IDE if item.kind == Resource.IDE else DiskBus.USB, word
+    marks = (("ahci", DiskBus.SATA), ("sata", DiskBus.SATA), ("nvme", DiskBus.NVME), ("scsi", DiskBus.SCSI))
+    bus = next((bus for mark, bus in marks if mark in word), None)
+    if bus is None:
+        return (Other(item.subtype) if word else DiskBus.UNKNOWN), word
+    return bus, word.removeprefix("vmware.").removesuffix(".controller").removeprefix("sata.")
 
 
 def interface_bus(word: str) -> DiskBus | Other:
@@ -200,7 +197,7 @@ def interface_bus(word: str) -> DiskBus | Other:
 
 def nic_model(word: str) -> NicModel | Other:
     """The model behind a ResourceSubType; where several are allowed, the first is the one preferred (DSP0243)."""
-    first = word.split()[0] if word.split() else ""
+    first = next(iter(word.split()), "")
     return _NIC_MODELS.get(first.lower(), Other(first) if first else NicModel.UNKNOWN)
 
 

@@ -10,7 +10,6 @@ from v2x.model.machine import (
     CdDrive,
     Cpu,
     Device,
-    Disk,
     DiskBus,
     Firmware,
     Guest,
@@ -23,7 +22,7 @@ from v2x.model.machine import (
 )
 from v2x.model.units import MIB
 from v2x.sources.ovf_dialects import Dialect, plain_uuid, read_dialect
-from v2x.sources.ovf_drives import DriveReader
+from v2x.sources.ovf_drives import Bench, DriveReader
 from v2x.sources.ovf_envelope import Envelope, Exporter, System, sections
 from v2x.sources.ovf_items import (
     Controller,
@@ -73,6 +72,9 @@ def read_machine(envelope: Envelope, system: System, drives: DriveReader) -> Mac
     settings = next((found for found in section if local(found) == "System"), None)
     name = text(system.element, "Name") or text(settings, "VirtualSystemIdentifier") or system.id
     extra, vtpm = _devices(items)
+    disks = tuple(drives.disks(Bench(envelope, items, controllers, dialect, name)))
+    if len({disk.id for disk in disks}) != len(disks):
+        raise BadImage(f"machine {name[:80]!r} lists one disk twice", hint="export the machine again")
     return Machine(
         id=dialect.uuid or str(uuid.uuid5(NAMESPACE, f"{envelope.digest}:{system.id}")),
         name=name,
@@ -85,7 +87,7 @@ def read_machine(envelope: Envelope, system: System, drives: DriveReader) -> Mac
         vtpm=dialect.vtpm or vtpm,
         is_template=dialect.is_template,
         guest=_guest(system.element, dialect, configs),
-        disks=_disks(envelope, items, controllers, dialect, drives, name),
+        disks=disks,
         nics=tuple(_nics(envelope, items, dialect)),
         cd_drives=tuple(_cd_drives(envelope, items, controllers)),
         devices=tuple(extra),
@@ -172,20 +174,6 @@ def _guest(system: Element, dialect: Dialect, configs: dict[str, str]) -> Guest:
         kind = GuestIdKind.TEXT if name else GuestIdKind.NONE
         return Guest(os_id=name, os_id_kind=kind, os_name=name, time_sync=time_sync)
     return Guest(os_id=dialect.os_id, os_id_kind=dialect.os_kind, time_sync=time_sync)
-
-
-def _disks(
-    envelope: Envelope,
-    items: list[Item],
-    controllers: dict[str, Controller],
-    dialect: Dialect,
-    drives: DriveReader,
-    name: str,
-) -> tuple[Disk, ...]:
-    disks = tuple(drives.disks(envelope, items, controllers, dialect, name))
-    if len({disk.id for disk in disks}) != len(disks):
-        raise BadImage(f"machine {name[:80]!r} lists one disk twice", hint="export the machine again")
-    return disks
 
 
 def _nics(envelope: Envelope, items: list[Item], dialect: Dialect) -> Iterator[Nic]:

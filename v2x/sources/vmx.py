@@ -74,7 +74,7 @@ class VmxSource:
         return file_checkpoint(self._listing, machine, tag)
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
-        return file_reader(self._listing, disk, at)
+        return file_reader(self._listing, machine, disk, at)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""

@@ -42,6 +42,10 @@ class SlotReader:
     vmx: VmxFile
     listing: Listing
     problems: list[SourceProblem] = field(default_factory=list)
+    _there: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._there = frozenset(self.listing.names())
 
     def slots(self) -> Iterator[Slot]:
         """Present devices. VMware ignores a device whose controller is not present, and so is it here."""
@@ -147,7 +151,7 @@ class SlotReader:
         except UnsafeImage as problem:
             self._note(slot.file or slot.key, problem.code, f"{slot.key}: {problem.message}")
             return ""
-        if name in set(self.listing.names()):
+        if name in self._there:
             return name
         where = "" if name == slot.file else f" ({self.vmx.name} names it as {slot.file!r})"
         text = f"{slot.key}: {name} does not lie beside {self.vmx.name}{where}; copy it there"

@@ -75,7 +75,8 @@ def read_machine(
         # VMware's default is BIOS, and it leaves the key out then.
         firmware_stated=True,
         secure_boot=vmx.flag("uefi.secureBoot.enabled"),
-        vtpm=vmx.flag("vtpm.present") or vmx.flag("managedVM.autoAddVTPM") or vmx.get("managedvm.autoAddVTPM") != "",
+        # Fusion and Workstation add the device themselves where this key names an implementation.
+        vtpm=vmx.flag("vtpm.present") or vmx.get("managedVM.autoAddVTPM").lower() not in {"", "false", "none"},
         power_state=power,
         is_template=is_template,
         guest=_guest(vmx),

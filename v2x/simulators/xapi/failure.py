@@ -24,6 +24,14 @@ class StreamBroken(Exception):
     """A disk stream ended early or breaks a rule of its format."""
 
 
+class StreamEnded(StreamBroken):
+    """The stream stopped before its end: the connection was lost or the client sent too little."""
+
+
+class DeviceFull(StreamBroken):
+    """A write did not fit: the end of the VDI, or no room on the SR."""
+
+
 def handle_invalid(cls: str, ref: str) -> ApiError:
     return ApiError("HANDLE_INVALID", cls, ref)
 

@@ -58,6 +58,10 @@ def check_footer(raw: bytes) -> int:
     assert raw[28:32] == b"win "
     original, current = struct.unpack_from(">QQ", raw, 40)
     assert original == current
+    # What `vhd-util check` asks for beyond that.
+    assert struct.unpack_from(">I", raw, 8)[0] == 2
+    assert struct.unpack_from(">I", raw, 24)[0] == WHEN - 946_684_800
+    assert not any(raw[84:])
     return current
 
 
@@ -73,7 +77,7 @@ def replay(source: io.BufferedIOBase, content_length: int, disk: bytearray) -> i
     assert (cookie, following, version) == (b"cxsparse", 2**64 - 1, 0x00010000)
     assert check == summed(head, 36)
     assert block_size == BLOCK
-    assert entries * BLOCK >= size
+    assert entries * BLOCK >= size > (entries - 1) * BLOCK
     assert not any(head[40:])
     stream.skip_to(table_at)
     table = stream.take(-(-entries * 4 // 512) * 512)

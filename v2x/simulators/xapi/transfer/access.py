@@ -3,6 +3,8 @@
 
 import base64
 import binascii
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from v2x.simulators.xapi import tasks
@@ -100,3 +102,17 @@ def redirect(connection: "Connection", request: Request, sr: str) -> bool:
 def send_redirect(connection: "Connection", request: Request, address: str) -> None:
     where = f"https://{address}{request.path}?{request.target_query}"
     connection.page(302, {"location": where})
+
+
+def cancellation(state: PoolState, task: str) -> Callable[[], None]:
+    """A check that raises TASK_CANCELLED when the task is to be cancelled; it looks every `cancel_poll` seconds."""
+    looked = time.monotonic()
+
+    def look() -> None:
+        nonlocal looked
+        if time.monotonic() - looked >= state.settings.cancel_poll:
+            looked = time.monotonic()
+            if tasks.cancelling(state, task):
+                raise ApiError("TASK_CANCELLED", task)
+
+    return look

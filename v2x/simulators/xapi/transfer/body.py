@@ -5,14 +5,15 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from v2x.simulators.xapi.failure import StreamBroken
+from v2x.simulators.xapi.failure import StreamBroken, StreamEnded
 
 BUFFER_BYTES = 2 * 1024 * 1024
 _SLOW_PIECE = 64 * 1024
 
 
-class ConnectionCut(StreamBroken):
+class ConnectionCut(StreamEnded):
     """The armed fault struck: the connection is closed without a word."""
 
 
@@ -68,18 +69,18 @@ class Body:
         try:
             got = self._sock.recv_into(view)
         except (OSError, ssl.SSLError, ValueError) as error:
-            raise StreamBroken(f"connection lost after {self.position} bytes: {error}") from None
+            raise StreamEnded(f"connection lost after {self.position} bytes: {error}") from None
         if rate and got:
             time.sleep(got / rate)
         return got
 
     def read_into(self, view: memoryview) -> None:
-        """Fills all of `view`; StreamBroken when the body ends before."""
+        """Fills all of `view`; StreamEnded when the body ends before."""
         filled = 0
         while filled < len(view):
             got = self.read_some(view[filled:])
             if got == 0:
-                raise StreamBroken(f"stream ended after {self.position} bytes")
+                raise StreamEnded(f"stream ended after {self.position} bytes")
             filled += got
 
     def read(self, count: int) -> bytes:
@@ -93,11 +94,28 @@ class Body:
         if position < self.position:
             raise StreamBroken(f"position {position} is behind the reader at {self.position}")
         if self.length is not None and position > self.length:
-            raise StreamBroken(f"position {position} is beyond the end of the stream at {self.length}")
+            raise StreamEnded(f"position {position} is beyond the end of the stream at {self.length}")
         self._scratch = self._scratch or bytearray(BUFFER_BYTES)
         view = memoryview(self._scratch)
         while self.position < position:
             self.read_into(view[: min(len(view), position - self.position)])
+
+    def drain(self, limit: int) -> None:
+        """Takes what the client announced beyond the last byte that matters, at most `limit` bytes."""
+        if self.length is None:
+            return
+        view = memoryview(bytearray(min(limit, BUFFER_BYTES)))
+        end = self.position + limit
+        while self.position < end and self.read_some(view[: end - self.position]):
+            pass
+
+
+class Source(Protocol):
+    """Bytes read strictly forward: a body, or what is unpacked from one."""
+
+    def read(self, count: int) -> bytes: ...
+
+    def read_into(self, view: memoryview) -> None: ...
 
 
 Progress = Callable[[float], None]

@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from v2x.simulators.xapi.transfer import export_vdi, import_vdi
+from v2x.simulators.xapi.transfer import export_vdi, import_vdi, import_xva
 from v2x.simulators.xapi.transfer.request import Request
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 HttpHandler = Callable[["Connection", Request], None]
 _HANDLERS: dict[tuple[str, str], HttpHandler] = {
     ("PUT", "/import_raw_vdi"): import_vdi.handle,
+    ("PUT", "/import"): import_xva.handle,
     ("GET", "/export_raw_vdi"): export_vdi.handle,
 }
 

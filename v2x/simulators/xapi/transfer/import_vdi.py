@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from v2x.simulators.xapi import tasks
 from v2x.simulators.xapi.attach import attach_to_dom0, detach
 from v2x.simulators.xapi.calls.vdi import make_vdi, prezeroed
-from v2x.simulators.xapi.failure import ApiError, StreamBroken, internal
+from v2x.simulators.xapi.failure import ApiError, DeviceFull, StreamBroken, StreamEnded, internal
 from v2x.simulators.xapi.ledger import Import
 from v2x.simulators.xapi.state import PoolState
-from v2x.simulators.xapi.transfer import access, raw, vhd
+from v2x.simulators.xapi.transfer import access, chunks, qcow2, raw, vhd
 from v2x.simulators.xapi.transfer.body import Body, ConnectionCut
 from v2x.simulators.xapi.transfer.request import Request
 from v2x.simulators.xapi.transfer.sink import Sink
@@ -18,6 +18,7 @@ from v2x.simulators.xapi.transfer.sink import Sink
 if TYPE_CHECKING:
     from v2x.simulators.xapi.transfer.connection import Connection
 
+_TAIL_BYTES = 64 * 1024
 _LABEL = "Importing raw VDI"
 _ERROR_TEXT = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -169,10 +170,26 @@ class _Upload:
             if not zeroed:
                 raise StreamBroken("a sparse stream cannot fill a device that is not zeroed")
             vhd.receive(self._body, sink.write, size, self._progress)
+        elif self._format == "qcow2":
+            qcow2.receive(self._body, sink.write)
+        elif self._format == "tar":
+            self._read_tar(sink, None if zeroed else sink.zero)
         elif self._format == "chunked":
             raw.receive_chunked(self._body, sink.write)
         else:
             raw.receive(self._body, sink.write, size, self._progress)
+
+    def _read_tar(self, sink: Sink, zero: chunks.Zero | None) -> None:
+        """The one format that looks at cancellation, and whose structural faults are INTERNAL_ERROR."""
+        reader = chunks.ChunkReader(self._body, watch=access.cancellation(self._state, self._task))
+        try:
+            reader.disk("vdi", sink.volume.size, sink.write, zero, self._progress)
+        except (StreamEnded, DeviceFull):
+            raise
+        except StreamBroken as broken:
+            raise internal(f'Failure("{broken}")') from None
+        with contextlib.suppress(StreamBroken):
+            self._body.drain(_TAIL_BYTES)
 
     def _progress(self, value: float) -> None:
         tasks.progress(self._state, self._task, value)

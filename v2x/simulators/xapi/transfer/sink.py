@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where an import writes: the volume, with the space of its SR, the ledger, and the fault of a full SR."""
 
-from v2x.simulators.xapi.failure import StreamBroken
+from v2x.simulators.xapi.failure import DeviceFull
 from v2x.simulators.xapi.ledger import Import
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.volumes import NoRoom, PastEnd
@@ -27,13 +27,13 @@ class Sink:
         try:
             self.volume.write(view[:room], offset)
         except (NoRoom, PastEnd) as error:
-            raise StreamBroken(f"Device I/O errors: {error}") from None
+            raise DeviceFull(f"Device I/O errors: {error}") from None
         finally:
             fitted = min(room, max(self.volume.size - offset, 0))
             self._entry.written_bytes += fitted
             self._tally.wrote(offset, fitted)
         if room < len(view):
-            raise StreamBroken("Device I/O errors: no space left on the SR")
+            raise DeviceFull("Device I/O errors: no space left on the SR")
 
     def zero(self, offset: int, length: int) -> None:
         """Writes zeros, in pieces, as gaps of a tar stream do on a device that is not zeroed."""

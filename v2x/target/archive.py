@@ -71,11 +71,27 @@ class Archive:
                 raise Conflict(f"another run writes {path}", hint="wait for it to end", code="OWNED") from None
             os.close(handle)
 
+    @classmethod
+    def is_held(cls, path: Path) -> bool:
+        """Whether some process holds the file's lock."""
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
     def begin(self, claim: Claim, spec: TargetMachine, description: bytes) -> None:
         """Empties the file and writes ova.xml."""
         self.claim, self.spec = claim, spec
         self._cut(0)
         self.put((tar_header(FIRST, len(description)), description, padding(len(description))))
+        self.flush()
         self._starts = [self._file.tell()]
 
     def put(self, pieces: Iterable[Buffer | bytes]) -> None:

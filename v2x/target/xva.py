@@ -95,6 +95,15 @@ class XvaTarget:
             return found[0][1]
         return next((claim for _, claim in self._tagged(tag, _SUFFIX + PART)), None)
 
+    def leftovers(self) -> tuple[Claim, ...]:
+        """The .part files of v2x; a note tells of one that another run is writing."""
+        found = []
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}{PART}")):
+            for tag, claim in _claims_in(path, sealed=False):
+                held = tag not in self._open and Archive.is_held(path)
+                found.append(replace(claim, notes=(f"another run writes {path}",) if held else ()))
+        return tuple(found)
+
     def claim(self, spec: TargetMachine, tag: str) -> Claim:
         held = self._open.get(tag)
         if held is not None and held.spec == spec:
@@ -125,7 +134,7 @@ class XvaTarget:
         """Cuts the file at the disk's beginning: the disks after it begin anew, too."""
         return self._held(claim).restart(disk.source_disk)
 
-    def seal(self, claim: Claim, spec: TargetMachine) -> None:  # noqa: ARG002 - the name is fixed with the claim
+    def seal(self, claim: Claim, spec: TargetMachine) -> None:
         held = self._open.get(claim.tag)
         if held is None:
             found = self.find(claim.tag)
@@ -203,14 +212,22 @@ class XvaTarget:
     def _tagged(self, tag: str, suffix: str) -> Iterator[tuple[Path, Claim]]:
         """Files of this suffix whose ova.xml carries the tag; others, whatever they are, are passed over."""
         for path in sorted(self.folder.glob(f"*{suffix}")):
-            try:
-                objects = ova_xml.read(first_member(path))
-            except (BadImage, OSError):
-                continue
-            for vm in objects.get("VM", ()):
-                own = vm.get("other_config")
-                if isinstance(own, dict) and own.get(ova_xml.MIGRATION) == tag:
-                    yield path, _claim_of(vm, objects.get("VDI", []), tag, sealed=suffix == _SUFFIX)
+            for found, claim in _claims_in(path, sealed=suffix == _SUFFIX):
+                if found == tag:
+                    yield path, claim
+
+
+def _claims_in(path: Path, *, sealed: bool) -> Iterator[tuple[str, Claim]]:
+    """The machine of a file that v2x wrote, with its tag; nothing for any other file."""
+    try:
+        objects = ova_xml.read(first_member(path))
+    except (BadImage, OSError):
+        return
+    for vm in objects.get("VM", ()):
+        own = vm.get("other_config")
+        if isinstance(own, dict) and own.get(ova_xml.MIGRATION):
+            tag = str(own[ova_xml.MIGRATION])
+            yield tag, _claim_of(vm, objects.get("VDI", []), tag, sealed=sealed)
 
 
 def _claim_of(vm: dict[str, object], vdis: list[dict[str, object]], tag: str, *, sealed: bool) -> Claim:

@@ -38,13 +38,25 @@ class Claims:
         disks = self._unfinished(tag)
         if found is None and not disks:
             return None
-        record: Mapping[str, Any] = found[1] if found else {}
-        return Claim(
-            tag=tag,
-            id=str(record.get("uuid", "")),
-            name=str(record.get("name_label", "")) or f"migration {tag}",
-            disks=tuple(vdi.claimed(disks[disk][1]) for disk in sorted(disks)),
-        )
+        return _listed(tag, found[1] if found else {}, [vdi.claimed(record) for _, record in disks.values()], ())
+
+    def leftovers(self) -> tuple[Claim, ...]:
+        """All unsealed claims on the pool, and tagged disks whose machine is gone; a note tells of a living owner."""
+        vms, vdis = records(self._client, "VM"), records(self._client, "VDI")
+        sealed = {tags.config(vm).get(tags.SEALED) for vm in vms.values() if tags.is_own(vm)}
+        disks: dict[str, list[ClaimedDisk]] = {}
+        for record in vdis.values():
+            tag = tags.config(record).get(tags.MIGRATION, "")
+            if tag and tag not in sealed and tags.claimed_by(record, tag):
+                disks.setdefault(tag, []).append(vdi.claimed(record))
+        found = []
+        for record in vms.values():
+            tag = tags.config(record).get(tags.MIGRATION, "")
+            if tag and tags.claimed_by(record, tag):
+                notes = self._ownership.notes(tags.config(record).get(tags.OWNER, ""))
+                found.append(_listed(tag, record, disks.pop(tag, []), notes))
+        found += [_listed(tag, {}, orphans, ()) for tag, orphans in disks.items()]
+        return tuple(sorted(found, key=lambda claim: (claim.tag, claim.id)))
 
     def claim(self, spec: TargetMachine, tag: str) -> Claim:
         """As Target.claim. A call whose answer was lost may have taken effect, so everything is looked at again."""
@@ -246,3 +258,13 @@ class Claims:
             disks=tuple(vdi.claimed(own[disk][1]) for disk in sorted(own)),
             sealed=True,
         )
+
+
+def _listed(tag: str, vm: Mapping[str, Any], disks: list[ClaimedDisk], notes: tuple[str, ...]) -> Claim:
+    return Claim(
+        tag=tag,
+        id=str(vm.get("uuid", "")),
+        name=str(vm.get("name_label", "")) or f"migration {tag}",
+        disks=tuple(sorted(disks, key=lambda disk: (disk.source_disk, disk.id))),
+        notes=notes,
+    )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The session with a pool: the official XenAPI package over connections that v2x.tls verifies or pins.
 
-One connection per thread, one session for all. A refused password is tried once. Calls that may be repeated safely
-are repeated over a new connection for a while; a call that makes something is not: whether a lost one took effect can
-only be seen on the pool, and the caller looks there.
+One session for all threads; each call has a connection to itself, which is kept for the next one. A refused password
+is tried once. Calls that may be repeated safely are repeated over a new connection for a while; a call that makes
+something is not: whether a lost one took effect can only be seen on the pool, and the caller looks there.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import http.client
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -74,7 +74,7 @@ class _Transport(xmlrpc.client.SafeTransport):
         self._kept: _Connection | None = None
         self._used = time.monotonic()
 
-    def make_connection(self, host: Any) -> Any:  # noqa: ARG002 - the shape of the base class
+    def make_connection(self, host: Any) -> Any:
         self._extra_headers = []
         # A server closes idle connections; a request sent into a closing one is lost, so begin afresh.
         if self._kept is not None and time.monotonic() - self._used > _IDLE_SECONDS:
@@ -128,8 +128,7 @@ class Client:
         self._reference = ""
         self._refused: AccessError | None = None
         self._lock = threading.Lock()
-        self._local = threading.local()
-        self._transports: list[_Transport] = []
+        self._idle: list[tuple[XenAPI.Session, _Transport]] = []
 
     @property
     def reference(self) -> str:
@@ -190,17 +189,21 @@ class Client:
     def _transport(self) -> _Transport:
         return _Transport(self.host, self.port, self.trust, self._timeout)
 
-    def _session(self, reference: str) -> XenAPI.Session:
-        held: tuple[XenAPI.Session, _Transport] | None = getattr(self._local, "held", None)
+    @contextlib.contextmanager
+    def _session(self, reference: str) -> Iterator[XenAPI.Session]:
+        """A connection that no other thread uses meanwhile, speaking for the session `reference`."""
+        with self._lock:
+            held = self._idle.pop() if self._idle else None
         if held is None:
             transport = self._transport()
             held = XenAPI.Session(self._address, transport=transport), transport
-            self._local.held = held
-            with self._lock:
-                self._transports.append(transport)
         # XenAPI logs in again by itself only with credentials of its own; it gets none, so that one login serves all.
         held[0]._session = reference
-        return held[0]
+        try:
+            yield held[0]
+        finally:
+            with self._lock:
+                self._idle.append(held)
 
     def call(self, method: str, *params: object) -> Any:
         """The value of `method`. Raises a V2xError whose `xapi_code` tells the pool's code.
@@ -235,9 +238,9 @@ class Client:
             pause = min(pause * 2, 5.0)
 
     def _once(self, reference: str, method: str, params: tuple[object, ...]) -> Any:
-        session = self._session(reference)
         try:
-            return session.xenapi_request(method, tuple(wire(param) for param in params))
+            with self._session(reference) as session:
+                return session.xenapi_request(method, tuple(wire(param) for param in params))
         except XenAPI.Failure as failure:
             if failure.details[0] == "HOST_IS_SLAVE":
                 raise PoolMember(self.host, str(failure.details[1]) if len(failure.details) > 1 else "") from None
@@ -261,13 +264,15 @@ class Client:
         reference, self._reference = self._reference, ""
         if reference and self._refused is None:
             # The pool forgets an unused session by itself, so a logout that fails is no loss.
-            with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, AccessError):
-                getattr(self._session(reference), "session.logout")(reference)
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, AccessError),
+                self._session(reference) as session,
+            ):
+                getattr(session, "session.logout")(reference)
         with self._lock:
-            transports, self._transports = self._transports, []
-        for transport in transports:
+            idle, self._idle = self._idle, []
+        for _, transport in idle:
             transport.close()
-        self._local = threading.local()
 
 
 class _SessionGone(Exception):

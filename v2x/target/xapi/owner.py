@@ -75,6 +75,12 @@ class Ownership:
         if holder != self.owner:
             raise self._taken(name, holder or "nobody")
 
+    def notes(self, holder: str) -> tuple[str, ...]:
+        """What to say of a claim's owner: something only while it is another, living run."""
+        if holder in ("", self.owner) or not self._alive(holder):
+            return ()
+        return (self._taken("it", holder).message,)
+
     def _taken(self, name: str, holder: str) -> Conflict:
         host, _, rest = holder.partition(":")
         pid = rest.split(":")[1] if rest.count(":") == 2 else "?"

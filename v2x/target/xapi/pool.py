@@ -91,6 +91,9 @@ class XapiTarget:
     def find(self, tag: str) -> Claim | None:
         return self._claims.find(tag)
 
+    def leftovers(self) -> tuple[Claim, ...]:
+        return self._claims.leftovers()
+
     def claim(self, spec: TargetMachine, tag: str) -> Claim:
         return self._claims.claim(spec, tag)
 

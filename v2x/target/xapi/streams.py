@@ -121,7 +121,7 @@ class Raw:
 
     query: Mapping[str, str] = MappingProxyType({"format": "raw"})
 
-    def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:  # noqa: ARG002 - the shape of all formats
+    def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
         self.content_length = size_bytes
         self._at = 0
         self._zeros = memoryview(bytes(MIB))

@@ -68,7 +68,7 @@ def load_plan(csv_path: Path) -> Plan:
     text = _read(beside, f"v2x plan draft writes it; it must stay beside {csv_path.name}")
     try:
         drafted = from_json(text, Plan, PLAN_SCHEMA)
-    except SchemaError as problem:
+    except (SchemaError, RecursionError) as problem:
         raise PlanError(f"{beside} is not the other half of a plan: {problem}", hint="draft the plan again") from None
     base = {(row.source, row.machine_id): row for row in drafted.rows}
     rows = read_rows(data, str(csv_path), base)

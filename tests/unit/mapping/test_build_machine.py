@@ -454,7 +454,8 @@ def test_smbios_strings_only_when_asked_for(make_machine, make_row, facts, table
 
 
 def test_clean_text_keeps_words_of_all_scripts():
-    assert clean_text("Büro 東京\tx\r\ny\ud800\x85") == "Büro 東京\tx\ny"
+    assert clean_text("Büro 東京\tx\r\ny\ud800\x85\uffff\u202e") == "Büro 東京\tx\ny"
+    assert clean_text("\U0001f469\u200d\U0001f4bb") == "\U0001f469\u200d\U0001f4bb"
     assert clean_name("  a \n b ") == "a b"
 
 

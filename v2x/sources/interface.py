@@ -47,6 +47,20 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Integrity(Protocol):
+    """Sources whose files carry digests written by whoever exported them."""
+
+    def verify(self, machine: Machine, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+        """Reads the machine's files once, front to back, and compares them with their digests.
+
+        Returns the names of the verified files; a file without a digest is not among them. DigestMismatch names the
+        file and both digests. `progress` takes increments in bytes; whatever it raises ends the pass. Made to run in
+        a thread beside the copy; the machine is sealed only after it returned.
+        """
+        ...
+
+
+@runtime_checkable
 class PowerControl(Protocol):
     """Sources that can tell and change the power state."""
 

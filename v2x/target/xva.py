@@ -85,11 +85,9 @@ class XvaTarget:
         )
 
     def _migrated(self) -> Iterator[Migrated]:
-        for path, vm, _ in self._machines(_SUFFIX):
-            own = vm.get("other_config")
-            tag = str(own.get(ova_xml.MIGRATION, "")) if isinstance(own, dict) else ""
-            if tag:
-                yield Migrated(tag=tag, machine=path.name.removesuffix(_SUFFIX), uuid=str(vm.get("uuid", "")))
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            for tag, claim in _claims_in(path, sealed=True):
+                yield Migrated(tag=tag, machine=path.name.removesuffix(_SUFFIX), uuid=claim.id)
 
     def find(self, tag: str) -> Claim | None:
         """A finished file is a sealed claim; a .part, an unsealed one whose disks begin anew."""
@@ -219,19 +217,23 @@ class XvaTarget:
 
     def _tagged(self, tag: str, suffix: str) -> Iterator[tuple[Path, Claim]]:
         """Files of this suffix whose ova.xml carries the tag; others, whatever they are, are passed over."""
-        for path, vm, vdis in self._machines(suffix):
-            own = vm.get("other_config")
-            if isinstance(own, dict) and own.get(ova_xml.MIGRATION) == tag:
-                yield path, _claim_of(vm, vdis, tag, sealed=suffix == _SUFFIX)
-
-    def _machines(self, suffix: str) -> Iterator[tuple[Path, dict[str, object], list[dict[str, object]]]]:
         for path in sorted(self.folder.glob(f"*{suffix}")):
-            try:
-                objects = ova_xml.read(first_member(path))
-            except (BadImage, OSError):
-                continue
-            for vm in objects.get("VM", ()):
-                yield path, vm, objects.get("VDI", [])
+            for found, claim in _claims_in(path, sealed=suffix == _SUFFIX):
+                if found == tag:
+                    yield path, claim
+
+
+def _claims_in(path: Path, *, sealed: bool) -> Iterator[tuple[str, Claim]]:
+    """The machine of a file that v2x wrote, with its tag; nothing for any other file."""
+    try:
+        objects = ova_xml.read(first_member(path))
+    except (BadImage, OSError):
+        return
+    for vm in objects.get("VM", ()):
+        own = vm.get("other_config")
+        if isinstance(own, dict) and own.get(ova_xml.MIGRATION):
+            tag = str(own[ova_xml.MIGRATION])
+            yield tag, _claim_of(vm, objects.get("VDI", []), tag, sealed=sealed)
 
 
 def _claim_of(vm: dict[str, object], vdis: list[dict[str, object]], tag: str, *, sealed: bool) -> Claim:

@@ -10,6 +10,8 @@ import pytest
 
 from v2x.simulators.xapi import Pool
 
+pytest_plugins = ["tests.images"]
+
 
 @pytest.fixture
 def simulated_pool(tmp_path: Path) -> Iterator[Callable[..., Pool]]:

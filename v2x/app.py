@@ -12,7 +12,7 @@ from v2x.config import Config, load_config
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
 from v2x.errors import PlanError, UsageError, V2xError
-from v2x.mapping.build import build_machine
+from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.tables import Tables, load_tables
 from v2x.model.address import (
     SOURCE_SCHEMES,
@@ -27,10 +27,10 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.plan import Endpoint, Plan, PlanRow
-from v2x.model.target import TargetFacts, TargetMachine
+from v2x.model.target import TargetFacts
 from v2x.secrets import Secret
 from v2x.sources.interface import Source
-from v2x.target.interface import Target
+from v2x.target.interface import MakesNetworks, Target
 from v2x.tls import Trust, parse_fingerprint
 
 Ask = Callable[[str], str]
@@ -58,6 +58,7 @@ class App:
     target_side: Side = field(default_factory=Side)
     ask: Ask | None = None
     stage: Path | None = None
+    read_all: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
 
@@ -98,25 +99,33 @@ class App:
         from v2x.sources import open_source
 
         address = _address("source", endpoint.address)
-        if address.scheme in {Scheme.VSPHERE, Scheme.HYPERV}:
-            raise UsageError(
-                f"{address.scheme}:// sources come with a later release",
-                code="LATER",
-                hint="export the machine as OVA, or give its folder with the .vmx file",
-            )
-        return open_source(address.path)
+        return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
 
     def open_target(self, endpoint: Endpoint) -> Target:
         """Opens a target: logs in to a pool, or makes ready to write XVA files."""
+        from v2x.target import open_xapi, open_xva
+
         address = _address("target", endpoint.address)
         if address.scheme is Scheme.XVA:
-            from v2x.target.xva import XvaTarget
-
-            return XvaTarget(Path(address.path))
-        from v2x.target.xapi import XapiTarget
-
+            return open_xva(address.path).__enter__()
         trust = Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="target")
-        return XapiTarget(address.host, address.port or 443, address.user, self._password("target", endpoint), trust)
+        password = self._password("target", endpoint)
+        return open_xapi(address.host, address.port or 443, address.user, password, trust).__enter__()
+
+    def remember_password(self, side: str, endpoint: Endpoint, password: Secret) -> None:
+        """Uses `password` for an endpoint instead of looking for one."""
+        self._passwords[f"{side} {endpoint.address}"] = password
+
+    def create_networks(self, endpoint: Endpoint, wanted: Mapping[str, int | None]) -> None:
+        """Makes the named networks with their VLANs where the target lacks them."""
+        target = self.open_target(endpoint)
+        try:
+            if not isinstance(target, MakesNetworks):
+                return
+            for name, vlan in wanted.items():
+                target.ensure_network(name, vlan)
+        finally:
+            target.close()
 
     def _password(self, side: str, endpoint: Endpoint) -> Secret:
         key = f"{side} {endpoint.address}"
@@ -165,14 +174,26 @@ class App:
         machine = machine_of(inventory, row.machine_id, row.machine_name)
         spec = build_machine(machine, row, facts, self.tables)
         return Order(
-            id=migration_tag(inventory, machine, facts, spec),
+            id=migration_tag(inventory, machine, facts, spec.name),
             machine=machine,
             spec=spec,
             source=row.source,
             target=row.target,
             verify=row.verify,
             start=row.start,
+            read_all=self.read_all,
+            stage=str(self.stage) if self.stage else "",
         )
+
+    def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
+        """Whether an earlier run of this row finished, as far as the plan's facts tell."""
+        inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
+        machines = inventory.machines if inventory else ()
+        machine = next((one for one in machines if one.id == row.machine_id), None)
+        if inventory is None or facts is None or machine is None:
+            return False
+        tag = migration_tag(inventory, machine, facts, target_name(machine, row))
+        return any(one.tag == tag for one in facts.migrated)
 
     def report(self, engine: Engine, plan: Plan, findings: Sequence[Finding]) -> Report:
         """What the engine did, with the findings that were known before."""
@@ -184,7 +205,7 @@ class App:
             plan_id=plan.id,
             migrations=migrations,
             findings=tuple(findings),
-            mapping_tables={"version": str(self.tables.version)},
+            mapping_tables=dict(self.tables.layers),
         )
 
 
@@ -241,13 +262,17 @@ def machine_of(inventory: Inventory, wanted: str, name: str = "") -> Machine:
     raise UsageError(f"no machine {name or wanted} in {inventory.source.address}", hint=f"there are: {names or 'none'}")
 
 
-def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, spec: TargetMachine) -> str:
+def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, name: str) -> str:
     """The identity of a migration, the same at every run: what moves, from where, to where, under which name."""
-    parts = (
-        inventory.source.kind,
-        inventory.source.address,
-        machine.id,
-        facts.pool_uuid or facts.address,
-        spec.name,
-    )
+    parts = (inventory.source.kind, inventory.source.address, machine.id, facts.pool_uuid or facts.address, name)
     return "v2x-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def without(facts: TargetFacts, machine: str) -> TargetFacts:
+    """The facts without the machine of that name: one that an earlier run of the same migration made."""
+    names = list(facts.machine_names)
+    if machine in names:
+        names.remove(machine)
+    return replace(
+        facts, machine_names=tuple(names), macs=tuple(used for used in facts.macs if used.machine != machine)
+    )

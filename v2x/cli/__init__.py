@@ -40,12 +40,12 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as bug:
         if "--verbose" in arguments or "-v" in arguments:
             raise
-        error = V2xError(
+        unexpected = V2xError(
             f"{bug.__class__.__name__}: {bug}",
             code="V2X-BUG",
             hint="this is a bug of v2x: run again with --verbose and report what it prints",
         )
-        show.problem(error, as_json=as_json)
+        show.problem(unexpected, as_json=as_json)
         return BUG_EXIT
 
 

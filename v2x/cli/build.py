@@ -2,8 +2,8 @@
 """From the shared options to an `App`, and small questions that several commands ask."""
 
 import sys
-from fnmatch import fnmatchcase
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 
 from v2x.app import App, Side
 from v2x.cli.options import Given

@@ -84,8 +84,8 @@ def check_source(app: App, text: str) -> list[Line]:
         return [_refused("source", problem)]
     found = f"{plural(len(inventory.machines), 'machine')} ({inventory.source.product or inventory.source.kind})"
     lines = [Line(name="source", ok=True, found=found, required=True)]
-    for problem in inventory.problems:
-        line = Line(name="source", ok=False, found=printable(f"{problem.subject}: {problem.text}"), remedy="see above")
+    for trouble in inventory.problems:
+        line = Line(name="source", ok=False, found=printable(f"{trouble.subject}: {trouble.text}"), remedy="see above")
         lines.append(line)
     return lines
 
@@ -119,6 +119,10 @@ def _joined(names: Iterable[str]) -> str:
 
 def _refused(name: str, problem: V2xError) -> Line:
     return Line(
-        name=name, ok=False, found=problem.message, remedy=problem.hint or "check the address",
-        required=True, access=problem.exit_code == 5,
+        name=name,
+        ok=False,
+        found=problem.message,
+        remedy=problem.hint or "check the address",
+        required=True,
+        access=problem.exit_code == 5,
     )

@@ -62,7 +62,7 @@ def convert_appliance(given: Given, source: Path, output: Path) -> dict[str, Any
     from v2x.cli.running import run_plan
     from v2x.cli.single import Choices, single_plan
     from v2x.errors import V2xError
-    from v2x.target.xva import XvaTarget, xva_file_name
+    from v2x.target.archive import file_name
 
     folder = output.parent
     app = build(given)
@@ -74,7 +74,7 @@ def convert_appliance(given: Given, source: Path, output: Path) -> dict[str, Any
         error = V2xError(migration.failure.message, code=migration.failure.code, hint=migration.failure.hint)
         error.exit_code = migration.failure.exit_code
         raise error
-    made = folder / xva_file_name(migration.target_name)
+    made = folder / f"{file_name(migration.target_name)}.xva"
     if made != output:
         made.replace(output)
     return {

@@ -34,9 +34,7 @@ def demonstrate(given: Given, source: Path | None, folder: Path) -> None:
         raise UsageError(f"{appliance} does not exist", hint="give an .ova, .ovf or .vmx file")
     with Pool(folder / "pool", profile="xcp-ng-8.3") as pool:
         app = build(given)
-        target = Endpoint(
-            alias="demo-pool", address=f"xapi://{pool.user}@{pool.address}", fingerprint=pool.fingerprint
-        )
+        target = Endpoint(alias="demo-pool", address=f"xapi://{pool.user}@{pool.address}", fingerprint=pool.fingerprint)
         app.remember_password("target", target, Secret(pool.password))
         show.note(f"simulated pool at {target.address}", quiet=given.quiet)
         plan, findings = _planned(app, given, appliance, target, folder)
@@ -89,8 +87,13 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
     show.note(f"assessed {plural(len(inventory.machines), 'machine')}: {', '.join(counts)}", quiet=given.quiet)
     csv = folder / "plan.csv"
     plan = draft_plan(
-        {source.alias: inventory}, [source], {target.alias: facts}, [target], app.tables,
-        findings=findings, now=app.now(),
+        {source.alias: inventory},
+        {target.alias: facts},
+        app.tables,
+        sources=[source],
+        targets=[target],
+        findings=findings,
+        now=app.now(),
     )
     save_plan(plan, csv)
     plan = load_plan(csv)

@@ -68,9 +68,9 @@ def page(code: str) -> Page:
     if name in classes:
         kind = classes[name]
         return Page(code=name, title=f"error, exit code {kind.exit_code}", text=(kind.__doc__ or "").strip())
-    from v2x.assess.rules import RULES
+    from v2x.assess.engine import rules
 
-    for rule in RULES:
+    for rule in rules():
         if rule.id == code.lower():
             text = f"{rule.label}\n\nremedy: {rule.remedy}\nsource: {rule.source}"
             return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)

@@ -40,7 +40,13 @@ def draft(
     inventories = {one.alias: built.inventory(one, selection(select)) for one in endpoints}
     findings = [found for inventory in inventories.values() for found in assess(inventory, facts, built.tables)]
     plan = draft_plan(
-        inventories, endpoints, {pool.alias: facts}, [pool], built.tables, findings=findings, now=built.now()
+        inventories,
+        {pool.alias: facts},
+        built.tables,
+        sources=endpoints,
+        targets=[pool],
+        findings=findings,
+        now=built.now(),
     )
     save_plan(plan, output)
     if given.json:

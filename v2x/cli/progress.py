@@ -2,11 +2,14 @@
 """Progress on a terminal: one tqdm bar for the disk at work, with rate and time left; silent elsewhere."""
 
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, Never, TextIO
 
 from v2x.engine.interface import Order
 from v2x.model.migration import Migration, Outcome, Phase
 from v2x.text import printable
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _SPOKEN = {
     Phase.PREFLIGHT: "checking",
@@ -65,7 +68,7 @@ class _Bars:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = None
+        self._bar: tqdm[Never] | None = None
 
     def phase(self, phase: Phase) -> None:
         self._close()

@@ -12,13 +12,12 @@ from v2x.cli import show
 from v2x.cli.build import build
 from v2x.cli.options import Given
 from v2x.cli.running import conclude, run_plan, write_report
-from v2x.cli.single import Choices, single_plan
+from v2x.cli.single import Choices, memory_size, single_plan
 from v2x.errors import TrustError, UsageError, V2xError
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.target import TargetFacts
 from v2x.model.units import show_bytes
-from v2x.plan import parse_size
 from v2x.render import text_of_findings, text_of_machine
 from v2x.text import printable
 from v2x.tls import seen_fingerprint
@@ -81,9 +80,7 @@ def _machine(inventory: Inventory) -> Machine:
     while True:
         answer = _ask("Machine: number or name")
         found = [
-            machine
-            for number, machine in enumerate(machines, 1)
-            if answer in {str(number), machine.name, machine.id}
+            machine for number, machine in enumerate(machines, 1) if answer in {str(number), machine.name, machine.id}
         ]
         if len(found) == 1:
             return found[0]
@@ -111,7 +108,7 @@ def _target(app: App, given: Given) -> tuple[str, TargetFacts, App]:
 def _offered_pin(app: App, text: str) -> str:
     from v2x.model.address import parse_address
 
-    address = parse_address(app.endpoint_address("target", text))
+    address = parse_address(app.endpoint("target", text).address)
     pin = seen_fingerprint(address.host, address.port or 443)
     if not pin:
         return ""
@@ -141,7 +138,7 @@ def _choices(machine: Machine, facts: TargetFacts, before: Choices) -> Choices:
         if not known:
             break
         label = f"Network for {printable(nic.label)} (now on {printable(nic.network) or 'none'})"
-        networks.append(f"{nic.position}={_known(label, _suggested(nic.network, facts), known)}")
+        networks.append(f"{nic.position}={_known(label, _suggested(nic.network, nic.vlan, facts), known)}")
     memory = _memory(before.memory or show_bytes(machine.memory.size_bytes))
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
     return replace(before, name=name, storage=storage, networks=tuple(networks), memory=memory, start=start)
@@ -151,7 +148,7 @@ def _memory(default: str) -> str:
     while True:
         answer = _ask("Memory", default)
         try:
-            parse_size(answer)
+            memory_size(answer)
         except UsageError as problem:
             show.problem(problem)
         else:
@@ -166,10 +163,11 @@ def _known(question: str, default: str, known: list[str]) -> str:
         show.note(f"  there is no {printable(answer)}; there are: {', '.join(printable(one) for one in known)}")
 
 
-def _suggested(network: str, facts: TargetFacts) -> str:
+def _suggested(network: str, vlan: int | None, facts: TargetFacts) -> str:
     from v2x.mapping.resolve import suggest_network
 
-    return suggest_network(network, None, facts.networks).name
+    choice = suggest_network(network, vlan, facts)
+    return choice.network.name if choice else ""
 
 
 def _command(choices: Choices, app: App) -> str:

@@ -49,9 +49,7 @@ def _machine(target: Target, migration: Migration, console: Console) -> list[dic
             disk = held or ClaimedDisk(source_disk=result.source_disk, id=result.vdi, size_bytes=result.target_bytes)
             reader = target.reader(claim, disk)
             try:
-                verify_disk(
-                    reader, result.digests, VerifyLevel.FULL, bars, disk=result.source_disk, label=result.label
-                )
+                verify_disk(reader, result.digests, VerifyLevel.FULL, bars, disk=result.source_disk, label=result.label)
             finally:
                 reader.close()
             row["verdict"] = "identical"

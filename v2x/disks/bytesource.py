@@ -48,6 +48,10 @@ class FileSource:
     def size(self) -> int:
         return self._size
 
+    def fileno(self) -> int:
+        """The open file description, for handing the very file that was checked to another program."""
+        return self._fd
+
     @property
     def write_id(self) -> str:
         """Changes whenever the file's content may have: size, modification time in ns, inode."""

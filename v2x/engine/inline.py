@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
@@ -139,6 +140,8 @@ class InlineEngine:
             observer=observer,
             verify=order.verify,
             start=order.start,
+            read_all=order.read_all,
+            stage=Path(order.stage) if order.stage else None,
             stopping=lambda: self._draining.is_set() or order.id in self._cancelled,
             pace=Pace(lambda: self._rate_bytes, sleep=self._sleep),
         )

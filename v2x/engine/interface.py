@@ -25,6 +25,8 @@ class Order:
     target: str
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
+    read_all: bool = False
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

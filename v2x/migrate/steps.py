@@ -7,12 +7,15 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from v2x.disks.interface import DiskReader
+from v2x.disks.scan import ZeroScan
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import BLOCK_BYTES, DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
+from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.model.migration import DiskResult, VerifyLevel
@@ -24,7 +27,11 @@ from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Starts, Target
 
 @dataclass(kw_only=True)
 class Work:
-    """One machine on its way: what it is, where it goes, and what the steps have learned so far."""
+    """One machine on its way: what it is, where it goes, and what the steps have learned so far.
+
+    `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
+    are made first and sent then.
+    """
 
     tag: str
     machine: Machine
@@ -34,6 +41,8 @@ class Work:
     observer: Observer
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
+    read_all: bool = False
+    stage: Path | None = None
     stopping: Callable[[], bool] = lambda: False
     pace: Pace | None = None
     checkpoint: Checkpoint | None = None
@@ -162,7 +171,7 @@ def claim(work: Work) -> None:
     disks: list[ClaimedDisk] = []
     for disk in held.disks:
         point = work.held_checkpoint().points.get(disk.source_disk, "")
-        if disk.mark_bytes and disk.point != point:
+        if disk.point and disk.point != point:
             work.observer.warning(
                 f"{work.source_disk(disk.source_disk).label} changed at the source since the last run; copied anew"
             )
@@ -185,15 +194,6 @@ def copy(work: Work) -> None:
 
 def _copied_and_verified(work: Work, disk: ClaimedDisk) -> DiskResult:
     source = work.source_disk(disk.source_disk)
-    if source.backing is DiskBacking.EMPTY:
-        work.observer.disk(disk.source_disk, source.label, "copy", 0, 0)
-        return DiskResult(
-            source_disk=source.id,
-            label=source.label,
-            vdi=disk.id,
-            capacity_bytes=source.capacity_bytes,
-            target_bytes=disk.size_bytes,
-        )
     try:
         return _copied(work, disk, source)
     except VerifyMismatch as problem:
@@ -206,7 +206,7 @@ def _copied_and_verified(work: Work, disk: ClaimedDisk) -> DiskResult:
 
 def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
     at = work.held_checkpoint()
-    reader = work.source.reader(work.machine, source, at)
+    reader = _opened(work, source, at)
     try:
         if reader.size > disk.size_bytes:
             raise SourceError(
@@ -235,6 +235,13 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
         return _result(done, reader.size, source, verified=_verified(work, done, reader, source, stopping))
     finally:
         reader.close()
+
+
+def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
+    reader = work.source.reader(work.machine, source, at)
+    if work.stage is not None:
+        reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
+    return ZeroScan(reader) if work.read_all else reader
 
 
 def _raise_integrity(work: Work) -> None:

@@ -1,1 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Sources of machines. `open_source` finds the right one for an address; each lives in a module of its own."""
+
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from v2x.errors import InputRefused, UsageError
+
+if TYPE_CHECKING:
+    from v2x.sources.interface import Source
+
+# Kind of address → "module:opener". The opener takes (path, address, clock) and gives a Source.
+REGISTRY: dict[str, str] = {
+    ".ova": "v2x.sources.ovf:OvfSource.open",
+    ".ovf": "v2x.sources.ovf:OvfSource.open",
+    ".vmx": "v2x.sources.vmx:VmxSource.open",
+    ".vmtx": "v2x.sources.vmx:VmxSource.open",
+    ".json": "v2x.sources.inventory_file:InventoryFileSource.open",
+    "folder": "v2x.sources.folder:FolderSource.open",
+}
+LATER: dict[str, str] = {
+    "vsphere": "a vCenter or ESXi host",
+    "hyperv": "a Hyper-V host",
+    ".xlsx": "an RVTools workbook",
+}
+
+Clock = Callable[[], datetime]
+
+
+def open_source(address: str | Path, *, clock: Clock | None = None) -> "Source":
+    """The source at `address`: a path, or `SCHEME://…`. Used as a context manager.
+
+    UsageError for an address of unknown kind, or of one that a later release brings; InputRefused and its kin if the
+    file is not what its name says.
+    """
+    kind = _kind(str(address))
+    if kind in LATER:
+        raise UsageError(
+            f"{LATER[kind]} as a source comes with a later release: {address}",
+            hint="export the machines as OVA and give the .ova files or their folder",
+        )
+    module, _, opener = REGISTRY[kind].partition(":")
+    owner, _, method = opener.partition(".")
+    opened = getattr(getattr(import_module(module), owner), method)(Path(address), str(address), clock=clock)
+    return cast("Source", opened)
+
+
+def _kind(address: str) -> str:
+    scheme, found, _ = address.partition("://")
+    if found:
+        if scheme.lower() in LATER:
+            return scheme.lower()
+        raise UsageError(
+            f"{scheme!r} is not a kind of source",
+            hint="sources are a path, vsphere://USER@HOST, or hyperv://USER@HOST",
+        )
+    path = Path(address)
+    if path.is_dir():
+        return "folder"
+    suffix = path.suffix.lower()
+    if suffix not in REGISTRY and suffix not in LATER:
+        raise UsageError(
+            f"{address}: {suffix or 'a file without extension'} is not a kind of source",
+            hint="sources are .ova, .ovf, .vmx, an inventory .json, or a folder of these",
+        )
+    if not path.exists():
+        raise InputRefused(f"{address} does not exist", code="MISSING-FILE", hint="check the path")
+    return suffix

@@ -3,7 +3,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
 
 from v2x.disks.interface import DiskReader
 from v2x.model.inventory import Inventory
@@ -45,6 +46,26 @@ class Source(Protocol):
 
     def close(self) -> None: ...
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@runtime_checkable
+class Integrity(Protocol):
+    """Sources whose files carry digests written by whoever exported them."""
+
+    def verify(self, machine: Machine, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+        """Reads the machine's files once, front to back, and compares them with their digests.
+
+        Returns the names of the verified files; a file without a digest is not among them. DigestMismatch names the
+        file and both digests. `progress` takes increments in bytes; whatever it raises ends the pass. Made to run in
+        a thread beside the copy; the machine is sealed only after it returned.
+        """
+        ...
+
 
 @runtime_checkable
 class PowerControl(Protocol):
@@ -55,15 +76,3 @@ class PowerControl(Protocol):
     def shutdown(self, machine: Machine, deadline_seconds: float) -> None: ...
 
     def power_on(self, machine: Machine) -> None: ...
-
-
-@runtime_checkable
-class Integrity(Protocol):
-    """Sources whose files come with digests of their own, as an OVA's manifest."""
-
-    def verify(self, machine: Machine, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
-        """Reads the files of `machine` once and compares; returns the names of those that were verified.
-
-        DigestMismatch names the file and both digests. May run beside a copy, in a thread of its own.
-        """
-        ...

@@ -54,7 +54,7 @@ class MemorySource:
     def __init__(self, machine: Machine, content: dict[str, bytes]) -> None:
         self.machine = machine
         self.content = content
-        self.points = {disk: "p1" for disk in content}
+        self.points = dict.fromkeys(content, "p1")
         self.released: list[str] = []
         self.readers: list[MemoryReader] = []
         self.fail_at: int | None = None

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Chains of layers: a disk whose bytes lie in a delta, else in its parent, and so on down to the base.
+
+A layer answers for a range of the disk which parts it holds: data at some place of its file, surely zeros, or nothing
+of its own, in which case the layer below decides. Below the base, and beyond the end of a parent that is smaller than
+its child, everything is zeros. A single file is a chain of one layer.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from v2x.disks.extent import Extent, joined
+from v2x.disks.interface import Buffer
+from v2x.errors import BadImage
+
+MAX_DEPTH: Final = 64
+MAX_DISK_BYTES: Final = 64 << 40
+
+ABSENT: Final = 0
+ZERO: Final = 1
+DATA: Final = 2
+
+_ZEROS: Final = memoryview(bytes(1 << 20))
+
+
+class Part(NamedTuple):
+    """`length` bytes of the disk from `start`; `kind` is ABSENT, ZERO or DATA; `at` is the layer's own business."""
+
+    start: int
+    length: int
+    kind: int
+    at: int
+
+
+class Layer(Protocol):
+    """One file, or one set of files, of a chain. One thread per layer; `clone()` for another."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the disk that this layer covers."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Granularity of allocation in bytes."""
+        ...
+
+    def parts(self, start: int, length: int) -> Iterator[Part]:
+        """Ascending, adjoining parts of exactly that range, which lies within `size`."""
+        ...
+
+    def parts_with_holes(self, start: int, length: int) -> Iterator[Part]:
+        """The same with the file system asked too, which costs calls but tells the zeros of flat files."""
+        ...
+
+    def read_part(self, part: Part, view: memoryview) -> None:
+        """Fills `view` with a DATA part that `parts` gave, or the first bytes of one."""
+        ...
+
+    def clone(self) -> "Layer": ...
+
+    def close(self) -> None: ...
+
+
+def fill_zeros(view: memoryview) -> None:
+    """Overwrites `view` with zeros, by copying from one shared buffer."""
+    step = len(_ZEROS)
+    for at in range(0, len(view), step):
+        piece = view[at : at + step]
+        piece[:] = _ZEROS[: len(piece)]
+
+
+def check_range(start: int, length: int, size: int) -> None:
+    """ValueError unless `start` to `start + length` lies within `size`: a mistake of the caller, not of the image."""
+    if start < 0 or length < 0 or start + length > size:
+        raise ValueError(f"bytes {start:,} to {start + length:,} lie outside a disk of {size:,} bytes")
+
+
+class ChainReader:
+    """A DiskReader over layers, the one in use first. Its size is that of the first layer.
+
+    `experimental` is set when a layer's format was never read against files of the real product.
+    """
+
+    def __init__(self, layers: Sequence[Layer], *, experimental: bool = False) -> None:
+        if not layers:
+            raise ValueError("a chain has at least one layer")
+        if len(layers) > MAX_DEPTH:
+            raise too_deep(len(layers))
+        self._layers: Sequence[Layer] = tuple(layers)
+        self._size = layers[0].size
+        self.experimental = experimental
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def block(self) -> int:
+        return self._layers[0].block
+
+    @property
+    def depth(self) -> int:
+        return len(self._layers)
+
+    def read_into(self, offset: int, buffer: Buffer) -> None:
+        view = memoryview(buffer).cast("B")
+        check_range(offset, len(view), self._size)
+        self._fill(0, offset, view)
+
+    def _fill(self, level: int, offset: int, view: memoryview) -> None:
+        layer = self._layers[level]
+        inside = min(len(view), max(0, layer.size - offset))
+        for part in layer.parts(offset, inside):
+            at = part.start - offset
+            piece = view[at : at + part.length]
+            if part.kind == DATA:
+                layer.read_part(part, piece)
+            elif part.kind == ABSENT and level + 1 < len(self._layers):
+                self._fill(level + 1, part.start, piece)
+            else:
+                fill_zeros(piece)
+        if inside < len(view):
+            fill_zeros(view[inside:])
+
+    def extents(self, start: int, length: int) -> Iterator[Extent]:
+        check_range(start, length, self._size)
+        return joined(self._extents(0, start, length))
+
+    def _extents(self, level: int, start: int, length: int) -> Iterator[Extent]:
+        layer = self._layers[level]
+        inside = min(length, max(0, layer.size - start))
+        for part in layer.parts_with_holes(start, inside):
+            if part.kind == ABSENT and level + 1 < len(self._layers):
+                yield from self._extents(level + 1, part.start, part.length)
+            else:
+                yield Extent(part.start, part.length, part.kind == DATA)
+        if inside < length:
+            yield Extent(start + inside, length - inside, False)
+
+    def clone(self) -> "ChainReader":
+        return ChainReader([layer.clone() for layer in self._layers], experimental=self.experimental)
+
+    def close(self) -> None:
+        for layer in self._layers:
+            layer.close()
+
+
+def too_deep(depth: int) -> BadImage:
+    """The refusal of a chain deeper than any hypervisor makes."""
+    return BadImage(
+        f"the disk's chain is {depth} files deep; at most {MAX_DEPTH} are read",
+        hint="consolidate the snapshots at the source",
+    )

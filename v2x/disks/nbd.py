@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks behind an NBD server: whatever a server speaks for (qemu-nbd for formats without a reader here, nbdkit).
+
+The client is libnbd, which comes with the distribution and not from PyPI: it is imported when first needed.
+"""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from v2x import proc
+from v2x.disks.extent import Extent, joined
+from v2x.disks.interface import Buffer
+from v2x.disks.qemu_img import checked_image
+from v2x.errors import Retry, SourceError, UsageError
+from v2x.model.machine import DiskFormat
+from v2x.model.units import GIB, KIB
+from v2x.text import printable
+
+_DEBIAN_MODULES = "/usr/lib/python3/dist-packages"
+_MAP_STEP_BYTES = GIB
+# Four requests of 512 KiB were as fast as any size and depth tried, and need a sixth of qemu-nbd's default memory.
+_REQUEST_BYTES = 512 * KIB
+_IN_FLIGHT = 4
+_ANSWER_SECONDS = 300
+_NOT_LISTENING = frozenset({"ECONNREFUSED", "ENOENT"})
+_START_SECONDS = 30
+_CONNECTIONS = 16
+# Without these, glibc returns every large buffer of qemu-nbd to the kernel and faults it in again: half the speed.
+_SERVER_ENV = {
+    "MALLOC_MMAP_THRESHOLD_": "67108864",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_ARENA_MAX": "2",
+}
+
+
+def libnbd() -> Any:
+    """The module `nbd`. UsageError MISSING-TOOL if it is not installed.
+
+    A virtual environment does not see Debian's python3-libnbd. Where it was built for this Python, just its two
+    modules are loaded from there, and nothing else of that folder becomes importable.
+    """
+    try:
+        import nbd
+    except ImportError:
+        try:
+            for name in ("libnbdmod", "nbd"):
+                _load(name, _DEBIAN_MODULES)
+        except ImportError as problem:
+            sys.modules.pop("libnbdmod", None)
+            raise UsageError(
+                f"libnbd for Python {sys.version_info.major}.{sys.version_info.minor} is not installed: {problem}",
+                code="MISSING-TOOL",
+                hint="apt install python3-libnbd, and run v2x with the system's python3",
+            ) from None
+        return sys.modules["nbd"]
+    return nbd
+
+
+def _load(name: str, folder: str) -> None:
+    spec = importlib.machinery.PathFinder.find_spec(name, [folder])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no module {name} in {folder}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+class NbdReader:
+    """The export `export` of the NBD server at a unix socket. SourceError if the server or the connection fails.
+
+    `name` is for messages. A clone is a second connection.
+    """
+
+    def __init__(
+        self, socket: str | Path, export: str = "", *, name: str = "", server: "ImageServer | None" = None
+    ) -> None:
+        self._nbd = libnbd()
+        self._socket = Path(socket)
+        self._export = export
+        self._server = server
+        self.name = name or f"NBD export {export or self._socket.name}"
+        self._handle: Any = None
+        self._connect()
+        if server is not None:
+            server.join()
+
+    def _connect(self) -> None:
+        handle = self._nbd.NBD()
+        handle.add_meta_context(self._nbd.CONTEXT_BASE_ALLOCATION)
+        handle.set_export_name(self._export)
+        handle.set_pread_initialize(False)  # a read either fills the buffer or raises
+        try:
+            handle.connect_unix(str(self._socket))
+            self._size = int(handle.get_size())
+            self._block = int(handle.get_block_size(self._nbd.SIZE_PREFERRED)) or 64 * KIB
+            self._align = max(int(handle.get_block_size(self._nbd.SIZE_MINIMUM)), 1)
+            self._mapped = bool(handle.can_meta_context(self._nbd.CONTEXT_BASE_ALLOCATION))
+        except self._nbd.Error as problem:
+            failed = self._failed("connecting to its NBD server", problem)
+            if problem.errno in _NOT_LISTENING:
+                failed.retry = Retry.NOW
+            raise failed from None
+        self._handle = handle
+
+    def _open_handle(self) -> Any:
+        if self._handle is None:
+            raise SourceError(f"{self.name}: the connection to its NBD server is closed")
+        return self._handle
+
+    def _failed(self, doing: str, problem: Any) -> SourceError:
+        words = [printable(str(problem.string))]
+        if self._server is not None and self._server.ended:
+            words.append(f"the server ended: {self._server.last_words or 'it said nothing'}")
+        return SourceError(f"{self.name}: {doing} failed: {'; '.join(words)}")
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def block(self) -> int:
+        return self._block
+
+    def read_into(self, offset: int, buffer: Buffer) -> None:
+        view = memoryview(buffer).cast("B")
+        if offset < 0 or offset + len(view) > self._size:
+            raise ValueError(f"{len(view)} bytes at {offset} are beyond the disk's {self._size}")
+        start, end = self._aligned(offset, offset + len(view))
+        if (start, end) == (offset, offset + len(view)):
+            self._read(start, view)
+        else:
+            whole = bytearray(end - start)
+            self._read(start, memoryview(whole))
+            view[:] = memoryview(whole)[offset - start : offset - start + len(view)]
+
+    def _aligned(self, start: int, end: int) -> tuple[int, int]:
+        """The range widened to what the server can be asked for; its own size is always a multiple of that."""
+        step = self._align
+        return start // step * step, min(-(-end // step) * step, self._size)
+
+    def _read(self, offset: int, view: memoryview) -> None:
+        """Keeps several requests in flight; after an error waits for all, since each holds a part of the buffer."""
+        handle = self._open_handle()
+        waiting: deque[int] = deque()
+        try:
+            for at in range(0, len(view), _REQUEST_BYTES):
+                if len(waiting) >= _IN_FLIGHT:
+                    self._finish(waiting.popleft())
+                part = self._nbd.Buffer.from_buffer(view[at : at + _REQUEST_BYTES])
+                waiting.append(handle.aio_pread(part, offset + at))
+            while waiting:
+                self._finish(waiting.popleft())
+        except self._nbd.Error as problem:
+            while waiting:
+                with contextlib.suppress(self._nbd.Error):
+                    self._finish(waiting.popleft())
+            raise self._failed(f"reading {len(view):,} bytes at {offset:,}", problem) from None
+
+    def _finish(self, cookie: int) -> None:
+        handle = self._open_handle()
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while not handle.aio_command_completed(cookie):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._drop()  # a late answer must not reach a buffer that the caller uses again
+                raise SourceError(f"{self.name}: the NBD server has not answered for {_ANSWER_SECONDS} seconds")
+            handle.poll(int(left * 1000) + 1)
+
+    def extents(self, start: int, length: int) -> Iterator[Extent]:
+        if start < 0 or length < 0 or start + length > self._size:
+            raise ValueError(f"{length} bytes at {start} are beyond the disk's {self._size}")
+        return joined(self._map(start, start + length))
+
+    def _map(self, start: int, end: int) -> Iterator[Extent]:
+        if not self._mapped:
+            yield Extent(start, end - start, True)
+            return
+        position = start
+        while position < end:
+            begin, stop = self._aligned(position, min(position + _MAP_STEP_BYTES, end))
+            at = begin
+            for length, data in self._block_status(begin, stop - begin):
+                first, last = max(at, position), min(at + length, end)
+                if last > first:
+                    yield Extent(first, last - first, data)
+                at += length
+            if at <= position:
+                raise SourceError(f"{self.name}: the NBD server's map makes no progress at {position:,}")
+            position = at
+
+    def _block_status(self, offset: int, count: int) -> list[tuple[int, bool]]:
+        entries: list[int] = []
+
+        def note(context: str, _: int, found: list[int], __: Any) -> int:
+            if context == self._nbd.CONTEXT_BASE_ALLOCATION:
+                entries.extend(found)
+            return 0
+
+        handle = self._open_handle()
+        try:
+            handle.block_status(count, offset, note)
+        except self._nbd.Error as problem:
+            raise self._failed(f"asking for the map at {offset:,}", problem) from None
+        zero = self._nbd.STATE_ZERO
+        return [(length, not flags & zero) for length, flags in zip(entries[::2], entries[1::2], strict=True)]
+
+    def clone(self) -> "NbdReader":
+        return NbdReader(self._socket, self._export, name=self.name, server=self._server)
+
+    def close(self) -> None:
+        """Ends the connection, and with the last one the server that `open_through_qemu` started."""
+        if self._handle is not None:
+            with contextlib.suppress(self._nbd.Error):
+                self._handle.shutdown()
+        self._drop()
+        server, self._server = self._server, None
+        if server is not None:
+            server.leave()
+
+    def _drop(self) -> None:
+        """Closes the connection at once; the handle's buffers are let go with it."""
+        self._handle = None
+
+
+class ImageServer:
+    """A qemu-nbd that serves one checked image read-only; it runs as long as anyone has joined."""
+
+    def __init__(self, path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self.name = Path(path).name
+        options = ["--read-only", "--persistent", f"--shared={_CONNECTIONS}"]
+        with contextlib.ExitStack() as stack:
+            fd, described = stack.enter_context(checked_image(path, format, window=window))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=_socket_folder()))
+            self.socket = Path(folder) / "socket"
+            self._child = stack.enter_context(
+                proc.start(
+                    ["qemu-nbd", *options, "--socket", str(self.socket), described],
+                    limits=proc.Limits(address_space_bytes=2 * GIB, file_size_bytes=0),
+                    env=_SERVER_ENV,
+                    pass_fds=[fd],
+                )
+            )
+            self._stack = stack.pop_all()
+
+    def reader(self) -> NbdReader:
+        """A connection, as soon as the server listens. SourceError if it ends instead, with what it said."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                return NbdReader(self.socket, name=self.name, server=self)
+            except SourceError as problem:
+                if self.ended:
+                    reason = self.last_words or "it said nothing"
+                    raise SourceError(f"{self.name}: qemu-nbd cannot serve it: {reason}") from None
+                if problem.retry is not Retry.NOW or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.002)
+
+    @property
+    def ended(self) -> bool:
+        return not self._child.running
+
+    @property
+    def last_words(self) -> str:
+        lines = self._child.stderr.splitlines()
+        return lines[-1] if lines else ""
+
+    def join(self) -> None:
+        with self._lock:
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._users == 0
+        if last:
+            self.close()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def _socket_folder() -> str | None:
+    """A folder whose sockets' paths fit into the 108 bytes of a socket address."""
+    return None if len(os.fsencode(tempfile.gettempdir())) < 60 else "/tmp"  # noqa: S108 - a 0700 folder is made in it
+
+
+def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None) -> NbdReader:
+    """The disk in the image at `path`, read by a qemu-nbd of its own, which ends with the last reader's close.
+
+    `window` (offset, size in bytes) is where in the file the image lies, when the file is an archive.
+    The image is checked first and its format is given, not guessed. UsageError MISSING-TOOL without qemu-nbd or
+    libnbd; SourceError if the server cannot open it; and whatever the check raises.
+    """
+    libnbd()
+    server = ImageServer(path, format, window=window)
+    try:
+        return server.reader()
+    except BaseException:
+        server.close()
+        raise
+
+
+@contextlib.contextmanager
+def serve_image(path: str | Path, format: DiskFormat) -> Iterator[NbdReader]:
+    """`open_through_qemu` for a block; the server ends with it, even if a clone was left open."""
+    libnbd()
+    server = ImageServer(path, format)
+    try:
+        reader = server.reader()
+        yield reader
+        reader.close()
+    finally:
+        server.close()

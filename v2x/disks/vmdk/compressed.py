@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compressed hosted sparse extents (streamOptimized), read at random through their grain tables.
+
+Each stored grain is a marker (`u64` first sector, `u32` compressed bytes) followed by a zlib stream. The calling
+thread reads, a few worker threads of the process inflate, and while reading goes on in order the next grains are
+inflated ahead. Nothing larger than one grain ever comes out of a grain, whatever its stream says.
+"""
+
+import os
+import struct
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from v2x.disks.chain import DATA, Part
+from v2x.disks.interface import ByteSource
+from v2x.disks.vmdk.descriptor import SECTOR_BYTES
+from v2x.disks.vmdk.grains import TARGET_ABSENT, TARGET_ZERO, GrainLayer, Runs
+from v2x.disks.vmdk.header import SparseHeader, read_bytes
+from v2x.disks.vmdk.sparse import sparse_geometry
+from v2x.errors import BadImage, V2xError
+
+_MARKER = struct.Struct("<QI")
+_BATCH_GRAINS: Final = 8
+_WINDOW_BYTES: Final = 2 << 20
+_KEPT_BYTES: Final = 8 << 20
+
+_Inflated: TypeAlias = list[bytes | BadImage]
+
+
+class _Workers:
+    """The inflating threads of this process, started when first needed and shared by all disks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit(self, batch: "Sequence[_Stored]", grain_bytes: int, name: str) -> "Future[_Inflated]":
+        with self._lock:
+            if self._pool is None:
+                count = max(2, min(4, os.cpu_count() or 2))
+                self._pool = ThreadPoolExecutor(count, thread_name_prefix="inflate")
+            return self._pool.submit(_inflate_batch, batch, grain_bytes, name)
+
+
+_WORKERS: Final = _Workers()
+
+
+class _Stored(NamedTuple):
+    """One grain as it lies in the file; `needed` is how many of its bytes lie within the disk."""
+
+    number: int
+    needed: int
+    stream: memoryview
+
+
+def inflate_grain(stream: memoryview, grain_bytes: int, needed: int, what: str) -> bytes:
+    """The bytes of one zlib stream: `needed` to `grain_bytes` of them, or BadImage naming `what`."""
+    from isal import igzip_lib
+
+    failure: Any = igzip_lib.IsalError  # the package's own types call it an instance
+    inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
+    try:
+        data: bytes = inflater.decompress(stream, grain_bytes + 1)
+    except failure as problem:
+        raise BadImage(f"{what} is damaged: {problem}", hint="copy the file again") from None
+    if len(data) > grain_bytes:
+        raise BadImage(f"{what} inflates to more than its {grain_bytes:,} bytes", hint="the file is damaged or hostile")
+    if not inflater.eof or inflater.unused_data:
+        raise BadImage(
+            f"{what} {'goes on after its end' if inflater.eof else 'ends early'}", hint="copy the file again"
+        )
+    if len(data) < needed:
+        raise BadImage(f"{what} inflates to {len(data):,} bytes of {needed:,}", hint="copy the file again")
+    return data
+
+
+def _inflate_batch(batch: Sequence[_Stored], grain_bytes: int, name: str) -> "_Inflated":
+    """One result per grain; damage is told only to who asks for that very grain."""
+    results: _Inflated = []
+    for stored in batch:
+        try:
+            what = f"grain {stored.number:,} of {name}"
+            results.append(inflate_grain(stored.stream, grain_bytes, stored.needed, what))
+        except BadImage as damage:
+            results.append(damage)
+    return results
+
+
+class CompressedLayer(GrainLayer):
+    """A Layer over one compressed extent."""
+
+    def __init__(self, source: ByteSource, header: SparseHeader, size_bytes: int) -> None:
+        super().__init__(source, sparse_geometry(header, size_bytes))
+        self._header = header
+        self._grain_bytes = header.grain_bytes
+        self._window = max(1, _WINDOW_BYTES // header.grain_bytes)
+        self._kept = max(4 * self._window, _KEPT_BYTES // header.grain_bytes)
+        self._ready: OrderedDict[int, tuple[Future[_Inflated], int]] = OrderedDict()
+        self._predicted = -1
+
+    def table_offset(self, entry: int) -> int:
+        return entry * SECTOR_BYTES
+
+    def stored_limit(self) -> int:
+        return self.size
+
+    def decode(self, entries: "array[int]") -> Runs:
+        """Runs of stored grains whatever their place: compressed grains are read by their own entries."""
+        starts, targets = array("I"), array("q")
+        before: int | None = None
+        for index, entry in enumerate(entries):
+            if entry == 0:
+                target = TARGET_ABSENT
+            elif entry == 1 and self._header.zero_grains:
+                target = TARGET_ZERO
+            else:
+                target = 0
+                if entry * SECTOR_BYTES >= self._source.size:
+                    raise self.outside(entry)
+            if target != before:
+                starts.append(index)
+                targets.append(target)
+                before = target
+        return Runs(entries, starts, targets)
+
+    def read_part(self, part: Part, view: memoryview) -> None:
+        offset, end = part.start, part.start + len(view)
+        while offset < end:
+            first = offset // self._grain_bytes
+            last = min(first + self._window - 1, (end - 1) // self._grain_bytes)
+            stop = min(end, (last + 1) * self._grain_bytes)
+            self._read_window(first, last, offset, view[offset - part.start : stop - part.start])
+            offset = stop
+
+    def _read_window(self, first: int, last: int, offset: int, view: memoryview) -> None:
+        upcoming = self._stored_after((last + 1) * self._grain_bytes)
+        following = next(upcoming, -1)
+        wanted = [number for number in range(first, last + 1) if number not in self._ready]
+        if len(wanted) == 1 and first == last and first != self._predicted:
+            self._inflate_here(first)
+        else:
+            self._submit(wanted)
+        if first == self._predicted and following >= 0:
+            self._submit_ahead([following, *islice(upcoming, self._window - 1)])
+        self._predicted = following
+        for number in range(first, last + 1):
+            data = self._take(number)
+            skip = max(0, offset - number * self._grain_bytes)
+            at = number * self._grain_bytes + skip - offset
+            piece = view[at : at + self._grain_bytes - skip]
+            piece[:] = memoryview(data)[skip : skip + len(piece)]
+        while len(self._ready) > self._kept:
+            self._ready.popitem(last=False)
+
+    def _take(self, number: int) -> bytes:
+        future, place = self._ready[number]
+        result = future.result()[place]
+        if isinstance(result, BadImage):
+            raise BadImage(result.message, hint=result.hint)
+        return result
+
+    def _submit_ahead(self, numbers: Sequence[int]) -> None:
+        missing = [number for number in numbers if number not in self._ready]
+        # Only whole batches, so that small reads in order do not make small jobs.
+        if len(missing) < min(_BATCH_GRAINS, len(numbers)):
+            return
+        # Damage further on is the business of whoever reads there, if anyone does.
+        with suppress(V2xError):
+            self._submit(missing)
+
+    def _stored_after(self, start: int) -> Iterator[int]:
+        """The numbers of stored grains from byte `start` on, looked up over two tables at most."""
+        length = min(self.size - start, 2 * self._span)
+        if length <= 0:
+            return
+        for part in self.parts(start, length):
+            if part.kind == DATA:
+                yield from range(part.start // self._grain_bytes, -(-(part.start + part.length) // self._grain_bytes))
+
+    def _submit(self, numbers: Sequence[int]) -> None:
+        for at in range(0, len(numbers), _BATCH_GRAINS):
+            batch = numbers[at : at + _BATCH_GRAINS]
+            future = _WORKERS.submit(self._fetch(batch), self._grain_bytes, self._source.name)
+            for place, number in enumerate(batch):
+                self._ready[number] = (future, place)
+
+    def _inflate_here(self, number: int) -> None:
+        future: Future[_Inflated] = Future()
+        future.set_result(_inflate_batch(self._fetch([number]), self._grain_bytes, self._source.name))
+        self._ready[number] = (future, 0)
+
+    def _fetch(self, numbers: Sequence[int]) -> list[_Stored]:
+        """Reads stored grains, in one go where they lie close together in the file."""
+        offsets = [self._stored_at(number) for number in numbers]
+        guess = self._grain_bytes + SECTOR_BYTES
+        span = offsets[-1] + guess - offsets[0]
+        if offsets == sorted(offsets) and span <= 2 * len(numbers) * guess:
+            raw = self._read(offsets[0], span)
+            return [
+                self._stream(number, offset, raw[offset - offsets[0] :])
+                for number, offset in zip(numbers, offsets, strict=True)
+            ]
+        return [
+            self._stream(number, offset, self._read(offset, guess))
+            for number, offset in zip(numbers, offsets, strict=True)
+        ]
+
+    def _stored_at(self, number: int) -> int:
+        entries_per_table = self._geometry.table_entries
+        index = number // entries_per_table
+        entry, _ = self._directory(index)
+        return self.runs_of(index, entry).entries[number % entries_per_table] * SECTOR_BYTES
+
+    def _read(self, offset: int, length: int) -> memoryview:
+        raw = bytearray(min(length, self._source.size - offset))
+        self._source.read_into(offset, raw)
+        return memoryview(raw)
+
+    def _stream(self, number: int, offset: int, raw: memoryview) -> _Stored:
+        name = self._source.name
+        if len(raw) < _MARKER.size:
+            raise BadImage(f"grain {number:,} of {name} is cut off by the end of the file", hint="copy the file again")
+        sector, size = _MARKER.unpack_from(raw)
+        if sector != number * (self._grain_bytes // SECTOR_BYTES):
+            raise BadImage(
+                f"grain {number:,} of {name} is marked as sector {sector:,} of the disk",
+                hint="the file is damaged; copy it again",
+            )
+        if not 0 < size <= 2 * self._grain_bytes:
+            raise BadImage(f"grain {number:,} of {name} claims {size:,} compressed bytes", hint="copy the file again")
+        stream = raw[_MARKER.size : _MARKER.size + size]
+        if len(stream) < size:
+            stream = memoryview(read_bytes(self._source, offset + _MARKER.size, size))
+        needed = min(self._grain_bytes, self.size - number * self._grain_bytes)
+        return _Stored(number, needed, stream)
+
+    def clone(self) -> "CompressedLayer":
+        return CompressedLayer(self._source.clone(), self._header, self._geometry.size_bytes)
+
+    def close(self) -> None:
+        self._ready.clear()
+        super().close()

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disk images in a listing, by the format that their descriptor states: what they are, and a reader for each."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from v2x.disks.interface import DiskReader
+from v2x.disks.listing import FolderListing, Listing, plain_name
+from v2x.errors import Unsupported
+from v2x.model.machine import DiskFormat, Other
+from v2x.sources.ova import OvaListing
+
+SECTOR_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What an image's own headers say. `chain` are its images, the one in use first; `files` every file it needs.
+
+    `missing` and `problem` are why it cannot be read, or empty.
+    """
+
+    capacity_bytes: int
+    allocated_bytes: int | None = None
+    subformat: str = ""
+    encrypted: bool = False
+    raw_device: bool = False
+    adapter: str = ""
+    uuid: str = ""
+    chain: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def describe_image(listing: Listing, chain: Sequence[str], kind: DiskFormat | Other) -> ImageFacts | None:
+    """Facts of the image `chain[0]`; None for a format whose headers are not looked at here.
+
+    A chain of one name means that the image itself tells its parents. Errors: InputRefused when the image itself
+    cannot be read.
+    """
+    name = chain[0]
+    match kind:
+        case DiskFormat.VMDK:
+            return _describe_vmdk(listing, chain)
+        case DiskFormat.RAW:
+            with closing(listing.open(name)) as source:
+                size, variant = -(-source.size // SECTOR_BYTES) * SECTOR_BYTES, ""
+        case DiskFormat.QCOW2 | DiskFormat.VHD | DiskFormat.VHDX:
+            from v2x.disks.probe import check_image
+
+            with closing(listing.open(name)) as source:
+                found = check_image(source, kind)
+            size, variant = found.size_bytes, found.variant
+        case _:
+            return None
+    return ImageFacts(capacity_bytes=size, subformat=variant, chain=(name,), files=(name,))
+
+
+def image_files(listing: Listing, chain: Sequence[str], kind: DiskFormat | Other) -> tuple[str, ...]:
+    """Every file that holds a part of the image: its chain and their extents."""
+    facts = describe_image(listing, chain, kind)
+    return facts.files if facts is not None else tuple(chain)
+
+
+def open_image(listing: Listing, chain: Sequence[str], kind: DiskFormat | Other) -> DiskReader:
+    """A reader of the image `chain[0]` on top of the rest of its chain. The caller closes it.
+
+    Unsupported, with what to do, for a format that is not read from such a listing.
+    """
+    name = plain_name(chain[0])
+    if kind is DiskFormat.VMDK:
+        from v2x.disks.vmdk import open_vmdk
+
+        return open_vmdk(listing, name, chain=chain if len(chain) > 1 else None)
+    if len(chain) > 1:
+        raise Unsupported(
+            f"{name} is a {_word(kind)} image on top of {chain[1]}",
+            hint="export the machine without snapshots, so that its disks are single files",
+        )
+    if kind is DiskFormat.RAW:
+        from v2x.disks.raw import RawReader
+
+        return RawReader(listing.open(name))
+    if isinstance(kind, Other):
+        raise Unsupported(
+            f"{name} is of the format {kind.text[:120] or 'unknown'!r}, which v2x does not read",
+            hint="convert it to VMDK, VHD, VHDX, QCOW2 or raw, and say so in the descriptor",
+        )
+    return _open_with_qemu(listing, name, kind)
+
+
+def _open_with_qemu(listing: Listing, name: str, kind: DiskFormat) -> DiskReader:
+    from v2x.disks.nbd import open_through_qemu
+
+    if isinstance(listing, FolderListing):
+        return open_through_qemu(listing.folder / name, kind)
+    if isinstance(listing, OvaListing):
+        member = listing.member(name)
+        return open_through_qemu(listing.path, kind, window=(member.offset, member.size))
+    raise Unsupported(
+        f"{name} is a {_word(kind)} disk in chunks; only VMDK and raw disks are read from chunks",
+        hint=f"join the chunks with cat {name}.* > {name} and remove ovf:chunkSize from the descriptor",
+    )
+
+
+def _word(kind: DiskFormat | Other) -> str:
+    return kind.text[:80] if isinstance(kind, Other) else kind.value.upper()
+
+
+def _describe_vmdk(listing: Listing, chain: Sequence[str]) -> ImageFacts:
+    from v2x.disks.vmdk import describe_vmdk
+
+    info = describe_vmdk(listing, chain[0], chain=chain if len(chain) > 1 else None)
+    return ImageFacts(
+        capacity_bytes=info.capacity_bytes,
+        allocated_bytes=info.allocated_bytes,
+        subformat=info.create_type,
+        encrypted=info.encrypted,
+        raw_device=bool(info.raw_device),
+        adapter=info.adapter_type,
+        uuid=info.uuid,
+        chain=info.chain,
+        files=info.files,
+        missing=info.missing,
+        problem=info.problem,
+    )

@@ -115,7 +115,8 @@ class Client:
     def upload(self, vdi: str, body: bytes, *, format: str = "raw", **more: Any) -> dict[str, Any]:
         """Uploads and returns the finished task's record."""
         task = self.task()
-        self.put("/import_raw_vdi", body, task_id=task, vdi=vdi, format=format, **more)
+        with contextlib.suppress(OSError, http.client.HTTPException):  # a reset after an early failure
+            self.put("/import_raw_vdi", body, task_id=task, vdi=vdi, format=format, **more)
         return self.finished(task)
 
     def finished(self, task: str, seconds: float = 20) -> dict[str, Any]:

@@ -83,6 +83,12 @@ def task_of(connection: "Connection", request: Request, session: Session, label:
     return tasks.create(state, label, session=session.ref, host=connection.host, parent=parent)
 
 
+def forget_own_task(state: PoolState, request: Request, task: str) -> None:
+    """After a redirect: a task that the server made itself goes, the client's stays untouched."""
+    if "task_id" not in request.query:
+        tasks.vanish(state, task)
+
+
 def found(state: PoolState, cls: str, named: str) -> str:
     """A record by reference or uuid. UUID_INVALID when it is neither."""
     return named if state.store.exists(cls, named) else state.store.by_uuid(cls, named)

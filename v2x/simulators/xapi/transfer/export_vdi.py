@@ -28,6 +28,7 @@ def handle(connection: "Connection", request: Request) -> None:
         connection.page(500)
         return
     if access.redirect(connection, request, state.store.get("VDI", vdi, "SR")):
+        access.forget_own_task(state, request, task)
         return
     format_ = request.query.get("format", "raw").lower()
     if format_ not in _TYPES:

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from v2x.errors import BadImage, PlanError
+from v2x.errors import BadImage, InputRefused, PlanError
 from v2x.mapping.ledger import Case, Ledger
 from v2x.mapping.mac import mac_problem, plain_mac
 from v2x.mapping.resolve import (
@@ -104,7 +104,12 @@ def _suggested(case: Case) -> StorageRepository | None:
 def _size(disk: Disk, machine: Machine, tables: Tables, ledger: Ledger) -> int:
     what = f"machine {machine.name!r}: disk {disk.label or disk.id!r}"
     if disk.backing is DiskBacking.MISSING:
-        raise BadImage(f"{what} has no file on the source", hint="repair or remove the disk on the source")
+        missing = ", ".join(disk.files) or "its file"
+        raise InputRefused(
+            f"{what} is missing: {missing}",
+            code="MISSING-DISK",
+            hint="copy the disk's file beside the descriptor, or export the machine again",
+        )
     if disk.capacity_bytes <= 0:
         raise BadImage(f"{what} has a size of {disk.capacity_bytes} bytes", hint="remove the disk on the source")
     least = tables.limit("vhd_min_bytes")

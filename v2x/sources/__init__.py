@@ -40,6 +40,7 @@ def open_source(address: str | Path, *, clock: Clock | None = None) -> "Source":
     if kind in LATER:
         raise UsageError(
             f"{LATER[kind]} as a source comes with a later release: {address}",
+            code="LATER",
             hint="export the machines as OVA and give the .ova files or their folder",
         )
     module, _, opener = REGISTRY[kind].partition(":")

@@ -1,2 +1,278 @@
 # SPDX-License-Identifier: Apache-2.0
 """Composition root: builds sources, targets and engines from options; the only room that knows all others."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from v2x import __version__, secrets
+from v2x.config import Config, load_config
+from v2x.engine.inline import InlineEngine
+from v2x.engine.interface import Engine, Order, Watcher
+from v2x.errors import PlanError, UsageError, V2xError
+from v2x.mapping.build import build_machine, target_name
+from v2x.mapping.tables import Tables, load_tables
+from v2x.model.address import (
+    SOURCE_SCHEMES,
+    TARGET_SCHEMES,
+    Address,
+    AddressError,
+    Scheme,
+    parse_address,
+)
+from v2x.model.finding import Finding
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Machine
+from v2x.model.migration import Report
+from v2x.model.plan import Endpoint, Plan, PlanRow
+from v2x.model.target import TargetFacts
+from v2x.secrets import Secret
+from v2x.sources.interface import Source
+from v2x.target.interface import MakesNetworks, Target
+from v2x.tls import Trust, parse_fingerprint
+
+Ask = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What the command line says of one side: trust and password; it goes before what an alias says."""
+
+    password_file: Path | None = None
+    ca: Path | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(kw_only=True)
+class App:
+    """One run of the program: configuration, mapping tables, passwords asked for once.
+
+    `ask` prompts for a password without echo; None where nobody can be asked.
+    """
+
+    config: Config
+    tables: Tables
+    source_side: Side = field(default_factory=Side)
+    target_side: Side = field(default_factory=Side)
+    ask: Ask | None = None
+    stage: Path | None = None
+    read_all: bool = False
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _passwords: dict[str, Secret] = field(default_factory=dict)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        config: Path | None = None,
+        mappings: Path | None = None,
+        source_side: Side | None = None,
+        target_side: Side | None = None,
+        ask: Ask | None = None,
+    ) -> "App":
+        return cls(
+            config=load_config(config),
+            tables=load_tables(mappings),
+            source_side=source_side or Side(),
+            target_side=target_side or Side(),
+            ask=ask,
+        )
+
+    def endpoint(self, side: str, text: str) -> Endpoint:
+        """The endpoint that `text` names: an alias of v2x.toml, else an address."""
+        known = self.config.sources if side == "source" else self.config.targets
+        found = known.get(text) or Endpoint(alias=text, address=text)
+        given = self.source_side if side == "source" else self.target_side
+        pin = given.fingerprint or found.fingerprint
+        address = _address(side, found.address)
+        return replace(
+            found,
+            address=str(address),
+            ca_file=str(given.ca) if given.ca else found.ca_file,
+            fingerprint=parse_fingerprint(pin) if pin else "",
+        )
+
+    def open_source(self, endpoint: Endpoint) -> Source:
+        """Opens a source. AccessError, InputRefused or UsageError say what is wrong with it."""
+        from v2x.sources import open_source
+
+        address = _address("source", endpoint.address)
+        return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+
+    def open_target(self, endpoint: Endpoint) -> Target:
+        """Opens a target: logs in to a pool, or makes ready to write XVA files."""
+        from v2x.target import open_xapi, open_xva
+
+        address = _address("target", endpoint.address)
+        if address.scheme is Scheme.XVA:
+            return open_xva(address.path).__enter__()
+        trust = Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="target")
+        password = self._password("target", endpoint)
+        return open_xapi(address.host, address.port or 443, address.user, password, trust).__enter__()
+
+    def remember_password(self, side: str, endpoint: Endpoint, password: Secret) -> None:
+        """Uses `password` for an endpoint instead of looking for one."""
+        self._passwords[f"{side} {endpoint.address}"] = password
+
+    def create_networks(self, endpoint: Endpoint, wanted: Mapping[str, int | None]) -> None:
+        """Makes the named networks with their VLANs where the target lacks them."""
+        target = self.open_target(endpoint)
+        try:
+            if not isinstance(target, MakesNetworks):
+                return
+            for name, vlan in wanted.items():
+                target.ensure_network(name, vlan)
+        finally:
+            target.close()
+
+    def _password(self, side: str, endpoint: Endpoint) -> Secret:
+        key = f"{side} {endpoint.address}"
+        if key not in self._passwords:
+            given = self.source_side if side == "source" else self.target_side
+            self._passwords[key] = secrets.find(
+                side=side,
+                who=_address(side, endpoint.address).who,
+                file=str(given.password_file) if given.password_file else "",
+                reference=endpoint.secret,
+                ask=self.ask,
+            )
+        return self._passwords[key]
+
+    def inventory(self, endpoint: Endpoint, select: Callable[[str], bool] | None = None) -> Inventory:
+        source = self.open_source(endpoint)
+        try:
+            return source.inventory(select)
+        finally:
+            source.close()
+
+    def facts(self, endpoint: Endpoint) -> TargetFacts:
+        target = self.open_target(endpoint)
+        try:
+            return target.facts()
+        finally:
+            target.close()
+
+    def doors(self, sources: Sequence[Endpoint], targets: Sequence[Endpoint]) -> "OpenDoors":
+        return OpenDoors(self, {one.alias: one for one in sources}, {one.alias: one for one in targets})
+
+    def engine(self, doors: "OpenDoors", watcher: Watcher) -> Engine:
+        return InlineEngine(doors, watcher, now=self.now)
+
+    def orders(self, plan: Plan) -> list[Order]:
+        """The orders of a plan's rows, in the order of wave and order; excluded rows are left out."""
+        wanted = sorted((row for row in plan.rows if not row.exclude), key=lambda row: (row.wave, row.order))
+        return [self._order(plan, row) for row in wanted]
+
+    def _order(self, plan: Plan, row: PlanRow) -> Order:
+        inventory = plan.inventories.get(row.source)
+        facts = plan.facts.get(row.target)
+        if inventory is None or facts is None:
+            missing = row.source if inventory is None else row.target
+            raise PlanError(f"{row.machine_name}: the plan does not know {missing}", hint="draft the plan again")
+        machine = machine_of(inventory, row.machine_id, row.machine_name)
+        spec = build_machine(machine, row, facts, self.tables)
+        return Order(
+            id=migration_tag(inventory, machine, facts, spec.name),
+            machine=machine,
+            spec=spec,
+            source=row.source,
+            target=row.target,
+            verify=row.verify,
+            start=row.start,
+            read_all=self.read_all,
+            stage=str(self.stage) if self.stage else "",
+        )
+
+    def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
+        """Whether an earlier run of this row finished, as far as the plan's facts tell."""
+        inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
+        machines = inventory.machines if inventory else ()
+        machine = next((one for one in machines if one.id == row.machine_id), None)
+        if inventory is None or facts is None or machine is None:
+            return False
+        tag = migration_tag(inventory, machine, facts, target_name(machine, row))
+        return any(one.tag == tag for one in facts.migrated)
+
+    def report(self, engine: Engine, plan: Plan, findings: Sequence[Finding]) -> Report:
+        """What the engine did, with the findings that were known before."""
+        migrations = engine.status()
+        return Report(
+            id=hashlib.sha256(f"{plan.id}{self.now().isoformat()}".encode()).hexdigest()[:12],
+            created=self.now(),
+            version=__version__,
+            plan_id=plan.id,
+            migrations=migrations,
+            findings=tuple(findings),
+            mapping_tables=dict(self.tables.layers),
+        )
+
+
+class OpenDoors:
+    """Opens by alias what a plan names."""
+
+    def __init__(self, app: App, sources: Mapping[str, Endpoint], targets: Mapping[str, Endpoint]) -> None:
+        self._app = app
+        self._sources = sources
+        self._targets = targets
+
+    def source(self, alias: str) -> Source:
+        return self._app.open_source(self._sources[alias])
+
+    def target(self, alias: str) -> Target:
+        return self._app.open_target(self._targets[alias])
+
+
+def _address(side: str, text: str) -> Address:
+    try:
+        address = parse_address(text)
+    except AddressError as problem:
+        raise UsageError(str(problem), code="ADDRESS", hint="docs/cli.md lists the forms of addresses") from None
+    allowed = SOURCE_SCHEMES if side == "source" else TARGET_SCHEMES
+    if address.scheme not in allowed:
+        what = "a path" if address.scheme is Scheme.PATH else f"{address.scheme}:"
+        expected = "a path, vsphere:// or hyperv://" if side == "source" else "xapi://USER@HOST or xva:FOLDER"
+        raise UsageError(
+            f"{text} is {what}, which is no {side}",
+            code="ADDRESS",
+            hint=f"a {side} is {expected}, or an alias of v2x.toml",
+        )
+    if address.scheme is Scheme.PATH:
+        # The absolute path is part of a file source's identity: the same command from another folder continues.
+        return replace(address, path=str(Path(address.path).resolve()))
+    return address
+
+
+def machine_of(inventory: Inventory, wanted: str, name: str = "") -> Machine:
+    """The machine with that id, else the only one with that name. UsageError lists what there is."""
+    found = [machine for machine in inventory.machines if machine.id == wanted]
+    if not found:
+        found = [machine for machine in inventory.machines if machine.name == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(machine.id for machine in found[:5])
+        raise UsageError(
+            f"{len(found)} machines are named {wanted}", code="AMBIGUOUS", hint=f"give one of the ids {ids}"
+        )
+    for broken in inventory.problems:
+        raise V2xError(f"{broken.subject}: {broken.text}", code=broken.code)
+    names = ", ".join(sorted(machine.name for machine in inventory.machines)[:10])
+    raise UsageError(f"no machine {name or wanted} in {inventory.source.address}", hint=f"there are: {names or 'none'}")
+
+
+def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, name: str) -> str:
+    """The identity of a migration, the same at every run: what moves, from where, to where, under which name."""
+    parts = (inventory.source.kind, inventory.source.address, machine.id, facts.pool_uuid or facts.address, name)
+    return "v2x-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def without(facts: TargetFacts, machine: str) -> TargetFacts:
+    """The facts without the machine of that name: one that an earlier run of the same migration made."""
+    names = list(facts.machine_names)
+    if machine in names:
+        names.remove(machine)
+    return replace(
+        facts, machine_names=tuple(names), macs=tuple(used for used in facts.macs if used.machine != machine)
+    )

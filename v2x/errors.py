@@ -187,3 +187,8 @@ class Interrupted(V2xError):
 
     code = "INTERRUPTED"
     exit_code = 130
+
+    def with_signal(self, number: int) -> "Interrupted":
+        """The same error with the exit code of that signal: 130 for SIGINT, 143 for SIGTERM."""
+        self.exit_code = 128 + number
+        return self

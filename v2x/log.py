@@ -12,8 +12,9 @@ from v2x.text import printable
 
 _PATTERNS = (
     (re.compile(r"OpaqueRef:[0-9a-fA-F-]{8,}"), "OpaqueRef:…"),
+    (re.compile(r"(?i)\b(authorization:\s*\w+)\s+\S+"), r"\1 …"),
     (
-        re.compile(r"(?i)\b(session_id|password|passwd|pwd|token|secret|authorization)(=|:\s*|%3D)[^&\s\"']+"),
+        re.compile(r"(?i)\b(session_id|password|passwd|pwd|token|secret)(=|:\s*|%3D)[^&\s\"']+"),
         r"\1\2…",
     ),
     (re.compile(r"(://[^/\s:@]+):[^/\s@]+@"), r"\1:…@"),

@@ -4,7 +4,7 @@
 import unicodedata
 
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_CELL_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def printable(text: str, limit: int = 400) -> str:
@@ -24,13 +24,13 @@ def printable(text: str, limit: int = 400) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """`text` made safe as a spreadsheet cell: a leading formula sign gets an apostrophe before it."""
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+    """`text` made safe as a spreadsheet cell: a leading formula sign, or apostrophe, gets an apostrophe before it."""
+    return "'" + text if text.startswith(_CELL_STARTS) else text
 
 
 def from_csv_cell(text: str) -> str:
-    """The inverse of `csv_cell`."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_STARTS) else text
+    """The inverse of `csv_cell`; an apostrophe that guards nothing stays."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_CELL_STARTS) else text
 
 
 def plural(count: int, noun: str, several: str | None = None) -> str:

@@ -113,12 +113,10 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl
 def untrusted(host: str, port: int, trust: Trust, reason: str) -> TrustError:
     """The error for a certificate that does not verify, with the fingerprint it has and how to pin it."""
     found = seen_fingerprint(host, port)
-    return TrustError(
-        f"the certificate of {host}:{port} is not trusted: {reason}",
-        hint=f"compare it on the server, then add --{trust.option}-fingerprint {found}; or give its CA with --{trust.option}-ca"
-        if found
-        else f"give its CA with --{trust.option}-ca",
-    )
+    hint = f"give its CA with --{trust.option}-ca"
+    if found:
+        hint = f"compare it on the server, then add --{trust.option}-fingerprint {found}; or {hint}"
+    return TrustError(f"the certificate of {host}:{port} is not trusted: {reason}", hint=hint)
 
 
 def seen_fingerprint(host: str, port: int, *, timeout: float = 10.0) -> str:

@@ -1,1 +1,53 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The command line: one file per command; parses, calls app, prints."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from v2x.errors import Interrupted, V2xError
+
+BUG_EXIT = 1
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command line and returns its exit code. No traceback reaches the user unless --verbose is given."""
+    import click
+
+    from v2x.cli import show
+    from v2x.cli.commands import app
+
+    as_json = "--json" in arguments
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        outcome = app(args=list(arguments), prog_name="v2x", standalone_mode=False)
+        return outcome if isinstance(outcome, int) else 0
+    except V2xError as error:
+        show.problem(error, as_json=as_json)
+        return error.exit_code
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.ClickException as misused:
+        misused.show()
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        show.note("interrupted; the same command continues")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    except Exception as bug:
+        if "--verbose" in arguments or "-v" in arguments:
+            raise
+        unexpected = V2xError(
+            f"{bug.__class__.__name__}: {bug}",
+            code="V2X-BUG",
+            hint="this is a bug of v2x: run again with --verbose and report what it prints",
+        )
+        show.problem(unexpected, as_json=as_json)
+        return BUG_EXIT
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    raise Interrupted("terminated", hint="run the same command again; it continues").with_signal(signal.SIGTERM)

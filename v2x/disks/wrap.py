@@ -8,7 +8,7 @@ disk as a whole: the rate, the counts, the digests. Time and sleep are parameter
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from v2x import errors
 from v2x.disks.extent import Extent
@@ -196,6 +196,7 @@ class Counts:
     requests: int = 0
     bytes_read: int = 0
     failures: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
 
 class Counted(_Wrapper):
@@ -207,29 +208,27 @@ class Counted(_Wrapper):
         counts: Counts | None = None,
         *,
         tell: Callable[[int], None] | None = None,
-        lock: threading.Lock | None = None,
     ) -> None:
         super().__init__(inner)
         self.counts = counts if counts is not None else Counts()
         self._tell = tell
-        self._lock = lock if lock is not None else threading.Lock()
 
     def read_into(self, offset: int, buffer: Buffer) -> None:
         try:
             self._inner.read_into(offset, buffer)
         except V2xError:
-            with self._lock:
+            with self.counts.lock:
                 self.counts.failures += 1
             raise
         count = len(memoryview(buffer).cast("B"))
-        with self._lock:
+        with self.counts.lock:
             self.counts.requests += 1
             self.counts.bytes_read += count
         if self._tell is not None:
             self._tell(count)
 
     def clone(self) -> "Counted":
-        return Counted(self._inner.clone(), self.counts, tell=self._tell, lock=self._lock)
+        return Counted(self._inner.clone(), self.counts, tell=self._tell)
 
 
 @dataclass(slots=True)
@@ -246,19 +245,19 @@ class Faults:
     error: Callable[[], Exception] = lambda: SourceError("the connection to the source was lost")
     sleep: Callable[[float], None] = time.sleep
     requests: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
 
 class Faulty(_Wrapper):
     """Fails on purpose, so that tests can prove what stands above it."""
 
-    def __init__(self, inner: DiskReader, faults: Faults, *, lock: threading.Lock | None = None) -> None:
+    def __init__(self, inner: DiskReader, faults: Faults) -> None:
         super().__init__(inner)
         self._faults = faults
-        self._lock = lock if lock is not None else threading.Lock()
 
     def read_into(self, offset: int, buffer: Buffer) -> None:
         faults = self._faults
-        with self._lock:
+        with faults.lock:
             faults.requests += 1
             number = faults.requests
         if faults.delay_seconds:
@@ -272,4 +271,4 @@ class Faulty(_Wrapper):
         self._inner.read_into(offset, buffer)
 
     def clone(self) -> "Faulty":
-        return Faulty(self._inner.clone(), self._faults, lock=self._lock)
+        return Faulty(self._inner.clone(), self._faults)

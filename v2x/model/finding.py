@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an assessment says of a machine, a plan or a target."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,3 +29,18 @@ class Finding:
     machine_id: str = ""
     machine_name: str = ""
     source: str = ""
+
+
+class Verdict(StrEnum):
+    """What the findings of a machine come to: the worst of them decides."""
+
+    READY = "ready"
+    WARNINGS = "ready with warnings"
+    BLOCKED = "blocked"
+
+
+def verdict_of(findings: Iterable[Finding]) -> Verdict:
+    worst = max((finding.severity.weight for finding in findings), default=0)
+    if worst >= Severity.BLOCKER.weight:
+        return Verdict.BLOCKED
+    return Verdict.WARNINGS if worst >= Severity.WARNING.weight else Verdict.READY

@@ -16,6 +16,7 @@ class Phase(StrEnum):
     PREFLIGHT = "preflight"
     CHECKPOINT = "checkpoint"
     CLAIM = "claim"
+    INTEGRITY = "integrity"
     COPY = "copy"
     VERIFY = "verify"
     SEAL = "seal"
@@ -43,13 +44,15 @@ class VerifyLevel(StrEnum):
 class BlockDigests:
     """Digests of a disk as it was read: one XXH3-128 per block of `block_bytes` that holds data.
 
-    `blocks` maps the block number (decimal text) to 32 hex digits; a block that is absent is all zeros.
+    `runs` are pairs (first block, count), ascending; `digests` holds 16 bytes for each block of the runs in turn
+    (base64 in JSON). A block in no run is all zeros. The last block of a disk is digested at its real length.
     """
 
     algorithm: str
     block_bytes: int
     size_bytes: int
-    blocks: dict[str, str] = field(default_factory=dict)
+    runs: tuple[tuple[int, int], ...] = ()
+    digests: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Turns findings and reports into bytes for a person or a program: text, JSON, CSV and HTML.
+
+Whatever comes from outside passes `v2x.text.printable` here (JSON keeps it whole, with escapes), so callers hand over
+the records as they are.
+"""
+
+from v2x.render.formats import FINDINGS_FORMATS, REPORT_FORMATS, render_findings, render_report
+from v2x.render.spoken import text_of_findings, text_of_machine
+
+__all__ = [
+    "FINDINGS_FORMATS",
+    "REPORT_FORMATS",
+    "render_findings",
+    "render_report",
+    "text_of_findings",
+    "text_of_machine",
+]

@@ -6,7 +6,23 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from v2x.disks.interface import Buffer, DiskReader
+from v2x.errors import Retry, TargetError
 from v2x.model.target import TargetFacts, TargetMachine
+
+
+class SegmentLost(TargetError):
+    """An upload broke, and sending again from `mark_bytes` may well succeed.
+
+    The writer that raised it is of no more use, and what it took beyond the mark counts as not written. The caller
+    aborts it, opens another for the blocks at or above the mark, and gives up after some attempts without progress.
+    """
+
+    code = "SEGMENT-LOST"
+    retry = Retry.NOW
+
+    def __init__(self, message: str, *, mark_bytes: int) -> None:
+        super().__init__(message, hint="check the network and the host; the same command continues")
+        self.mark_bytes = mark_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +30,9 @@ class ClaimedDisk:
     """A disk made on the target for one of the source's.
 
     `size_bytes` is what the target made, read back (it may be rounded up). `mark_bytes` is the high-water mark:
-    everything below it was taken over by the target, for the point in time `point`.
+    everything below it was taken over by the target, for the point in time `point`. A `point` is there from before the
+    first byte was sent, so also with a mark of 0; empty says that the disk is fresh. One of another point in time
+    than wanted needs `remake`, whatever its mark.
     """
 
     source_disk: str
@@ -26,7 +44,11 @@ class ClaimedDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """The objects on the target that belong to one migration. `sealed` means it is finished and may be started."""
+    """The objects on the target that belong to one migration. `sealed` means it is finished and may be started.
+
+    `id` is empty where only disks are left, because the machine was removed by hand; `claim` makes it again and
+    `discard` removes the disks.
+    """
 
     tag: str
     id: str
@@ -42,6 +64,7 @@ class DiskWriter(Protocol):
     """Takes the blocks that were announced, in ascending order, each once.
 
     `block` is the block size in bytes. A block handed to `write` is full size except the last of the disk.
+    `write` and `commit` raise SegmentLost for what sending again may cure, another TargetError for the rest.
     """
 
     @property
@@ -87,7 +110,9 @@ class Target(Protocol):
     def writer(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], point: str) -> DiskWriter:
         """Opens `disk` for the ascending block numbers in `blocks`, those at or above its mark.
 
-        `point` is written beside the first mark. Blocks that are not announced keep what the disk holds.
+        `point` is written before the first byte; Conflict when the disk has another. Blocks that are not announced
+        keep what the disk holds. A target with an attribute `sequential_disks` that is true takes the disks of a
+        claim one after the other, in the claim's order.
         """
         ...
 
@@ -96,12 +121,14 @@ class Target(Protocol):
         ...
 
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
-        """Final name, tags removed, start unblocked. Safe to call twice."""
+        """Final name, tags removed, start unblocked. Safe to call again, also to finish a seal that was cut off."""
         ...
 
     def discard(self, claim: Claim) -> None:
         """Removes an unsealed claim with all it made; already gone is success."""
         ...
+
+    def close(self) -> None: ...
 
 
 @runtime_checkable
@@ -116,3 +143,21 @@ class Starts(Protocol):
     """Targets that can start what they hold."""
 
     def start(self, claim: Claim) -> None: ...
+
+
+@runtime_checkable
+class Leftovers(Protocol):
+    """Targets that can list what unfinished runs left."""
+
+    def leftovers(self) -> tuple[Claim, ...]:
+        """Unsealed claims, and disks that carry a tag but belong to no machine any more (a claim without an id)."""
+        ...
+
+
+@runtime_checkable
+class MakesNetworks(Protocol):
+    """Targets on which networks can be made."""
+
+    def ensure_network(self, name: str, vlan: int | None = None) -> str:
+        """The uuid of a network of that name and VLAN, made where there is none."""
+        ...

@@ -2,7 +2,7 @@
 """What every writer takes from a reader: the blocks that hold data, read ahead while the last one is written."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
@@ -35,11 +35,12 @@ def data_blocks(reader: DiskReader, block_bytes: int = BLOCK_BYTES) -> list[int]
 
 def read_blocks(
     reader: DiskReader, numbers: Sequence[int], *, block_bytes: int = BLOCK_BYTES, ahead: int = 2
-) -> Iterator[Block]:
+) -> Generator[Block, None, None]:
     """The blocks `numbers`, read in that order by one thread, `ahead` of the consumer.
 
     A block's buffer is used again once the next block is asked for. The reader is used by this thread alone until
-    the iterator is exhausted or closed. The last block of a disk is short; the rest of its buffer is zeros.
+    the iterator is exhausted or closed, so close it (contextlib.closing) before the reader. The last block of a disk
+    is short; the rest of its buffer is zeros.
     """
     waiting: deque[Future[Block]] = deque()
     spare = [bytearray(block_bytes) for _ in range(ahead + 1)]

@@ -12,6 +12,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import IO
 
@@ -233,12 +234,13 @@ def write_qcow2(reader: DiskReader, out: IO[bytes], *, progress: Progress | None
     zero = ZeroTest(BLOCK_BYTES)
     position = Position(progress)
     out.seek(layout.data_at)
-    for block in read_blocks(reader, layout.blocks, block_bytes=BLOCK_BYTES):
-        runs = zero.data_runs(block, CLUSTER_BYTES)
-        for begin, end in runs:
-            write_all(out, block.data(begin, round_up(end, CLUSTER_BYTES)))
-        layout.keep(_mask(runs))
-        position.reached(block.start + block.length)
+    with closing(read_blocks(reader, layout.blocks, block_bytes=BLOCK_BYTES)) as blocks:
+        for block in blocks:
+            runs = zero.data_runs(block, CLUSTER_BYTES)
+            for begin, end in runs:
+                write_all(out, block.data(begin, round_up(end, CLUSTER_BYTES)))
+            layout.keep(_mask(runs))
+            position.reached(block.start + block.length)
     out.seek(0)
     for piece in layout.head():
         write_all(out, piece)

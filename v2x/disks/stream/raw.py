@@ -5,6 +5,7 @@ The framing is that of ocaml/vhd-tool/src/chunked.ml in xapi-project/xen-api.
 """
 
 import struct
+from contextlib import closing
 from typing import IO
 
 from v2x.disks.interface import DiskReader
@@ -32,10 +33,11 @@ def write_raw(reader: DiskReader, out: IO[bytes], *, progress: Progress | None =
     """
     zero = ZeroTest(BLOCK_BYTES)
     position = Position(progress)
-    for block in read_blocks(reader, data_blocks(reader, BLOCK_BYTES), block_bytes=BLOCK_BYTES):
-        for begin, end in zero.data_runs(block, _HOLE_BYTES):
-            out.seek(block.start + begin)
-            write_all(out, block.data(begin, end))
-        position.reached(block.start + block.length)
+    with closing(read_blocks(reader, data_blocks(reader, BLOCK_BYTES), block_bytes=BLOCK_BYTES)) as blocks:
+        for block in blocks:
+            for begin, end in zero.data_runs(block, _HOLE_BYTES):
+                out.seek(block.start + begin)
+                write_all(out, block.data(begin, end))
+            position.reached(block.start + block.length)
     out.truncate(reader.size)
     position.reached(reader.size)

@@ -12,6 +12,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from typing import IO
 from uuid import UUID
@@ -195,12 +196,13 @@ def write_vhd(
     position = Position(progress)
     written: list[int] = []
     out.seek(planned.data_at)
-    for block in read_blocks(reader, planned.blocks, block_bytes=BLOCK_BYTES):
-        if not zero.is_zero(block.buffer, 0, block.length):
-            write_all(out, planned.bitmap(block.number))
-            write_all(out, block.buffer)
-            written.append(block.number)
-        position.reached(block.start + block.length)
+    with closing(read_blocks(reader, planned.blocks, block_bytes=BLOCK_BYTES)) as blocks:
+        for block in blocks:
+            if not zero.is_zero(block.buffer, 0, block.length):
+                write_all(out, planned.bitmap(block.number))
+                write_all(out, block.buffer)
+                written.append(block.number)
+            position.reached(block.start + block.length)
     layout = VhdLayout(reader.size, written, uuid=uuid, timestamp=timestamp)
     write_all(out, layout.foot())
     out.seek(0)

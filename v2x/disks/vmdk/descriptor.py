@@ -144,8 +144,9 @@ def parse_descriptor(raw: bytes, name: str) -> Descriptor:
     """The descriptor in `raw`. BadImage if the text is not one; `name` is for messages."""
     if len(raw) > MAX_TEXT_BYTES:
         raise BadImage(f"{name} is too long for a VMDK descriptor", hint="give the small .vmdk text, not a data file")
-    raw = raw.rstrip(b"\0")  # qemu pads the text to whole sectors
-    if b"\0" in raw:
+    raw, _, padding = raw.partition(b"\0")
+    # qemu pads the text to whole sectors, and ends some with a NUL and a line feed.
+    if padding.strip(b"\0\r\n"):
         raise BadImage(f"{name} holds NUL bytes where text was expected", hint="copy the file again")
     settings: dict[str, str] = {}
     extents: list[ExtentLine] = []

@@ -2,11 +2,13 @@
 """Deltas of newer ESXi (seSparse). Experimental: checked against qemu and own writers, not against files of an ESXi.
 
 All fields are u64 little-endian; offsets and sizes in sectors. The journal is not replayed: an extent with a pending
-journal is refused.
+journal is refused. Grains that the guest unmapped keep the number of their old place and read as zeros, as qemu and
+Xen Orchestra read them.
 """
 
 import struct
 from array import array
+from collections.abc import Iterator
 from typing import Final
 
 from v2x.disks.chain import MAX_DISK_BYTES
@@ -30,7 +32,7 @@ _STEP: Final = 1 << 48  # the low twelve bits of the grain number stand at bit 4
 
 
 class SeSparseLayer(GrainLayer):
-    """A Layer over one seSparse extent; grains absent or unmapped in it are the parent's."""
+    """A Layer over one seSparse extent; grains absent in it are the parent's."""
 
     experimental = True
 
@@ -96,30 +98,42 @@ class SeSparseLayer(GrainLayer):
 
     def decode(self, entries: "array[int]") -> Runs:
         starts, targets = array("I"), array("q")
-        grain_bytes = GRAIN_SECTORS * SECTOR_BYTES
         following = -1
-        for index, count in stepping_runs(entries, {0: 0, _UNMAPPED: 0, _ZERO: 0}, _STEP):
-            target = self._target(entries[index], entries[index + count - 1])
-            if target < 0 or target != following:
-                starts.append(index)
-                targets.append(target)
-            following = target + count * grain_bytes if target >= 0 else -1
+        for begin, count in stepping_runs(entries, {0: 0, _UNMAPPED: 0, _ZERO: 0}, _STEP):
+            for index, first, length in _of_one_kind(begin, entries[begin], count):
+                target = self._target(first)
+                if target < 0 or target != following:
+                    starts.append(index)
+                    targets.append(target)
+                following = target + length * GRAIN_SECTORS * SECTOR_BYTES if target >= 0 else -1
         return Runs(entries, starts, targets)
 
-    def _target(self, first: int, last: int) -> int:
-        kind = first & _NIBBLE
-        if first == 0 or kind == _UNMAPPED:
+    def _target(self, entry: int) -> int:
+        kind = entry & _NIBBLE
+        if entry == 0:
             return TARGET_ABSENT
-        if kind == _ZERO:
+        if kind in {_UNMAPPED, _ZERO}:
             return TARGET_ZERO
-        # A run may count beyond the twelve low bits into the nibble that says what the entry is.
-        if kind != _STORED or last & _NIBBLE != _STORED:
-            raise BadImage(f"{self._source.name} has an unknown table entry {first:#x}")
-        number = (first & 0x0FFF000000000000) >> 48 | (first & 0x0000FFFFFFFFFFFF) << 12
+        if kind != _STORED:
+            raise BadImage(f"{self._source.name} has an unknown table entry {entry:#x}")
+        number = (entry & 0x0FFF000000000000) >> 48 | (entry & 0x0000FFFFFFFFFFFF) << 12
         target = self._grains_offset + number * GRAIN_SECTORS * SECTOR_BYTES
         if target >= self._source.size:
-            raise self.outside(first)
+            raise self.outside(entry)
         return target
 
     def clone(self) -> "SeSparseLayer":
         return SeSparseLayer(self._source.clone(), self._geometry, self._tables_offset, self._grains_offset)
+
+
+def _of_one_kind(index: int, first: int, count: int) -> Iterator[tuple[int, int, int]]:
+    """(index, first entry, count) of the pieces of a run whose entries share the top nibble: counting up may change it."""
+    if first in {0, _UNMAPPED, _ZERO}:
+        yield index, first, count
+        return
+    while count:
+        length = min(count, -(-(((first >> 60) + 1 << 60) - first) // _STEP))
+        yield index, first, length
+        index += length
+        first += length * _STEP
+        count -= length

@@ -3,6 +3,7 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,42 @@ def test_every_format_equals_its_source(
     qemu_img.compare(source, tmp_path / "out", QEMU[format])
     assert sum(seen) == 11 * MIB + 1024
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source.raw"]
+
+
+@pytest.mark.parametrize("format", list(QEMU))
+def test_a_source_that_is_no_whole_sectors(
+    format: DiskFormat, make_disk: object, raw_disk: type, tmp_path: Path, qemu_img: object
+) -> None:
+    source = make_disk(3 * MIB + 100, [(2 * MIB, MIB + 100)])
+    copy_to_file(raw_disk.open(source), tmp_path / "out", format)
+    qemu_img.compare(source, tmp_path / "out", QEMU[format])
+    size = qemu_img.info(tmp_path / "out", QEMU[format])["virtual-size"]
+    assert size == 3 * MIB + 512
+
+
+@pytest.mark.parametrize("format", list(QEMU))
+def test_nothing_reads_any_more_after_a_failed_write(
+    format: DiskFormat, make_disk: object, raw_disk: type, tmp_path: Path
+) -> None:
+    """The caller closes the reader next; a read-ahead still under way would then read from a closed file."""
+
+    class Slow(raw_disk):
+        reading = 0
+
+        def read_into(self, offset: int, buffer: bytearray) -> None:
+            self.reading += 1
+            time.sleep(0.05)
+            super().read_into(offset, buffer)
+            self.reading -= 1
+
+    def stop(_: int) -> None:
+        raise RuntimeError("stop")
+
+    disk = Slow.open(make_disk(12 * MIB, [(0, 12 * MIB)]))
+    with pytest.raises(RuntimeError) as caught:
+        copy_to_file(disk, tmp_path / "out", format, progress=stop)
+    assert disk.reading == 0
+    assert caught.value.args == ("stop",)
 
 
 @pytest.mark.parametrize("format", [DiskFormat.VMDK, DiskFormat.VHDX])

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every disk reader must do, whatever its format: one suite over all of them.
+
+A format is one line in FORMATS: a function that writes `raw` with the test's image writer and opens it.
+"""
+
+import itertools
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from v2x.disks.interface import DiskReader
+from v2x.disks.raw import RawReader
+from v2x.disks.readahead import ReadAhead
+from v2x.disks.vmdk import open_vmdk
+from v2x.disks.wrap import Counted, Digest, Rate, Retry, Throttle
+
+MIB = 1 << 20
+
+
+def data_grains(raw: bytes, size: int) -> set[int]:
+    return {at // size for at in range(0, len(raw), size) if any(raw[at : at + size])}
+
+
+def raw_file(images: Any, raw: bytes) -> DiskReader:
+    return RawReader(images.listing.open(images.raw("disk.raw", raw)))
+
+
+def by_qemu(subformat: str) -> Callable[[Any, bytes], DiskReader]:
+    def make(images: Any, raw: bytes) -> DiskReader:
+        return open_vmdk(images.listing, images.by_qemu("disk.vmdk", raw, f"subformat={subformat}"))
+
+    return make
+
+
+def qemu_zeroed(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.by_qemu("disk.vmdk", raw, "subformat=monolithicSparse", "zeroed_grain=on"))
+
+
+def stream(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.stream("disk.vmdk", raw, data_grains(raw, 65536)))
+
+
+def stream_header_only(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.stream("disk.vmdk", raw, data_grains(raw, 65536), footer=False))
+
+
+def small_grains(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.sparse("disk.vmdk", raw, data_grains(raw, 4096), grain=8, shuffle=3))
+
+
+def vmfs(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.flat("disk.vmdk", raw))
+
+
+def cowd(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.cowd("disk.vmdk", raw, data_grains(raw, 512)))
+
+
+def cowd_shuffled(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.cowd("disk.vmdk", raw, data_grains(raw, 4096), grain=8, shuffle=5))
+
+
+def sesparse(images: Any, raw: bytes) -> DiskReader:
+    return open_vmdk(images.listing, images.sesparse("disk.vmdk", raw, data_grains(raw, 4096), first_number=4000))
+
+
+def several(images: Any, raw: bytes) -> DiskReader:
+    """Flat from an offset, sparse, zeros where there are any, compressed: one after the other."""
+    sectors = len(raw) // 512
+    cuts = [0, sectors // 4, sectors // 2, sectors]
+    lines = []
+    for number, (begin, end) in enumerate(itertools.pairwise(cuts)):
+        piece = raw[begin * 512 : end * 512]
+        if not piece:
+            continue
+        if not any(piece):
+            lines.append(f"RW {end - begin} ZERO")
+        elif number == 0:
+            images.path("part-f.vmdk").write_bytes(b"x" * 1024 + piece)
+            lines.append(f'RW {end - begin} FLAT "part-f.vmdk" 2')
+        else:
+            images.sparse(f"part-s{number}.vmdk", piece, data_grains(piece, 65536), embed=False)
+            lines.append(f'RDONLY {end - begin} SPARSE "part-s{number}.vmdk"')
+    return open_vmdk(images.listing, images.descriptor("disk.vmdk", lines, kind="custom"))
+
+
+def chain(images: Any, raw: bytes) -> DiskReader:
+    """A base with wrong bytes and three deltas that between them hold every right one."""
+    grains = len(raw) // 512
+    base = bytes(byte ^ 0xFF for byte in raw[: len(raw) // 2]) + raw[len(raw) // 2 :]
+    images.flat("base.vmdk", base, cid="aaaa0001")
+    below = {"cid": "aaaa0001", "name": "base.vmdk"}
+    for number, name in enumerate(("one.vmdk", "two.vmdk")):
+        wrong = bytes(byte ^ 0x0F for byte in raw)
+        content = raw if number else wrong
+        images.cowd(
+            name,
+            content,
+            {grain for grain in range(grains) if number or grain % 3 == 0},
+            cid=f"bbbb000{number}",
+            parent_cid=below["cid"],
+            parent=below["name"],
+        )
+        below = {"cid": f"bbbb000{number}", "name": name}
+    images.sesparse("disk.vmdk", raw, set(range(0, -(-grains // 8), 5)), parent_cid=below["cid"], parent=below["name"])
+    return open_vmdk(images.listing, "disk.vmdk")
+
+
+def wrapped(images: Any, raw: bytes) -> DiskReader:
+    inner = by_qemu("monolithicSparse")(images, raw)
+    return Retry(Digest(Counted(Throttle(inner, Rate(None)))))
+
+
+def read_ahead(images: Any, raw: bytes) -> DiskReader:
+    return ReadAhead(by_qemu("streamOptimized")(images, raw), block_bytes=1 << 18)
+
+
+FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
+    "raw": raw_file,
+    "monolithicSparse": by_qemu("monolithicSparse"),
+    "monolithicFlat": by_qemu("monolithicFlat"),
+    "twoGbMaxExtentSparse": by_qemu("twoGbMaxExtentSparse"),
+    "twoGbMaxExtentFlat": by_qemu("twoGbMaxExtentFlat"),
+    "streamOptimized": by_qemu("streamOptimized"),
+    "zero grains": qemu_zeroed,
+    "stream by ESXi's order": stream,
+    "stream without footer": stream_header_only,
+    "sparse with small shuffled grains": small_grains,
+    "vmfs": vmfs,
+    "cowd": cowd,
+    "cowd shuffled": cowd_shuffled,
+    "seSparse": sesparse,
+    "several extents": several,
+    "chain": chain,
+    "wrapped": wrapped,
+    "read ahead": read_ahead,
+}
+
+SHAPES: dict[str, tuple[int, list[tuple[int, int]]]] = {
+    "odd": (5 * MIB + 3 * 512, [(0, 512), (MIB - 700, 70_000), (3 * MIB + 5, 9), (5 * MIB, 3 * 512)]),
+    "one sector": (512, [(0, 512)]),
+    "empty": (3 * MIB + 512, []),
+    "full": (2 * MIB + 4096, [(0, 2 * MIB + 4096)]),
+}
+
+
+@pytest.fixture(params=list(SHAPES))
+def raw(request: pytest.FixtureRequest, pattern: Callable[..., bytes]) -> bytes:
+    return pattern(*SHAPES[request.param])
+
+
+@pytest.fixture(params=list(FORMATS))
+def reader(request: pytest.FixtureRequest, images: Any, raw: bytes) -> Any:
+    opened = FORMATS[request.param](images, raw)
+    yield opened
+    opened.close()
+
+
+def bytes_of(reader: DiskReader, offset: int, length: int) -> bytes:
+    buffer = bytearray(b"\xee" * length)
+    reader.read_into(offset, buffer)
+    return bytes(buffer)
+
+
+def test_it_satisfies_the_protocol_and_tells_the_exact_size(reader: DiskReader, raw: bytes) -> None:
+    assert isinstance(reader, DiskReader)
+    assert reader.size == len(raw)
+    assert reader.block > 0
+
+
+def test_all_bytes_and_ranges_of_any_alignment_are_the_disks(reader: DiskReader, raw: bytes) -> None:
+    assert bytes_of(reader, 0, len(raw)) == raw
+    chance = random.Random(7)
+    for _ in range(40):
+        offset = chance.randrange(len(raw))
+        length = chance.randrange(min(300_000, len(raw) - offset) + 1)
+        assert bytes_of(reader, offset, length) == raw[offset : offset + length]
+    assert bytes_of(reader, len(raw), 0) == b""
+
+
+def test_reading_in_order_in_small_steps_gives_the_same(reader: DiskReader, raw: bytes) -> None:
+    step = 24 * 1024 + 512
+    read = b"".join(bytes_of(reader, at, min(step, len(raw) - at)) for at in range(0, len(raw), step))
+    assert read == raw
+
+
+def test_a_slice_of_a_larger_buffer_is_filled_and_nothing_beside_it(reader: DiskReader, raw: bytes) -> None:
+    length = min(1000, len(raw))
+    buffer = bytearray(b"\xaa" * (length + 20))
+    reader.read_into(0, memoryview(buffer)[10 : 10 + length])
+    assert bytes(buffer) == b"\xaa" * 10 + raw[:length] + b"\xaa" * 10
+
+
+def test_extents_cover_the_range_and_zero_ones_are_zeros(reader: DiskReader, raw: bytes) -> None:
+    chance = random.Random(9)
+    cuts = sorted(chance.sample(range(len(raw) + 1), 6))
+    for start, end in [(0, len(raw)), *itertools.pairwise(cuts)]:
+        at = start
+        for extent in reader.extents(start, end - start):
+            assert extent.start == at
+            assert extent.length > 0
+            assert extent.data or not any(raw[extent.start : extent.end])
+            at = extent.end
+        assert at == end
+    assert list(reader.extents(0, 0)) == []
+
+
+def test_beyond_the_end_is_a_value_error(reader: DiskReader, raw: bytes) -> None:
+    for offset, length in ((len(raw), 1), (len(raw) - 1, 2), (-1, 1)):
+        with pytest.raises(ValueError, match="outside"):
+            reader.read_into(offset, bytearray(length))
+        with pytest.raises(ValueError, match="outside"):
+            list(reader.extents(offset, length))
+
+
+def test_clones_read_in_threads_and_outlive_the_original(reader: DiskReader, raw: bytes) -> None:
+    clones = [reader.clone() for _ in range(3)]
+    reader.close()
+
+    def all_of(clone: DiskReader, seed: int) -> bool:
+        chance = random.Random(seed)
+        for _ in range(15):
+            offset = chance.randrange(len(raw))
+            length = min(chance.randrange(1, 200_000), len(raw) - offset)
+            if bytes_of(clone, offset, length) != raw[offset : offset + length]:
+                return False
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all(pool.map(all_of, clones, range(3)))
+    for clone in clones:
+        clone.close()
+
+
+def test_closing_twice_is_safe(reader: DiskReader, raw: bytes) -> None:
+    bytes_of(reader, 0, len(raw))
+    reader.close()
+    reader.close()

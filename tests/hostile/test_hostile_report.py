@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports made of names that want to be something else: markup, terminal commands, formulas, hidden text."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+import unicodedata
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from v2x.model.finding import Finding, Severity
+from v2x.model.inventory import Inventory, SourceInfo
+from v2x.model.machine import (
+    CdDrive,
+    Cpu,
+    Device,
+    Disk,
+    DiskBus,
+    DiskFormat,
+    Firmware,
+    Guest,
+    Machine,
+    Memory,
+    Nic,
+    NicModel,
+    Other,
+)
+from v2x.model.migration import DiskResult, Failure, Migration, Outcome, Report
+from v2x.model.target import SecureBoot, TargetFacts, TargetMachine
+from v2x.render import render_findings, render_report
+
+NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+ATTACKS = {
+    "script": "<script>alert(1)</script>",
+    "image": "<img src=x onerror=alert(1)>",
+    "quotes": "\"'><svg onload=alert(1) x='",
+    "attribute": '" autofocus onfocus="alert(1)',
+    "style": "</style><style>*{display:none}</style>",
+    "comment": "--><script>alert(1)</script><!--",
+    "template": "{{ cycler.__init__.__globals__ }}{% raw %}",
+    "link": "javascript:alert(1)",
+    "entity": "&lt;script&gt;&#x3c;b&#x3e;",
+    "escape": "\x1b[2J\x1b]0;owned\x07web",
+    "c1": "\x9b31mred",
+    "bidi": "web\u202egpj.exe\u2066x\u2069",
+    "zero-width": "we\u200bb\ufeff",
+    "lines": "web\r\nINJECTED: yes\u2028next\x00",
+    "surrogate": "web\udc80\ud800",
+    "private": "web\ue000\U000f0000",
+    "formula": '=HYPERLINK("http://192.0.2.9","x")',
+    "plus": "+1+1",
+    "minus": "-1+1|cmd",
+    "at": "@SUM(A1)",
+    "tab": "\t=1+1",
+    "full-width": "＝1+1",
+    "long": "A" * 10_000,
+    "empty": "",
+}
+ELEMENTS = {
+    "html", "head", "meta", "title", "style", "body", "a", "header", "main", "footer", "section", "article", "h1", "h2",
+    "h3", "h4", "p", "dl", "dt", "dd", "div", "span", "b", "br", "ul", "ol", "li", "svg", "rect", "table", "thead",
+    "tbody", "tr", "th", "td", "code",
+}  # fmt: skip
+ATTRIBUTES = {
+    "lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "role", "tabindex", "scope",
+    "aria-label", "aria-labelledby", "data-label", "viewbox", "preserveaspectratio", "x", "y", "width", "height",
+}  # fmt: skip
+
+
+def findings_of(word):
+    return [
+        Finding(rule="some.rule", severity=Severity.BLOCKER, label="A label", text=f"It says “{word}”.", subject=word,
+                remedy="Do something.", machine_id="vm", machine_name=word, source="a document"),
+        Finding(rule="other.rule", severity=Severity.WARNING, label="Another", text=word, subject=word,
+                remedy="Do something.", machine_id="", machine_name=word),
+    ]  # fmt: skip
+
+
+def assessment(form, word):
+    machine = Machine(
+        id="vm",
+        name=word,
+        cpu=Cpu(count=1, affinity=word),
+        memory=Memory(size_bytes=2**30),
+        firmware=Firmware.UEFI,
+        guest=Guest(os_id=word, os_name=word, hostname=word),
+        disks=(
+            Disk(id=word, label=word, position=0, bus=Other(word), controller=0, unit=0, capacity_bytes=2**30,
+                 format=Other(word), subformat=word, files=(word,)),
+            Disk(id=word, label="", position=1, bus=DiskBus.SCSI, controller=0, unit=1, capacity_bytes=-1,
+                 format=DiskFormat.VMDK),
+        ),
+        nics=(Nic(position=0, label=word, model=Other(word), network=word, mac=word),
+              Nic(position=1, label="", model=NicModel.E1000, network="")),
+        cd_drives=(CdDrive(position=0, bus=DiskBus.IDE, image=word),),
+        devices=(Device(kind=word, label=word),),
+        notes=word,
+        exporter=word,
+    )  # fmt: skip
+    inventory = Inventory(
+        source=SourceInfo(kind="ovf", address=word, product=word, version=word), taken_at=NOW, machines=(machine,)
+    )
+    facts = TargetFacts(kind="xapi", address=word, taken_at=NOW, product=word, version=word, pool_name=word)
+    return render_findings(form, inventory, facts, findings_of(word), now=NOW, version="0.1.0")
+
+
+def run(form, word):
+    made = TargetMachine(
+        source_id="vm", name=word, description=word, firmware=Firmware.UEFI, secure_boot=SecureBoot.AUTO, vtpm=False,
+        vcpus=1, memory_bytes=2**30, platform={}, boot_order="c", template=word, template_name=word, notes=(word,),
+    )  # fmt: skip
+    migration = Migration(
+        id=word, machine_id=word, machine_name=word, target_name=word, source=word, target=word, vm_uuid=word,
+        outcome=Outcome.MIGRATED, disks=(DiskResult(source_disk=word, label=word, vdi=word),),
+        failure=Failure(code=word, message=word, hint=word), warnings=(word,), machine=made,
+    )  # fmt: skip
+    report = Report(id=word, created=NOW, version="0.1.0", plan_id=word, migrations=(migration,),
+                    findings=tuple(findings_of(word)), mapping_tables={word: word})  # fmt: skip
+    return render_report(form, report)
+
+
+class Page(HTMLParser):
+    """Elements and attributes of a page, as a browser would find them."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.attributes, self.links, self.shape = set(), set(), [], []
+        self.styles, self._in_style = [], False
+        self.policy = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.shape.append(tag)
+        self._in_style = tag == "style"
+        values = dict(attrs)
+        self.attributes |= set(values)
+        if "href" in values:
+            self.links.append(values["href"])
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = values["content"]
+
+    def handle_endtag(self, tag):
+        self._in_style = False
+
+    def handle_data(self, data):
+        if self._in_style:
+            self.styles.append(data)
+
+    def handle_comment(self, data):
+        raise AssertionError(f"a comment: {data!r}")
+
+
+def is_harmless(text):
+    return all(
+        char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") for char in text
+    )
+
+
+@pytest.mark.parametrize("make", [assessment, run], ids=["assessment", "run"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_markup_in_names_never_becomes_an_element(make, name):
+    page = Page(make("html", ATTACKS[name]).decode())
+    assert page.elements <= ELEMENTS
+    assert page.attributes <= ATTRIBUTES
+    assert all(re.fullmatch(r"#[a-z0-9-]+", link) for link in page.links)
+    if ATTACKS[name]:
+        assert page.shape == Page(make("html", "plain").decode()).shape
+
+
+@pytest.mark.parametrize("make", [assessment, run], ids=["assessment", "run"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_policy_of_a_page_allows_its_own_style_and_nothing_else(make, name):
+    page = Page(make("html", ATTACKS[name]).decode())
+    assert len(page.styles) == 1
+    digest = base64.b64encode(hashlib.sha256(page.styles[0].encode()).digest()).decode()
+    assert page.policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def test_the_style_of_a_page_loads_nothing():
+    style = Page(assessment("html", "plain").decode()).styles[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "</" not in style
+
+
+@pytest.mark.parametrize("form", ["text", "html", "json"])
+@pytest.mark.parametrize("make", [assessment, run], ids=["assessment", "run"])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_terminal_command_or_hidden_character_gets_through(make, form, name):
+    assert is_harmless(make(form, ATTACKS[name]).decode())
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_name_with_line_ends_adds_no_line_to_a_text_report(name):
+    lines = assessment("text", ATTACKS[name]).decode().splitlines()
+    assert not any(line.startswith("INJECTED") for line in lines)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_cell_of_a_spreadsheet_begins_like_a_formula(name):
+    text = assessment("csv", ATTACKS[name]).decode().removeprefix("\ufeff")
+    assert is_harmless(text.replace("\r\n", "\n"))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert {len(row) for row in rows} == {10}
+    for cell in (cell for row in rows for cell in row):
+        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_json_gives_every_name_back_whole(name):
+    assert json.loads(assessment("json", ATTACKS[name]))["machines"][0]["name"] == ATTACKS[name]
+    assert json.loads(run("json", ATTACKS[name]))["migrations"][0]["machine_name"] == ATTACKS[name]
+
+
+def test_a_name_of_ten_thousand_letters_is_shown_short():
+    for form in ("text", "html", "csv"):
+        assert "A" * 2500 not in assessment(form, ATTACKS["long"]).decode()

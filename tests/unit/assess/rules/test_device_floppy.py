@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+
+RULE = "device.floppy"
+
+
+def test_speaks_of_a_floppy_drive(make, speak):
+    assert speak(RULE, make.machine(devices=(make.device(kind="floppy", label="Floppy 1"),))) == [
+        ("Floppy 1", "A floppy drive.")
+    ]
+
+
+def test_is_silent_about_another_device(make, speak):
+    assert speak(RULE, make.machine(devices=(make.device(kind="sound", label="Sound"),))) == []

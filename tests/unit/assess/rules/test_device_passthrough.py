@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+
+RULE = "device.passthrough"
+
+
+def test_speaks_of_a_physical_card(make, speak):
+    assert speak(RULE, make.machine(devices=(make.device(kind="passthrough", label="PCI device 0"),))) == [
+        ("PCI device 0", "The guest loses this device.")
+    ]
+
+
+def test_is_silent_about_another_device(make, speak):
+    assert speak(RULE, make.machine(devices=(make.device(kind="sound", label="Sound"),))) == []

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+
+RULE = "disk.sector-size"
+
+
+def test_speaks_of_sectors_of_4096_bytes(make, speak):
+    assert speak(RULE, make.machine(disks=(make.disk(logical_sector_bytes=4096),))) == [
+        ("Disk 1 (scsi0:0)", "Logical sectors of 4096 bytes; XCP-ng presents 512.")
+    ]
+
+
+def test_is_silent_about_sectors_of_512_bytes(make, speak):
+    assert speak(RULE, make.machine(disks=(make.disk(logical_sector_bytes=512),))) == []
+
+
+def test_is_silent_about_nothing_said(make, speak):
+    assert speak(RULE, make.machine()) == []

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from v2x.model.machine import Firmware
+
+RULE = "firmware.nvram-not-carried"
+
+
+def test_speaks_of_uefi(make, speak):
+    assert speak(RULE, make.machine(firmware=Firmware.UEFI)) == [
+        ("", "The firmware starts with an empty variable store.")
+    ]
+
+
+def test_is_silent_about_bios(make, speak):
+    assert speak(RULE, make.machine()) == []

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+
+from v2x.model.machine import PowerState
+
+RULE = "machine.suspended"
+
+
+def test_speaks_of_a_suspended_machine(make, speak):
+    assert speak(RULE, make.machine(power_state=PowerState.SUSPENDED)) == [
+        ("", "Part of what its disks should hold is in the saved memory, which cannot be moved.")
+    ]
+
+
+def test_is_silent_about_a_machine_that_is_off(make, speak):
+    assert speak(RULE, make.machine()) == []

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assessment in its four formats."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from v2x.errors import UsageError
+from v2x.model.machine import Guest, GuestIdKind
+from v2x.render import FINDINGS_FORMATS, render_findings
+from v2x.render.assessment import assessment_of, guest_name
+from v2x.render.layout import columns
+
+
+def rendered(build, form, inventory, findings, facts=None, **more):
+    return render_findings(form, inventory, facts, findings, now=build.now, version="0.1.0", **more).decode()
+
+
+def test_an_unknown_format_is_wrong_usage(build, three):
+    with pytest.raises(UsageError, match="pdf") as refused:
+        rendered(build, "pdf", three.inventory, three.findings)
+    assert "html" in refused.value.hint
+
+
+def test_machines_stand_with_the_blocked_ones_first(build, three):
+    made = assessment_of(three.inventory, None, three.findings, now=build.now, version="0.1.0")
+    assert [assessed.machine.name for assessed in made.machines] == ["gamma", "beta", "alpha"]
+    assert [group.rule for group in made.estate] == ["estate.warning"]
+    assert made.by_rule[1].machine_count == 2
+
+
+def test_a_finding_about_an_unlisted_machine_is_not_lost(build):
+    stray = build.finding(build.machine("elsewhere"), "blocker")
+    inventory = build.inventory(build.machine())
+    for form in FINDINGS_FORMATS:
+        assert "elsewhere" in rendered(build, form, inventory, [stray])
+
+
+def test_text_tells_totals_then_each_machine_with_its_remedies(build, three):
+    text = rendered(build, "text", three.inventory, three.findings, build.facts)
+    assert "Assessment of 3 machines" in text
+    assert "       1  ready\n       1  ready with warnings\n       1  blocked\n" in text
+    assert "Target  xapi://root@pool, XCP-ng 8.3.0" in text
+    assert text.index("Of the whole estate") < text.index("gamma: blocked") < text.index("beta: ready with warnings")
+    assert "  BLOCKER  A blocker of some kind [some.blocker]\n           Disk 1: What was found.\n" in text
+    assert "           Do: What to do.\n" in text
+
+
+def test_text_names_machines_without_findings_in_one_paragraph(build):
+    inventory = build.inventory(*(build.machine(f"vm-{number:03}") for number in range(120)))
+    text = rendered(build, "text", inventory, [])
+    assert "vm-099 and 20 more" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [80, 60, 40, 10])
+def test_text_keeps_within_the_width(build, three, width):
+    wide = build.machine("服务器" * 30)
+    inventory = build.inventory(*three.inventory.machines, wide)
+    findings = [*three.findings, build.finding(wide, "warning", text="long" * 80 + " words", rule="r" * 70)]
+    for line in rendered(build, "text", inventory, findings, width=width).splitlines():
+        assert columns(line) <= max(width, 40)
+
+
+def test_text_has_colours_only_where_asked(build, three):
+    assert "\x1b" not in rendered(build, "text", three.inventory, three.findings)
+    coloured = rendered(build, "text", three.inventory, three.findings, colour=True)
+    assert "\x1b[31m  BLOCKER  \x1b[0mA blocker of some kind" in coloured
+
+
+def test_json_has_a_schema_totals_machines_and_findings(build, three):
+    document = json.loads(rendered(build, "json", three.inventory, three.findings, build.facts))
+    assert document["schema"] == "v2x.assessment/1"
+    assert document["totals"] | {"disks": 3} == {
+        "machines": 3,
+        "ready": 1,
+        "warnings": 1,
+        "blocked": 1,
+        "disks": 3,
+        "capacity_bytes": 3 * 2**30,
+        "memory_bytes": 12 * 2**30,
+    }
+    assert document["target"]["version"] == "8.3.0"
+    gamma = document["machines"][0]
+    assert (gamma["name"], gamma["verdict"]) == ("gamma", "blocked")
+    assert gamma["findings"] == {"blocker": 1, "warning": 1, "info": 0}
+    assert [found["rule"] for found in document["findings"]] == [found.rule for found in three.findings]
+
+
+def test_json_says_null_where_no_target_was_given(build, three):
+    assert json.loads(rendered(build, "json", three.inventory, three.findings))["target"] is None
+
+
+def test_csv_has_a_row_per_finding_and_one_for_a_machine_without(build, three):
+    silent = build.machine("silent")
+    inventory = build.inventory(*three.inventory.machines, silent)
+    text = rendered(build, "csv", inventory, three.findings)
+    assert text.startswith("\ufeff")
+    rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+    assert len(rows) == len(three.findings) + 1
+    assert rows[0]["rule"] == "estate.warning"
+    assert rows[0]["machine"] == ""
+    assert [row["verdict"] for row in rows if row["machine"] == "silent"] == ["ready"]
+    assert [row["verdict"] for row in rows if row["machine"] == "gamma"] == ["blocked", "blocked"]
+
+
+def test_html_lists_machines_rules_and_remedies(build, three):
+    page = rendered(build, "html", three.inventory, three.findings, build.facts)
+    assert page.startswith('<!doctype html>\n<html lang="en">')
+    assert page.count("What to do:") == 1 + 3
+    assert '<a href="#machine-1">gamma</a>' in page
+    assert 'aria-label="1 ready, 1 ready with warnings, 1 blocked"' in page
+
+
+def test_an_empty_inventory_has_a_page_too(build):
+    for form in FINDINGS_FORMATS:
+        assert rendered(build, form, build.inventory(), [])
+
+
+def test_numbers_of_the_cim_vocabulary_are_named_as_such():
+    assert guest_name(Guest(os_id="97", os_id_kind=GuestIdKind.CIM)) == "CIM operating system 97"
+    assert guest_name(Guest()) == "unknown system"
+
+
+def test_importing_the_room_does_not_load_the_template_engine():
+    code = "import sys, v2x.render; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from v2x.config import load_config
+from v2x.errors import UsageError
+
+GOOD = """
+[source.vc]
+address = "vsphere://administrator@vsphere.local@vc"
+secret = "env:VC"
+[target.pool1]
+address = "xapi://root@xcp1"
+fingerprint = "sha256:aa"
+ca = "/ca.pem"
+[target.pool2]
+address = "xapi://root@xcp2"
+"""
+
+
+def test_several_sources_and_targets_by_alias(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text(GOOD)
+    config = load_config(file)
+    assert config.sources["vc"].secret == "env:VC"
+    assert set(config.targets) == {"pool1", "pool2"}
+    assert config.targets["pool1"].ca_file == "/ca.pem"
+
+
+def test_the_file_in_this_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert not load_config(None).targets
+    (tmp_path / "v2x.toml").write_text(GOOD)
+    assert load_config(None).targets
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[source.a]\n", "no address"),
+        ("[source.a]\naddress = 1\n", "texts only"),
+        ('[source.a]\naddress = "x"\npassword = "hunter2"\n', "unknown key password"),
+        ("[pool.a]\n", "unknown table"),
+        ("source = 1\n", "must be tables"),
+        ("[[[", "not valid TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, message):
+    file = tmp_path / "v2x.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        load_config(file)
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match="cannot read"):
+        load_config(tmp_path / "none.toml")

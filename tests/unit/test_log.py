@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+import io
+import json
+import logging
+
+import pytest
+
+from v2x import log
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("GET /import_raw_vdi?session_id=OpaqueRef:aaaabbbb-cccc-dddd&vdi=x", "aaaabbbb"),
+        ("login password=hunter2 failed", "hunter2"),
+        ("Authorization: Basic cm9vdDpwdw==", "cm9vdDpwdw"),
+        ("https://root:hunter2@host/x", "hunter2"),
+        ("ref OpaqueRef:12345678-1234-1234-1234-123456789012 gone", "12345678-1234"),
+    ],
+)
+def test_secrets_do_not_pass(text, secret):
+    assert secret not in log.redact(text)
+
+
+def test_lines_cannot_be_forged():
+    stream = io.StringIO()
+    log.set_up(stream=stream)
+    logging.getLogger("v2x.x").warning("name\nERROR: fake \x1b[31m")
+    assert stream.getvalue().count("\n") == 1
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_json_lines():
+    stream = io.StringIO()
+    log.set_up(as_json=True, verbose=True, stream=stream)
+    logging.getLogger("v2x.x").info("password=hunter2", extra={"machine": "web\n1"})
+    line = json.loads(stream.getvalue())
+    assert line["level"] == "info"
+    assert line["machine"] == "web\\x0a1"
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_quiet_lets_errors_pass_only():
+    stream = io.StringIO()
+    log.set_up(quiet=True, stream=stream)
+    logging.getLogger("v2x").warning("w")
+    logging.getLogger("v2x").error("e")
+    assert stream.getvalue() == "error: e\n"

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a rule may look at: one machine, the estate around it, the target's facts and the mapping tables."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from v2x.assess.guest import family_of
+from v2x.mapping.mac import plain_mac
+from v2x.mapping.rows import Family, GuestOsRow
+from v2x.mapping.tables import Tables
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Disk, DiskBus, Machine, Nic, Other
+from v2x.model.target import StorageRepository, TargetFacts, TargetHost
+
+FILE_KINDS = frozenset({"ovf", "vmx", "folder"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """What rules ask of the target; all empty where no target was asked.
+
+    `macs` maps an address to the machine that holds it, `networks` are names without case, `hosts` are enabled, and
+    `storage` holds disks.
+    """
+
+    names: frozenset[str] = frozenset()
+    macs: Mapping[str, str] = field(default_factory=dict)
+    networks: frozenset[str] = frozenset()
+    vlans: frozenset[int] = frozenset()
+    templates: frozenset[str] = frozenset()
+    hosts: tuple[TargetHost, ...] = ()
+    storage: tuple[StorageRepository, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estate:
+    """The whole inventory with what all rules share; built once by `estate_of`.
+
+    `names` counts machine names, `macs` maps an address to the names of the machines that have it. `limit` gives a
+    limit of mappings/limits.toml for the target's version, or the newest one's where no target was asked.
+    """
+
+    inventory: Inventory
+    facts: TargetFacts | None
+    tables: Tables
+    limit: Callable[[str], int]
+    names: Mapping[str, int]
+    macs: Mapping[str, tuple[str, ...]]
+    pool: Pool
+
+    @property
+    def offline(self) -> bool:
+        """True where the target is a folder of XVA files, not a pool."""
+        return self.facts is not None and self.facts.kind == "xva"
+
+    @property
+    def from_files(self) -> bool:
+        """True where disks are read from files that a running machine would be writing."""
+        return self.inventory.source.kind in FILE_KINDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One machine and what surrounds it. `guest_row` is None where no mapping row knows the guest."""
+
+    machine: Machine
+    estate: Estate
+    guest_row: GuestOsRow | None = None
+
+    @property
+    def facts(self) -> TargetFacts | None:
+        return self.estate.facts
+
+    def limit(self, name: str) -> int:
+        return self.estate.limit(name)
+
+    @property
+    def family(self) -> str:
+        """`windows`, `linux`, another family of the guest table, or empty where nothing tells."""
+        if self.guest_row is not None and self.guest_row.family is not Family.OTHER:
+            return self.guest_row.family.value
+        return family_of(self.machine.guest)
+
+    @property
+    def has_pv_drivers(self) -> bool:
+        """True for guests whose kernel brings Xen's disk and network drivers along."""
+        return self.family in ("linux", "bsd")
+
+    @property
+    def knows_xapi(self) -> bool:
+        """True where the target told its xapi version."""
+        return self.facts is not None and bool(self.facts.xapi_version)
+
+
+def context_of(machine: Machine, estate: Estate) -> Context:
+    return Context(machine=machine, estate=estate, guest_row=estate.tables.guest_os(machine.guest))
+
+
+def estate_of(inventory: Inventory, facts: TargetFacts | None, tables: Tables) -> Estate:
+    """The estate with its indexes, so that no rule looks through all machines once more."""
+    names: dict[str, int] = defaultdict(int)
+    holders: dict[str, list[str]] = defaultdict(list)
+    for machine in inventory.machines:
+        names[machine.name] += 1
+        for nic in machine.nics:
+            if mac := plain_mac(nic.mac):
+                holders[mac].append(machine.name)
+    return Estate(
+        inventory=inventory,
+        facts=facts,
+        tables=tables,
+        limit=_limits(facts, tables),
+        names=names,
+        macs={mac: tuple(owners) for mac, owners in holders.items()},
+        pool=Pool() if facts is None else _pool_of(facts),
+    )
+
+
+def _limits(facts: TargetFacts | None, tables: Tables) -> Callable[[str], int]:
+    product, xapi = (facts.version, facts.xapi_version) if facts is not None else ("", "")
+    return cache(lambda name: tables.limit(name, product=product, xapi=xapi))
+
+
+def _pool_of(facts: TargetFacts) -> Pool:
+    return Pool(
+        names=frozenset(facts.machine_names),
+        macs={plain_mac(used.mac): used.machine for used in facts.macs if plain_mac(used.mac)},
+        networks=frozenset(network.name.casefold() for network in facts.networks),
+        vlans=frozenset(network.vlan for network in facts.networks if network.vlan is not None),
+        templates=frozenset(template.reference_label for template in facts.templates),
+        hosts=tuple(host for host in facts.hosts if host.enabled),
+        storage=tuple(sr for sr in facts.storage if sr.content_type in ("", "user")),
+    )
+
+
+def disk_name(disk: Disk) -> str:
+    """How findings name a disk: its label and, where it has one, its place on the bus."""
+    bus = f"{disk.bus.text} " if isinstance(disk.bus, Other) else disk.bus.value
+    place = "" if disk.bus is DiskBus.UNKNOWN else f"{bus}{disk.controller}:{disk.unit}"
+    label = disk.label or disk.id
+    if not place or place in label:
+        return label
+    return f"{label} ({place})"
+
+
+def nic_name(nic: Nic) -> str:
+    """How findings name a network card; cards are counted from 1 as people do."""
+    return nic.label or f"network card {nic.position + 1}"
+
+
+def needed_bytes(disk: Disk) -> int:
+    """The room a disk takes on thin storage: its data where the source tells, else its whole size."""
+    known = disk.allocated_bytes if disk.allocated_bytes is not None else disk.capacity_bytes
+    return max(0, min(known, disk.capacity_bytes))
+
+
+def free_bytes(storage: tuple[StorageRepository, ...]) -> int | None:
+    """The free space of all repositories together; None without any, or where one does not tell its size."""
+    if not storage or any(repository.size_bytes <= 0 for repository in storage):
+        return None
+    return sum(repository.free_bytes for repository in storage)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a rule is: a constant description and a pure check."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from v2x.assess.context import Context, Estate
+from v2x.model.finding import Severity
+
+
+class Remark(NamedTuple):
+    """What a check says of one machine; `subject` names the part, for instance a disk, or is empty."""
+
+    text: str
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The constant part of a rule.
+
+    `label` and `remedy` are the same sentence for every machine, so that a report can group by them; `source` says
+    where the fact behind the rule is written.
+    """
+
+    id: str
+    severity: Severity
+    label: str
+    remedy: str
+    source: str
+
+    @property
+    def anchor(self) -> str:
+        """The anchor of this rule in docs/rules.md."""
+        return self.id.replace(".", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRule(Rule):
+    """A rule asked once for each machine; it speaks as often as it has something to say."""
+
+    check: Callable[[Context], Iterator[Remark]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstateRule(Rule):
+    """A rule asked once for the whole inventory."""
+
+    check: Callable[[Estate], Iterator[Remark]]

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processor affinity, limits and reservations."""
+
+from collections.abc import Iterator
+
+from v2x.assess.context import Context
+from v2x.assess.rule import MachineRule, Remark
+from v2x.model.finding import Severity
+from v2x.model.units import show_bytes
+
+
+def check(context: Context) -> Iterator[Remark]:
+    machine = context.machine
+    kept_back = []
+    if machine.cpu.affinity:
+        kept_back.append(f"affinity {machine.cpu.affinity}")
+    if machine.cpu.limit_mhz:
+        kept_back.append(f"limit {machine.cpu.limit_mhz} MHz")
+    if machine.cpu.reservation_mhz:
+        kept_back.append(f"reservation {machine.cpu.reservation_mhz} MHz")
+    if machine.memory.reservation_bytes:
+        kept_back.append(f"memory reservation {show_bytes(machine.memory.reservation_bytes)}")
+    if kept_back:
+        yield Remark(f"Left out: {', '.join(kept_back)}.")
+
+
+RULE = MachineRule(
+    id="cpu.scheduling-not-carried",
+    severity=Severity.INFO,
+    label="Processor and memory reservations, limits and affinity are not carried over",
+    remedy="Set cap, weight or affinity on the new machine if they are still needed.",
+    source="XAPI: VCPUs-params; processor numbers mean nothing on another host",
+    check=check,
+)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks of `v2x doctor`."""
+
+import importlib
+import importlib.metadata
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from v2x.app import App
+from v2x.errors import V2xError
+from v2x.model.units import show_bytes
+from v2x.text import plural, printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One check. `required` ones make doctor fail; `access` says that the failure is one of connection or login."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    required: bool = False
+    access: bool = False
+
+
+_PROGRAMS = (
+    ("qemu-img", "qemu-utils", "reads and compares exotic formats"),
+    ("qemu-nbd", "qemu-utils", "reads VHD, VHDX and QCOW2"),
+    ("nbdkit", "nbdkit", "reads disks over VDDK and SSH"),
+)
+_MODULES = (
+    ("nbd", "python3-libnbd", "reads disks through qemu-nbd"),
+    ("guestfs", "python3-guestfs", "fix-ups inside guests"),
+)
+_PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi", "cryptography")
+
+
+def check_machine() -> list[Line]:
+    """The programs and libraries on this machine."""
+    lines = [Line(name="python", ok=True, found=platform.python_version(), required=True)]
+    lines += [_package(name) for name in _PACKAGES]
+    for program, package, what in _PROGRAMS:
+        path = shutil.which(program)
+        found = _version(program) if path else f"not found: {what}"
+        lines.append(Line(name=program, ok=path is not None, found=found, remedy=f"apt install {package}"))
+    for module, package, what in _MODULES:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            remedy = f"apt install {package}, and a venv made with --system-site-packages"
+            lines.append(Line(name=module, ok=False, found=f"not importable: {what}", remedy=remedy))
+        else:
+            lines.append(Line(name=module, ok=True, found="importable"))
+    free = shutil.disk_usage(".").free
+    lines.append(Line(name="free space here", ok=free > 64 << 20, found=show_bytes(free), remedy="free some space"))
+    return lines
+
+
+def _package(name: str) -> Line:
+    try:
+        return Line(name=name, ok=True, found=importlib.metadata.version(name), required=True)
+    except importlib.metadata.PackageNotFoundError:
+        return Line(name=name, ok=False, found="not installed", remedy=f"pip install {name}", required=True)
+
+
+def _version(program: str) -> str:
+    from v2x.proc import run
+
+    try:
+        first = run([program, "--version"], timeout=10).stdout.decode(errors="replace").splitlines()[:1]
+    except V2xError as problem:
+        return problem.message
+    return printable(first[0], 60) if first else "found"
+
+
+def check_source(app: App, text: str) -> list[Line]:
+    """Whether a source can be opened and listed."""
+    try:
+        inventory = app.inventory(app.endpoint("source", text))
+    except V2xError as problem:
+        return [_refused("source", problem)]
+    found = f"{plural(len(inventory.machines), 'machine')} ({inventory.source.product or inventory.source.kind})"
+    lines = [Line(name="source", ok=True, found=found, required=True)]
+    for trouble in inventory.problems:
+        line = Line(name="source", ok=False, found=printable(f"{trouble.subject}: {trouble.text}"), remedy="see above")
+        lines.append(line)
+    return lines
+
+
+def check_target(app: App, text: str) -> list[Line]:
+    """Whether a target can be reached, what it is, and whether it can take machines."""
+    try:
+        facts = app.facts(app.endpoint("target", text))
+    except V2xError as problem:
+        return [_refused("target", problem)]
+    lines = [Line(name="target", ok=True, found=f"{facts.product} {facts.version} {facts.pool_name}", required=True)]
+    stores = [sr for sr in facts.storage if sr.content_type == "user" and sr.hosts]
+    lines.append(
+        Line(
+            name="storage",
+            ok=bool(stores) or facts.kind == "xva",
+            found=_joined(f"{sr.name} ({show_bytes(sr.free_bytes)} free)" for sr in stores) or "none for disks",
+            remedy="plug the PBD of an SR, or create one",
+            required=True,
+        )
+    )
+    down = [host.name for host in facts.hosts if not host.enabled]
+    if down:
+        lines.append(Line(name="hosts", ok=False, found=f"disabled: {_joined(down)}", remedy="end maintenance mode"))
+    return lines
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(printable(name, 60) for name in names)
+
+
+def _refused(name: str, problem: V2xError) -> Line:
+    return Line(
+        name=name,
+        ok=False,
+        found=problem.message,
+        remedy=problem.hint or "check the address",
+        required=True,
+        access=problem.exit_code == 5,
+    )

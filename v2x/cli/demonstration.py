@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `v2x demo` does, step by step, through the same functions as the commands."""
+
+import time
+from pathlib import Path
+
+from v2x.app import App
+from v2x.assess.engine import assess
+from v2x.cli import show
+from v2x.cli.build import build
+from v2x.cli.options import Given
+from v2x.cli.planned import checked
+from v2x.cli.running import Finished, conclude, run_plan, write_report
+from v2x.errors import UsageError
+from v2x.model.codec import to_json
+from v2x.model.finding import Finding, Severity
+from v2x.model.machine import Firmware
+from v2x.model.migration import Outcome
+from v2x.model.plan import Endpoint, Plan
+from v2x.model.units import show_bytes
+from v2x.plan import draft_plan, load_plan, save_plan
+from v2x.render import render_findings
+from v2x.secrets import Secret
+from v2x.simulators.xapi import Pool
+from v2x.text import plural, printable
+
+
+def demonstrate(given: Given, source: Path | None, folder: Path) -> None:
+    """Runs the demo; everything stays in `folder` for a look."""
+    begun = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    appliance = source if source is not None else make_appliance(given, folder)
+    if not appliance.exists():
+        raise UsageError(f"{appliance} does not exist", hint="give an .ova, .ovf or .vmx file")
+    with Pool(folder / "pool", profile="xcp-ng-8.3") as pool:
+        app = build(given)
+        target = Endpoint(alias="demo-pool", address=f"xapi://{pool.user}@{pool.address}", fingerprint=pool.fingerprint)
+        app.remember_password("target", target, Secret(pool.password))
+        show.note(f"simulated pool at {target.address}", quiet=given.quiet)
+        plan, findings = _planned(app, given, appliance, target, folder)
+        finished = run_plan(app, given, plan, findings)
+        page = write_report(finished.report, folder / "report.json")
+        _summary(given, finished, folder, page, time.monotonic() - begun)
+
+
+def make_appliance(given: Given, folder: Path) -> Path:
+    """Builds a bootable Linux guest and packs it as an OVA with two NICs and UEFI firmware."""
+    from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
+    from v2x.simulators.guest import build_guest, missing_tools
+
+    missing = missing_tools()
+    if missing:
+        packages = " ".join(sorted({package for _, package in missing}))
+        raise UsageError(
+            f"the demo builds a small VM and lacks {', '.join(tool for tool, _ in missing)}",
+            code="MISSING-TOOL",
+            hint=f"apt install {packages}, or give an appliance of your own: v2x demo my.ova",
+        )
+    show.note("building a small bootable Linux VM …", quiet=given.quiet)
+    image = build_guest(folder / "guest.raw", firmware=Firmware.UEFI)
+    machine = ApplianceSpec(
+        name="demo-guest",
+        disks=(DiskSpec(raw=image.path),),
+        nics=(
+            NicSpec(network="VM Network", mac="00:50:56:00:0d:01"),
+            NicSpec(network="DMZ", mac="00:50:56:00:0d:02", generated=False),
+        ),
+        firmware=Firmware.UEFI,
+        cpus=2,
+        memory_bytes=1 << 30,
+        annotation="A small Linux guest that v2x made for its demo.",
+    )
+    appliance = write_ova(folder / "demo-guest.ova", machine).path
+    show.note(f"packed as {appliance} ({show_bytes(appliance.stat().st_size)})", quiet=given.quiet)
+    return appliance
+
+
+def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: Path) -> tuple[Plan, list[Finding]]:
+    source = app.endpoint("source", str(appliance))
+    inventory = app.inventory(source)
+    facts = app.facts(target)
+    findings = list(assess(inventory, facts, app.tables))
+    page = render_findings("html", inventory, facts, findings, now=app.now(), version="demo")
+    show.save(folder / "inventory.json", to_json(inventory))
+    show.save(folder / "assessment.html", page)
+    counts = [plural(sum(one.severity is level for one in findings), level.value) for level in Severity]
+    show.note(f"assessed {plural(len(inventory.machines), 'machine')}: {', '.join(counts)}", quiet=given.quiet)
+    csv = folder / "plan.csv"
+    plan = draft_plan(
+        {source.alias: inventory},
+        {target.alias: facts},
+        app.tables,
+        sources=[source],
+        targets=[target],
+        findings=findings,
+        now=app.now(),
+    )
+    save_plan(plan, csv)
+    plan = load_plan(csv)
+    findings += checked(app, plan)
+    show.note(f"drafted {csv}: {plural(len(plan.rows), 'row')}", quiet=given.quiet)
+    return plan, findings
+
+
+def _summary(given: Given, finished: Finished, folder: Path, page: Path, seconds: float) -> None:
+    report = finished.report
+    good = [one for one in report.migrations if one.outcome in {Outcome.MIGRATED, Outcome.ALREADY}]
+    if given.json or len(good) != len(report.migrations) or not good:
+        conclude(finished, given, folder / "report.json")
+        return
+    lines = []
+    for one in good:
+        data = sum(disk.data_bytes for disk in one.disks)
+        whole = sum(disk.capacity_bytes for disk in one.disks)
+        checked_disks = sum(disk.verified.value == "full" for disk in one.disks)
+        lines.append(
+            f"{printable(one.machine_name)} → {printable(one.target_name)} ({one.vm_uuid}): "
+            f"{plural(len(one.disks), 'disk')} of {show_bytes(whole)}, {show_bytes(data)} with data, "
+            f"{checked_disks} verified byte for byte"
+        )
+    lines += [
+        f"done in {seconds:.1f} s",
+        "",
+        f"the compatibility report   {folder / 'assessment.html'}",
+        f"the plan                   {folder / 'plan.csv'}",
+        f"the migration report       {page}",
+        f"the pool's disks           {folder / 'pool'}",
+    ]
+    show.result("\n".join(lines))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`v2x migrate`: one machine, now."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from v2x.cli.options import Given, shared
+
+
+class Verify(StrEnum):
+    NONE = "none"
+    SAMPLE = "sample"
+    FULL = "full"
+
+
+class Convert(StrEnum):
+    AUTO = "auto"
+    OFF = "off"
+    PLAN = "plan"
+
+
+class Allocation(StrEnum):
+    AUTO = "auto"
+    READ_ALL = "read-all"
+    CBT = "cbt"
+
+
+class Mac(StrEnum):
+    KEEP = "keep"
+    NEW = "new"
+
+
+@shared(source=True, target=True)
+def migrate(
+    given: Given,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="address, path or alias of the source")],
+    vm: Annotated[str | None, typer.Argument(metavar="VM", help="name or id; may be left out if there is one")] = None,
+    target: Annotated[str, typer.Option(metavar="TARGET", help="xapi://USER@HOST, xva:FOLDER or an alias")] = "",
+    name: Annotated[str | None, typer.Option(help="name on the target (default: as at the source)")] = None,
+    sr: Annotated[
+        list[str] | None,
+        typer.Option("--sr", metavar="SR|DISK=SR", help="storage repository for all disks, or for one; repeatable"),
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SRC=DST", help="network (or NIC number) at the source = network there; repeatable"),
+    ] = None,
+    mac: Annotated[Mac, typer.Option(help="keep MAC addresses, or let the pool make new ones")] = Mac.KEEP,
+    vcpus: Annotated[int | None, typer.Option(min=1, help="virtual CPUs on the target")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="memory on the target, as 4 GiB")] = None,
+    template: Annotated[str | None, typer.Option(help="reference label of the template to use")] = None,
+    warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
+    verify: Annotated[Verify, typer.Option(help="compare the target's bytes before it may start")] = Verify.FULL,
+    convert: Annotated[Convert, typer.Option(help="fix-ups inside the guest (auto comes later)")] = Convert.OFF,
+    transport: Annotated[str | None, typer.Option(help="how disks are read from vSphere (comes later)")] = None,
+    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
+    create_networks: Annotated[bool, typer.Option("--create-networks", help="make missing networks")] = False,
+    quiesce: Annotated[bool, typer.Option("--quiesce", help="quiesced snapshot (comes later)")] = False,
+    start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
+    stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
+    report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
+) -> None:
+    """Moves one machine, now."""
+    from v2x.cli import show
+    from v2x.cli.build import build
+    from v2x.cli.running import conclude, run_plan, write_report
+    from v2x.cli.single import Choices, describe, single_plan
+
+    choices = Choices(
+        source=source,
+        vm=vm,
+        target=target,
+        name=name,
+        storage=tuple(sr or ()),
+        networks=tuple(network or ()),
+        mac=mac.value,
+        vcpus=vcpus,
+        memory=memory,
+        template=template,
+        verify=verify.value,
+        start=start,
+        create_networks=create_networks,
+        stage=stage,
+        read_all=allocation is Allocation.READ_ALL,
+        later=tuple(
+            option
+            for option, chosen in (
+                ("--warm", warm),
+                (f"--convert {convert}", convert is not Convert.OFF),
+                ("--transport", transport is not None),
+                ("--allocation cbt", allocation is Allocation.CBT),
+                ("--quiesce", quiesce),
+            )
+            if chosen
+        ),
+    )
+    app = build(given)
+    plan, findings = single_plan(app, choices)
+    if dry_run:
+        describe(app, plan, findings, as_json=given.json)
+        return
+    finished = run_plan(app, given, plan, findings)
+    written = report or Path(f"{_file_name(plan.rows[0].target_name)}.v2x.json")
+    write_report(finished.report, written)
+    show.note(f"report written to {written}", quiet=given.quiet or not given.json)
+    conclude(finished, given, written)
+
+
+def _file_name(text: str) -> str:
+    kept = "".join(sign if sign.isalnum() or sign in "-_." else "-" for sign in text).strip(".-")
+    return kept[:80] or "machine"

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options that many commands share, gathered into one record instead of repeated in every signature."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """The shared options as they were given."""
+
+    config: Path | None = None
+    mappings: Path | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    log_json: bool = False
+    source_password_file: Path | None = None
+    source_ca: Path | None = None
+    source_fingerprint: str | None = None
+    target_password_file: Path | None = None
+    target_ca: Path | None = None
+    target_fingerprint: str | None = None
+
+
+def _file(text: str) -> Any:
+    return Annotated[Path | None, typer.Option(help=text, show_default=False)]
+
+
+def _text(text: str) -> Any:
+    return Annotated[str | None, typer.Option(help=text, show_default=False)]
+
+
+_COMMON: dict[str, Any] = {
+    "config": _file("v2x.toml with sources and targets by alias (default: ./v2x.toml)"),
+    "mappings": _file("folder whose tables override the built-in mappings"),
+    "json": Annotated[bool, typer.Option("--json", help="print one JSON document")],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="no progress, no messages but errors")],
+    "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="say more on stderr")],
+    "log_json": Annotated[bool, typer.Option("--log-json", help="messages as JSON lines")],
+}
+_SOURCE: dict[str, Any] = {
+    "source_password_file": _file("file (mode 0600) with the source's password"),
+    "source_ca": _file("PEM file with the CA of the source's certificate"),
+    "source_fingerprint": _text("pin of the source's certificate, sha256:…"),
+}
+_TARGET: dict[str, Any] = {
+    "target_password_file": _file("file (mode 0600) with the target's password"),
+    "target_ca": _file("PEM file with the CA of the target's certificate"),
+    "target_fingerprint": _text("pin of the target's certificate, sha256:…"),
+}
+
+
+def shared(*, source: bool = False, target: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds the shared options to a command whose first parameter is the `Given` record they end up in."""
+    extra = {**_COMMON, **(_SOURCE if source else {}), **(_TARGET if target else {})}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = list(signature.parameters.values())[1:]
+
+        @wraps(command)
+        def call(**arguments: Any) -> None:
+            given = Given(**{name: arguments.pop(name) for name in extra})
+            _set_up_logging(given)
+            command(given, **arguments)
+
+        added = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=False if name in {"json", "quiet", "verbose", "log_json"} else None,
+                annotation=annotation,
+            )
+            for name, annotation in extra.items()
+        ]
+        kept = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        call.__signature__ = signature.replace(parameters=[*kept, *added])  # type: ignore[attr-defined]
+        annotations = {name: value for name, value in command.__annotations__.items() if name != "given"}
+        call.__annotations__ = {**annotations, **extra}
+        return call
+
+    return decorate
+
+
+def _set_up_logging(given: Given) -> None:
+    from v2x import log
+
+    log.set_up(verbose=given.verbose, quiet=given.quiet, as_json=given.log_json)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages of `v2x explain`: exit codes, error codes, and the rules of the assessment."""
+
+from dataclasses import dataclass
+
+from v2x.errors import UsageError, V2xError
+
+EXIT_CODES = {
+    0: "done",
+    1: "a bug of v2x",
+    2: "wrong usage: the command line, a configuration file or a plan",
+    3: "findings at or above --fail-on",
+    4: "some machines failed; the report says which and why",
+    5: "cannot connect, log in, or not permitted",
+    6: "input refused: unsafe, corrupt or unsupported",
+    75: "stopped but resumable: the same command continues",
+    130: "interrupted by Ctrl-C, resumable",
+    143: "terminated, resumable",
+}
+
+PAGES = {
+    "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
+    "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
+    "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant; v2x inventory --json lists it.",
+    "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
+    "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
+    "LATER": "The command or option has its place in v2x, but comes with a later release. The hint says what to use now.",
+    "MAC-USED": "Two adapters with one MAC address in one network break both. Let the pool make a new address, or "
+    "remove the adapter that has it.",
+    "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",
+    "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",
+    "MISSING-FILE": "A file that the appliance or disk names is not beside it. Copy it there.",
+    "MISSING-PARENT": "A delta disk needs the disk it was made from. Copy the whole chain into one folder.",
+    "MISSING-TOOL": "A program that this step needs is not installed; the message names the Debian package.",
+    "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
+    "look alike are how the wrong one gets deleted.",
+    "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
+    "passwords never stand on the command line.",
+    "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
+    "POWERED-ON": "The machine runs or is suspended, so that its disks do not hold a state one can start from.",
+    "RAW-DEVICE": "The disk lies on a device (raw device mapping, physical disk), which is not in any file.",
+    "SECRET-FILE-MODE": "A password file that others can read is no secret: chmod 600.",
+    "SECRET-MISSING": "The keyring has no such entry.",
+    "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
+    "TEMPLATE": "A template has no life of its own; deploy a machine from it and migrate that.",
+    "TERMINATED": "The program was ended by a signal. The same command continues.",
+    "V2X-BUG": "Something that v2x did not expect. Run again with --verbose and report what it prints.",
+    "VERIFY-MISMATCH": "The pool holds other bytes than were read. v2x copies the disk once more; if it differs again, "
+    "the pool's storage or memory is suspect. The machine stays blocked from starting.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    code: str
+    title: str
+    text: str
+
+
+def page(code: str) -> Page:
+    """The page of an exit code, an error code or a rule id. UsageError for anything else."""
+    if code.isdigit() and int(code) in EXIT_CODES:
+        return Page(code=code, title="exit code", text=EXIT_CODES[int(code)])
+    classes = error_classes()
+    name = code.upper()
+    if name in PAGES:
+        return Page(code=name, title="error", text=PAGES[name])
+    if name in classes:
+        kind = classes[name]
+        return Page(code=name, title=f"error, exit code {kind.exit_code}", text=(kind.__doc__ or "").strip())
+    from v2x.assess.engine import rules
+
+    for rule in rules():
+        if rule.id == code.lower():
+            text = f"{rule.label}\n\nremedy: {rule.remedy}\nsource: {rule.source}"
+            return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)
+    raise UsageError(f"no page for {code}", hint="docs/exit-codes.md and docs/rules.md list all codes")
+
+
+def error_classes() -> dict[str, type[V2xError]]:
+    """Error codes and their classes, of the whole tree."""
+    found: dict[str, type[V2xError]] = {}
+    waiting: list[type[V2xError]] = [V2xError]
+    while waiting:
+        kind = waiting.pop()
+        found.setdefault(kind.code, kind)
+        waiting += kind.__subclasses__()
+    return found

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`v2x plan`: drafts and checks a CSV plan."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from v2x.cli.options import Given, shared
+
+app = typer.Typer(help="Drafts and checks a CSV plan.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("draft")
+@shared(source=True, target=True)
+def draft(
+    given: Given,
+    source: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="addresses, paths or aliases of sources")],
+    target: Annotated[str, typer.Option(metavar="TARGET", help="address or alias of the target")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="the CSV file to write; plan data goes beside it")],
+    select: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="only machines whose name or id matches; repeatable")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="overwrite an existing plan")] = False,
+) -> None:
+    """Writes a plan with every choice filled in and explained."""
+    from v2x.assess.engine import assess
+    from v2x.cli import show
+    from v2x.cli.build import build, selection
+    from v2x.errors import UsageError
+    from v2x.plan import draft_plan, save_plan
+    from v2x.text import plural
+
+    if output.exists() and not force:
+        raise UsageError(f"{output} exists", hint="choose another name, or --force to overwrite your edits")
+    built = build(given)
+    endpoints = [built.endpoint("source", one) for one in source]
+    pool = built.endpoint("target", target)
+    facts = built.facts(pool)
+    inventories = {one.alias: built.inventory(one, selection(select)) for one in endpoints}
+    findings = [found for inventory in inventories.values() for found in assess(inventory, facts, built.tables)]
+    plan = draft_plan(
+        inventories,
+        {pool.alias: facts},
+        built.tables,
+        sources=endpoints,
+        targets=[pool],
+        findings=findings,
+        now=built.now(),
+    )
+    save_plan(plan, output)
+    if given.json:
+        show.document("v2x.plan-draft/1", {"plan": plan.id, "file": str(output), "rows": len(plan.rows)})
+    else:
+        left_out = sum(row.exclude for row in plan.rows)
+        show.result(
+            f"{output}: {plural(len(plan.rows), 'machine')}"
+            + (f", {left_out} of them excluded for now (see the comment column)" if left_out else "")
+            + f"\nnext: edit it, then v2x plan check {output}"
+        )
+
+
+@app.command("check")
+@shared(source=True, target=True)
+def check(
+    given: Given,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to check")],
+    offline: Annotated[bool, typer.Option(help="against the facts of the draft, without asking the target")] = False,
+) -> None:
+    """Validates a plan against its sources, its target and itself."""
+    from v2x.cli import show
+    from v2x.cli.build import build
+    from v2x.cli.planned import checked, refreshed
+    from v2x.errors import PlanError
+    from v2x.model.codec import to_plain
+    from v2x.model.finding import Severity
+    from v2x.plan import load_plan
+    from v2x.render import text_of_findings
+    from v2x.text import plural
+
+    built = build(given)
+    loaded = load_plan(plan)
+    current = loaded if offline else refreshed(built, loaded)
+    findings = checked(built, current)
+    blockers = [found for found in findings if found.severity is Severity.BLOCKER]
+    if given.json:
+        rows = [to_plain(found) for found in findings]
+        show.document("v2x.plan-check/1", {"plan": current.id, "ok": not blockers, "findings": rows})
+    else:
+        show.result(text_of_findings(findings) or f"{plan}: {plural(len(loaded.rows), 'row')}, nothing to say")
+    if blockers:
+        raise PlanError(f"{plural(len(blockers), 'blocker')} in {plan}", hint="edit the rows named above")

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Progress on a terminal: one tqdm bar for the disk at work, with rate and time left; silent elsewhere."""
+
+import sys
+from typing import TYPE_CHECKING, Never, TextIO
+
+from v2x.engine.interface import Order
+from v2x.model.migration import Migration, Outcome, Phase
+from v2x.text import printable
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_SPOKEN = {
+    Phase.PREFLIGHT: "checking",
+    Phase.CLAIM: "making the machine on the target",
+    Phase.INTEGRITY: "waiting for the source's digests",
+    Phase.SEAL: "finishing",
+}
+
+
+class Console:
+    """A watcher that speaks to stderr: bars where that is a terminal, one line per machine where it is not."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._quiet = quiet
+        self._bars = not quiet and self._stream.isatty()
+
+    def begin(self, order: Order) -> "_Bars":
+        self.say(f"{printable(order.machine.name)} → {printable(order.spec.name)}")
+        return self.observer()
+
+    def observer(self) -> "_Bars":
+        """An observer that shows bars here."""
+        return _Bars(self)
+
+    def end(self, migration: Migration) -> None:
+        if migration.outcome in {Outcome.MIGRATED, Outcome.ALREADY}:
+            self.say(f"  {migration.outcome}: {printable(migration.target_name)} {migration.vm_uuid}")
+        elif migration.failure is not None:
+            self.say(f"  {migration.outcome}: {printable(migration.failure.message, 1000)} [{migration.failure.code}]")
+            if migration.failure.hint:
+                self.say(f"    try: {printable(migration.failure.hint, 1000)}")
+
+    def say(self, text: str) -> None:
+        if self._quiet:
+            return
+        if self._bars:
+            from tqdm import tqdm
+
+            tqdm.write(text, file=self._stream)
+        else:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    @property
+    def bars(self) -> bool:
+        return self._bars
+
+    @property
+    def stream(self) -> TextIO:
+        return self._stream
+
+
+class _Bars:
+    """The observer of one machine."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: tqdm[Never] | None = None
+
+    def phase(self, phase: Phase) -> None:
+        self._close()
+        if phase in _SPOKEN and self._console.bars:
+            self._console.say(f"  {_SPOKEN[phase]}")
+
+    def disk(self, disk: str, label: str, activity: str, done_bytes: int, total_bytes: int) -> None:
+        self._close()
+        if not self._console.bars or not total_bytes:
+            return
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=total_bytes,
+            initial=done_bytes,
+            desc=f"  {activity} {printable(label or disk, 24)}",
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            dynamic_ncols=True,
+            file=self._console.stream,
+            leave=True,
+        )
+
+    def progress(self, disk: str, count_bytes: int) -> None:
+        if self._bar is not None:
+            self._bar.update(count_bytes)
+
+    def warning(self, text: str) -> None:
+        self._console.say(f"  warning: {printable(text, 1000)}")
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

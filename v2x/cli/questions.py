@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The questions of `v2x wizard`: plain prompts that work over SSH, in any width and for a screen reader."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import typer
+
+from v2x.app import App
+from v2x.cli import show
+from v2x.cli.build import build
+from v2x.cli.options import Given
+from v2x.cli.running import conclude, run_plan, write_report
+from v2x.cli.single import Choices, memory_size, single_plan
+from v2x.errors import TrustError, UsageError, V2xError
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Machine
+from v2x.model.target import TargetFacts
+from v2x.model.units import show_bytes
+from v2x.render import text_of_findings, text_of_machine
+from v2x.text import printable
+from v2x.tls import seen_fingerprint
+
+
+def ask_and_migrate(given: Given, report: Path | None) -> None:
+    """The whole conversation. `q` at any question, or Ctrl-C, leaves; nothing is written before the last yes."""
+    show.note("v2x moves one machine to XCP-ng. Nothing is changed before you say yes at the end; q leaves.\n")
+    app = build(given)
+    source, inventory = _source(app)
+    machine = _machine(inventory)
+    target, facts, app = _target(app, given)
+    choices = _choices(machine, facts, Choices(source=source, target=target, vm=machine.id))
+    while True:
+        plan, findings = single_plan(app, choices)
+        (order,) = app.orders(plan)
+        show.result(text_of_machine(order.machine, order.spec))
+        if findings:
+            show.result(text_of_findings(findings))
+        show.result(f"next time, in one line:\n  {_command(choices, app)}\n")
+        answer = _ask("Migrate now? (yes, change, q)", "yes").lower()
+        if answer in {"y", "yes"}:
+            break
+        if answer in {"c", "change"}:
+            choices = _choices(machine, facts, choices)
+    finished = run_plan(app, given, plan, findings)
+    written = report or Path(f"{order.spec.name.replace('/', '-')}.v2x.json")
+    write_report(finished.report, written)
+    conclude(finished, given, written)
+
+
+def _ask(question: str, default: str = "") -> str:
+    answer = str(typer.prompt(question, default=default or None, err=True)).strip()
+    if answer.lower() in {"q", "quit"}:
+        raise typer.Abort
+    return answer
+
+
+def _source(app: App) -> tuple[str, Inventory]:
+    while True:
+        text = _ask("Source: an .ova, .ovf or .vmx file, or a folder of them")
+        try:
+            inventory = app.inventory(app.endpoint("source", text))
+        except V2xError as problem:
+            show.problem(problem)
+            continue
+        for trouble in inventory.problems:
+            show.note(f"  {printable(trouble.subject)}: {printable(trouble.text)}")
+        if inventory.machines:
+            return text, inventory
+        show.note("  no machine was found there")
+
+
+def _machine(inventory: Inventory) -> Machine:
+    machines = sorted(inventory.machines, key=lambda machine: machine.name)
+    if len(machines) == 1:
+        return machines[0]
+    for number, machine in enumerate(machines, 1):
+        show.note(f"  {number:3}  {printable(machine.name, 50)}  {show_bytes(machine.capacity_bytes)}")
+    while True:
+        answer = _ask("Machine: number or name")
+        found = [
+            machine for number, machine in enumerate(machines, 1) if answer in {str(number), machine.name, machine.id}
+        ]
+        if len(found) == 1:
+            return found[0]
+        show.note("  no such machine; give a number of the list")
+
+
+def _target(app: App, given: Given) -> tuple[str, TargetFacts, App]:
+    while True:
+        text = _ask("Target: xapi://root@HOST of the pool's coordinator, or xva:FOLDER")
+        try:
+            endpoint = app.endpoint("target", text)
+            return text, app.facts(endpoint), app
+        except TrustError as problem:
+            show.problem(problem)
+            pinned = _offered_pin(app, text)
+            if pinned:
+                given = replace(given, target_fingerprint=pinned)
+                app = build(given)
+                endpoint = app.endpoint("target", text)
+                return text, app.facts(endpoint), app
+        except V2xError as problem:
+            show.problem(problem)
+
+
+def _offered_pin(app: App, text: str) -> str:
+    from v2x.model.address import parse_address
+
+    address = parse_address(app.endpoint("target", text).address)
+    pin = seen_fingerprint(address.host, address.port or 443)
+    if not pin:
+        return ""
+    show.note(
+        f"  The server shows the certificate {pin}.\n  Compare it on the server's console"
+        " (openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256)."
+    )
+    answer = _ask("Is it the same? Trust exactly this certificate? (yes, no)", "no")
+    return pin if answer.lower() in {"y", "yes"} else ""
+
+
+def _choices(machine: Machine, facts: TargetFacts, before: Choices) -> Choices:
+    name = _ask("Name on the target", before.name or machine.name)
+    storage = before.storage
+    stores = [sr for sr in facts.storage if sr.content_type == "user" and sr.hosts]
+    if len(stores) > 1:
+        default = next((sr.name for sr in stores if sr.is_default), stores[0].name)
+        for sr in stores:
+            show.note(f"  {printable(sr.name, 50)}  {show_bytes(sr.free_bytes)} free")
+        storage = (_known("Storage repository", default, [sr.name for sr in stores]),)
+    networks = []
+    known = [network.name for network in facts.networks]
+    if known:
+        for one in known:
+            show.note(f"  {printable(one, 60)}")
+    for nic in machine.nics:
+        if not known:
+            break
+        label = f"Network for {printable(nic.label)} (now on {printable(nic.network) or 'none'})"
+        networks.append(f"{nic.position}={_known(label, _suggested(nic.network, nic.vlan, facts), known)}")
+    memory = _memory(before.memory or show_bytes(machine.memory.size_bytes))
+    start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
+    return replace(before, name=name, storage=storage, networks=tuple(networks), memory=memory, start=start)
+
+
+def _memory(default: str) -> str:
+    while True:
+        answer = _ask("Memory", default)
+        try:
+            memory_size(answer)
+        except UsageError as problem:
+            show.problem(problem)
+        else:
+            return answer
+
+
+def _known(question: str, default: str, known: list[str]) -> str:
+    while True:
+        answer = _ask(question, default)
+        if answer in known:
+            return answer
+        show.note(f"  there is no {printable(answer)}; there are: {', '.join(printable(one) for one in known)}")
+
+
+def _suggested(network: str, vlan: int | None, facts: TargetFacts) -> str:
+    from v2x.mapping.resolve import suggest_network
+
+    choice = suggest_network(network, vlan, facts)
+    return choice.network.name if choice else ""
+
+
+def _command(choices: Choices, app: App) -> str:
+    words = ["v2x", "migrate", choices.source, choices.vm or "", "--target", choices.target]
+    if app.target_side.fingerprint:
+        words += ["--target-fingerprint", app.target_side.fingerprint]
+    if choices.name:
+        words += ["--name", choices.name]
+    for sr in choices.storage:
+        words += ["--sr", sr]
+    for network in choices.networks:
+        words += ["--network", network]
+    if choices.memory:
+        words += ["--memory", choices.memory]
+    if choices.start:
+        words.append("--start")
+    return shlex.join(words)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a plan with progress, stops cleanly on a signal, and writes the report."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from v2x.app import App
+from v2x.cli import show
+from v2x.cli.options import Given
+from v2x.cli.progress import Console
+from v2x.engine.interface import Engine
+from v2x.errors import Interrupted, MachinesFailed, Stopped, V2xError
+from v2x.model.codec import to_json
+from v2x.model.finding import Finding
+from v2x.model.migration import Migration, Outcome, Report
+from v2x.model.plan import Plan
+from v2x.render import render_report
+from v2x.text import plural
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A report, and the signal that stopped the run early, if one did."""
+
+    report: Report
+    signal: int | None = None
+
+
+def run_plan(app: App, given: Given, plan: Plan, findings: Sequence[Finding]) -> Finished:
+    """Migrates the rows of `plan` and returns what happened; failures of machines are in the report."""
+    orders = app.orders(plan)
+    engine = app.engine(app.doors(plan.sources, plan.targets), Console(quiet=given.quiet))
+    engine.submit(orders)
+    with draining(engine) as received:
+        engine.resume()
+    return Finished(report=app.report(engine, plan, findings), signal=received[0] if received else None)
+
+
+@contextmanager
+def draining(engine: Engine) -> Iterator[list[int]]:
+    """The first Ctrl-C or SIGTERM stops at the next block, the second at once. Yields the signals received."""
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise KeyboardInterrupt
+        engine.drain()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def write_report(report: Report, path: Path) -> Path:
+    """Writes the report as JSON to `path` and as HTML beside it; returns the HTML file."""
+    page = path.with_suffix(".html")
+    show.save(path, to_json(report))
+    show.save(page, render_report("html", report))
+    return page
+
+
+def conclude(finished: Finished, given: Given, written: Path | None) -> None:
+    """Prints the result and raises what the exit code asks for."""
+    report = finished.report
+    if given.json:
+        show.raw(to_json(report))
+    else:
+        show.raw(render_report("text", report))
+        if written is not None:
+            show.result(f"report: {written} and {written.with_suffix('.html')}")
+    if finished.signal is not None:
+        raise Interrupted("stopped by a signal", hint="run the same command again; it continues").with_signal(
+            finished.signal
+        )
+    failed = [one for one in report.migrations if one.outcome is Outcome.FAILED]
+    if failed and len(report.migrations) == 1:
+        raise _failure(failed[0])
+    if failed:
+        raise MachinesFailed(
+            f"{plural(len(failed), 'machine')} of {len(report.migrations)} failed", hint="the report says why"
+        )
+    if any(one.outcome is Outcome.STOPPED for one in report.migrations):
+        raise Stopped("stopped before the end", hint="run the same command again; it continues")
+
+
+def _failure(migration: Migration) -> V2xError:
+    failure = migration.failure
+    if failure is None:
+        return MachinesFailed(f"{migration.machine_name} failed")
+    error = V2xError(failure.message, code=failure.code, hint=failure.hint)
+    error.exit_code = failure.exit_code
+    return error

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands print: results on stdout, messages for people on stderr, errors as one line and a remedy."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from v2x.errors import UsageError, V2xError
+from v2x.text import printable
+
+
+def result(text: str) -> None:
+    """Prints a result on stdout."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    sys.stdout.flush()
+
+
+def document(schema: str, content: dict[str, Any]) -> None:
+    """Prints one JSON document on stdout."""
+    result(json.dumps({"schema": schema, **content}, indent=2, ensure_ascii=False))
+
+
+def raw(data: bytes) -> None:
+    """Writes bytes to stdout as they are."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """A message for a person, on stderr."""
+    if not quiet:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def problem(error: V2xError, *, as_json: bool = False) -> None:
+    """The one line of an error, and its remedy on the next."""
+    if as_json:
+        document(
+            "v2x.error/1",
+            {"code": error.code, "exit_code": error.exit_code, "message": error.message, "hint": error.hint},
+        )
+    sys.stderr.write(f"error: {printable(error.message, 1000)} [{error.code}]\n")
+    if error.hint:
+        sys.stderr.write(f"  try: {printable(error.hint, 1000)}\n")
+    sys.stderr.flush()
+
+
+def save(path: Path, data: bytes) -> None:
+    """Writes `data` to `path` whole or not at all, readable by its owner only."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as trouble:
+        raise UsageError(f"cannot write {path}: {trouble.strerror}", hint="check the folder and its space") from None

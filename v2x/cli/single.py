@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of one machine, made from options instead of a CSV file."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from v2x.app import App, machine_of, without
+from v2x.assess.engine import assess
+from v2x.cli import show
+from v2x.errors import UsageError
+from v2x.model.codec import to_plain
+from v2x.model.finding import Finding, Severity
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Machine
+from v2x.model.migration import VerifyLevel
+from v2x.model.plan import MacPolicy, Plan, PlanRow
+from v2x.model.target import TargetFacts
+from v2x.plan import draft_plan, plan_id
+from v2x.plan.cells import CellError, read_size
+from v2x.render import text_of_findings, text_of_machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What was chosen for the one machine; `later` names options that this release does not have yet."""
+
+    source: str
+    target: str
+    vm: str | None = None
+    name: str | None = None
+    storage: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    mac: str = "keep"
+    vcpus: int | None = None
+    memory: str | None = None
+    template: str | None = None
+    verify: str = "full"
+    start: bool = False
+    create_networks: bool = False
+    stage: Path | None = None
+    read_all: bool = False
+    later: tuple[str, ...] = ()
+
+
+def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
+    """Lists the source, asks the target, and writes the one row; the findings are those of that machine."""
+    if choices.later:
+        raise UsageError(
+            f"{choices.later[0]} comes with a later release", code="LATER", hint="leave it out: a cold copy needs none"
+        )
+    if not choices.target:
+        raise UsageError("no target", hint="add --target xapi://root@HOST or --target xva:FOLDER")
+    source = app.endpoint("source", choices.source)
+    target = app.endpoint("target", choices.target)
+    inventory = app.inventory(source)
+    machine = _chosen(inventory, choices.vm)
+    facts = app.facts(target)
+    if choices.create_networks:
+        app.create_networks(target, _missing_networks(machine, facts, choices.networks))
+        facts = app.facts(target)
+    only = replace(inventory, machines=(machine,))
+    drafted = draft_plan(
+        {source.alias: only}, {target.alias: facts}, app.tables, sources=[source], targets=[target], now=app.now()
+    )
+    row = _row(drafted.rows[0], machine, choices)
+    app.stage, app.read_all = choices.stage, choices.read_all
+    plan = replace(drafted, rows=(row,), id=plan_id((row,)))
+    if app.is_migrated(plan, row):
+        facts = without(facts, row.target_name)
+    findings = list(assess(only, facts, app.tables))
+    return plan, findings
+
+
+def _chosen(inventory: Inventory, wanted: str | None) -> Machine:
+    if wanted is not None:
+        return machine_of(inventory, wanted)
+    if len(inventory.machines) == 1:
+        return inventory.machines[0]
+    if not inventory.machines:
+        return machine_of(inventory, "")
+    names = ", ".join(sorted(machine.name for machine in inventory.machines)[:10])
+    raise UsageError(f"{len(inventory.machines)} machines in {inventory.source.address}", hint=f"name one: {names}")
+
+
+def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
+    return replace(
+        drafted,
+        target_name=choices.name or drafted.target_name,
+        storage={**drafted.storage, **_storage(machine, choices.storage)},
+        networks={**drafted.networks, **_networks(machine, choices.networks)},
+        mac=MacPolicy(choices.mac),
+        vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
+        memory_bytes=memory_size(choices.memory) if choices.memory else drafted.memory_bytes,
+        template=choices.template or drafted.template,
+        verify=VerifyLevel(choices.verify),
+        start=choices.start,
+        exclude=False,
+    )
+
+
+def memory_size(text: str) -> int:
+    """Bytes of a size such as `4 GiB`; UsageError for anything else."""
+    try:
+        return read_size(text)
+    except CellError as problem:
+        raise UsageError(f"--memory {text} {problem}", hint="for example 4 GiB, or 512 MiB") from None
+
+
+def _storage(machine: Machine, given: tuple[str, ...]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for text in given:
+        disk, sign, sr = text.partition("=")
+        known = {name: one.id for one in machine.disks for name in (one.id, one.label, str(one.position))}
+        if sign and disk in known:
+            chosen[known[disk]] = sr
+        elif sign and disk != "*":
+            raise UsageError(f"--sr {text}: {machine.name} has no disk {disk}", hint=f"disks are {', '.join(known)}")
+        else:
+            for one in machine.disks:
+                chosen.setdefault(one.id, sr if sign else text)
+            chosen["*"] = sr if sign else text
+    return chosen
+
+
+def _networks(machine: Machine, given: tuple[str, ...]) -> dict[str, str]:
+    chosen: dict[str, str] = {}
+    for text in given:
+        name, sign, network = text.partition("=")
+        if not sign or not network:
+            raise UsageError(f"--network {text} is not SRC=DST", hint="for example --network 'VM Network=LAN'")
+        nics = [nic for nic in machine.nics if name in {nic.network, str(nic.position), "*"}]
+        if name == "*":
+            nics = list(machine.nics)
+        if not nics:
+            known = ", ".join(sorted({nic.network for nic in machine.nics if nic.network})) or "none"
+            raise UsageError(f"--network {text}: {machine.name} has no network {name}", hint=f"it has: {known}")
+        chosen.update({str(nic.position): network for nic in nics})
+    return chosen
+
+
+def _missing_networks(machine: Machine, facts: TargetFacts, given: tuple[str, ...]) -> dict[str, int | None]:
+    renamed = dict(text.partition("=")[::2] for text in given)
+    have = {one for network in facts.networks for one in (network.name, network.uuid)}
+    wanted = {renamed.get(nic.network, nic.network): nic.vlan for nic in machine.nics if nic.network}
+    return {name: vlan for name, vlan in wanted.items() if name and name not in have}
+
+
+def describe(app: App, plan: Plan, findings: list[Finding], *, as_json: bool) -> None:
+    """Prints what a migration would do."""
+    (order,) = app.orders(plan)
+    blocked = any(one.severity is Severity.BLOCKER for one in findings)
+    if as_json:
+        rows = [to_plain(one) for one in findings]
+        content = {"id": order.id, "blocked": blocked, "machine": to_plain(order.spec), "findings": rows}
+        show.document("v2x.dry-run/1", content)
+        return
+    show.result(text_of_machine(order.machine, order.spec))
+    if findings:
+        show.result(text_of_findings(findings))
+    show.result("nothing was written; leave out --dry-run to do it")

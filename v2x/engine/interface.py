@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What runs migrations: how many at once, in which order, and what survives a crash."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from v2x.migrate.observe import Observer
+from v2x.model.machine import Machine
+from v2x.model.migration import Migration, VerifyLevel
+from v2x.model.target import TargetMachine
+from v2x.sources.interface import Source
+from v2x.target.interface import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One machine to migrate. `source` and `target` are aliases that `Doors` can open; `id` is the migration's tag."""
+
+    id: str
+    machine: Machine
+    spec: TargetMachine
+    source: str
+    target: str
+    verify: VerifyLevel = VerifyLevel.FULL
+    start: bool = False
+    read_all: bool = False
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened, numbered from 1 without gaps. `kind` is phase, warning or outcome."""
+
+    number: int
+    time: datetime
+    migration: str
+    kind: str
+    text: str
+
+
+class Doors(Protocol):
+    """Opens sources and targets by alias; the engine closes what it opened."""
+
+    def source(self, alias: str) -> Source: ...
+
+    def target(self, alias: str) -> Target: ...
+
+
+class Watcher(Protocol):
+    """Shows what goes on: an observer for each order, and its end."""
+
+    def begin(self, order: Order) -> Observer: ...
+
+    def end(self, migration: Migration) -> None: ...
+
+
+class Engine(Protocol):
+    """Runs orders; ids are those of the orders and stay valid over restarts."""
+
+    def submit(self, orders: Sequence[Order]) -> None:
+        """Takes orders in; an id that is known already is not taken twice."""
+        ...
+
+    def status(self, ids: Sequence[str] = ()) -> tuple[Migration, ...]:
+        """The named migrations, or all, in the order of submission."""
+        ...
+
+    def events(self, since: int = 0) -> tuple[Event, ...]:
+        """Events with a number above `since`."""
+        ...
+
+    def throttle(self, key: str, limit: int) -> None:
+        """Sets a limit, as of `rate` in bytes per second; 0 lifts it. UsageError for an unknown key."""
+        ...
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """Stops the named ones and discards what they have on the target."""
+        ...
+
+    def drain(self) -> None:
+        """Starts nothing more, and stops what runs at the next block; all of it can be resumed."""
+        ...
+
+    def resume(self) -> None:
+        """Runs what waits or was stopped."""
+        ...

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copies one disk: extents first, bytes second, and from the mark on when it was begun before."""
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from v2x.disks.extent import touched_blocks
+from v2x.disks.interface import DiskReader
+from v2x.errors import Retry, Stopped, V2xError
+from v2x.migrate.digests import DigestTable, digest_of
+from v2x.migrate.observe import Observer
+from v2x.migrate.pace import Pace
+from v2x.migrate.pump import pumped
+from v2x.model.units import MIB
+from v2x.target.interface import Claim, ClaimedDisk, Target
+
+BLOCK_BYTES = 2 * MIB
+
+
+@dataclass(kw_only=True)
+class DiskCopy:
+    """What is known of the copy of one disk. `blocks` are the numbers of all blocks that hold data."""
+
+    disk: ClaimedDisk
+    blocks: Sequence[int]
+    digests: DigestTable = field(default_factory=DigestTable)
+    sent_bytes: int = 0
+    resumed_at_bytes: int = 0
+    segments: int = 0
+    seconds: float = 0.0
+
+
+def copy_disk(
+    reader: DiskReader,
+    target: Target,
+    claim: Claim,
+    disk: ClaimedDisk,
+    point: str,
+    observer: Observer,
+    *,
+    label: str = "",
+    stopping: Callable[[], bool] = lambda: False,
+    pace: Pace | None = None,
+    attempts: int = 5,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> DiskCopy:
+    """Sends all blocks of `reader` that hold data to `disk`, beginning at its mark.
+
+    A broken upload is continued from the last mark up to `attempts` times in a row without progress. Stopped when
+    `stopping()` becomes true: the mark then stands at the last finished upload.
+    """
+    begun = clock()
+    blocks = touched_blocks(reader.extents(0, reader.size), BLOCK_BYTES)
+    copy = DiskCopy(disk=disk, blocks=blocks, resumed_at_bytes=disk.mark_bytes)
+    first = bisect_left(blocks, disk.mark_bytes // BLOCK_BYTES)
+    total = _bytes_of(blocks, 0, reader.size)
+    observer.disk(disk.source_disk, label, "copy", total - _bytes_of(blocks, first, reader.size), total)
+    failures = 0
+    while True:
+        try:
+            _send(reader, target, claim, copy, point, observer, stopping, pace)
+            break
+        except V2xError as problem:
+            if problem.retry is not Retry.NOW:
+                raise
+            found = _again(target, claim, disk.source_disk)
+            failures = 1 if found.mark_bytes > copy.disk.mark_bytes else failures + 1
+            if failures >= attempts:
+                raise
+            copy.disk = found
+            observer.warning(f"{label or disk.source_disk}: {problem.message}; continuing from the last mark")
+            sleep(min(30.0, 2.0**failures))
+    copy.disk = ClaimedDisk(
+        source_disk=disk.source_disk, id=disk.id, size_bytes=disk.size_bytes, mark_bytes=disk.size_bytes, point=point
+    )
+    copy.seconds = clock() - begun
+    return copy
+
+
+def _send(
+    reader: DiskReader,
+    target: Target,
+    claim: Claim,
+    copy: DiskCopy,
+    point: str,
+    observer: Observer,
+    stopping: Callable[[], bool],
+    pace: Pace | None,
+) -> None:
+    first = bisect_left(copy.blocks, copy.disk.mark_bytes // BLOCK_BYTES)
+    waiting = copy.blocks[first:]
+    if copy.disk.mark_bytes >= copy.disk.size_bytes and not waiting:
+        return
+    writer = target.writer(claim, copy.disk, waiting, point)
+    try:
+        with pumped(reader, waiting, BLOCK_BYTES, digest=digest_of) as blocks:
+            for block in blocks:
+                if stopping():
+                    raise Stopped("stopped while copying", hint="run the same command again; it continues")
+                writer.write(block.number, block.data)
+                copy.digests.add(block.number, block.digest)
+                observer.progress(copy.disk.source_disk, len(block.data))
+                if pace is not None:
+                    pace.passed(len(block.data))
+        writer.commit()
+    finally:
+        copy.sent_bytes += writer.sent_bytes
+        copy.segments += writer.segments
+        writer.abort()
+
+
+def _again(target: Target, claim: Claim, source_disk: str) -> ClaimedDisk:
+    found = target.find(claim.tag)
+    for disk in found.disks if found else ():
+        if disk.source_disk == source_disk:
+            return disk
+    raise Stopped("the disk vanished from the pool while it was copied", hint="run the same command again")
+
+
+def _bytes_of(blocks: Sequence[int], first: int, size_bytes: int) -> int:
+    count = len(blocks) - first
+    if not count:
+        return 0
+    return (count - 1) * BLOCK_BYTES + min(BLOCK_BYTES, size_bytes - blocks[-1] * BLOCK_BYTES)

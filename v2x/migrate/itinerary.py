@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Itineraries: the order of steps, as data."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from v2x.errors import InputRefused
+from v2x.migrate import steps
+from v2x.migrate.steps import Work
+from v2x.model.migration import Phase
+
+
+class Step(NamedTuple):
+    """One step and the phase that is shown while it runs."""
+
+    phase: Phase
+    run: Callable[[Work], None]
+
+
+COLD: tuple[Step, ...] = (
+    Step(Phase.PREFLIGHT, steps.preflight),
+    Step(Phase.CHECKPOINT, steps.checkpoint),
+    Step(Phase.CLAIM, steps.claim),
+    Step(Phase.COPY, steps.copy),
+    Step(Phase.INTEGRITY, steps.integrity),
+    Step(Phase.SEAL, steps.seal),
+    Step(Phase.RELEASE, steps.release),
+)
+
+
+def follow(work: Work, itinerary: tuple[Step, ...] = COLD) -> None:
+    """Runs the steps in order; a machine that was sealed by an earlier run is only released.
+
+    Input that is refused half-way (a damaged grain, a digest that does not hold) leaves nothing on the target.
+    """
+    try:
+        for step in itinerary:
+            if work.already and step.phase is not Phase.RELEASE:
+                continue
+            work.observer.phase(step.phase)
+            step.run(work)
+    except InputRefused:
+        if work.claim is not None and not work.claim.sealed:
+            work.target.discard(work.claim)
+        raise

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a migration tells while it runs, and how it is told to stop."""
+
+from typing import Protocol
+
+from v2x.model.migration import Phase
+
+
+class Observer(Protocol):
+    """Receives what happens, from whatever thread it happens in. Must not block and must not raise."""
+
+    def phase(self, phase: Phase) -> None: ...
+
+    def disk(self, disk: str, label: str, activity: str, done_bytes: int, total_bytes: int) -> None:
+        """Work on a disk begins: `activity` is copy or verify, `done_bytes` of `total_bytes` need none."""
+        ...
+
+    def progress(self, disk: str, count_bytes: int) -> None: ...
+
+    def warning(self, text: str) -> None: ...
+
+
+class Silent:
+    """An observer that ignores everything."""
+
+    def phase(self, phase: Phase) -> None: ...
+
+    def disk(self, disk: str, label: str, activity: str, done_bytes: int, total_bytes: int) -> None: ...
+
+    def progress(self, disk: str, count_bytes: int) -> None: ...
+
+    def warning(self, text: str) -> None: ...

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a migration: plain functions over a `Work`, each create-or-adopt, each safe to repeat.
+
+No step knows which engine runs it. What a step learns it leaves in the work; the truth stays on the target.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from v2x.disks.interface import DiskReader
+from v2x.disks.scan import ZeroScan
+from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
+from v2x.migrate.copy import BLOCK_BYTES, DiskCopy, copy_disk
+from v2x.migrate.observe import Observer
+from v2x.migrate.pace import Pace
+from v2x.migrate.stage import staged
+from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
+from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
+from v2x.model.migration import DiskResult, VerifyLevel
+from v2x.model.target import TargetMachine
+from v2x.model.units import show_bytes
+from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Starts, Target
+
+
+@dataclass(kw_only=True)
+class Work:
+    """One machine on its way: what it is, where it goes, and what the steps have learned so far.
+
+    `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
+    are made first and sent then.
+    """
+
+    tag: str
+    machine: Machine
+    spec: TargetMachine
+    source: Source
+    target: Target
+    observer: Observer
+    verify: VerifyLevel = VerifyLevel.FULL
+    start: bool = False
+    read_all: bool = False
+    stage: Path | None = None
+    stopping: Callable[[], bool] = lambda: False
+    pace: Pace | None = None
+    checkpoint: Checkpoint | None = None
+    claim: Claim | None = None
+    already: bool = False
+    integrity: "IntegrityCheck | None" = None
+    results: list[DiskResult] = field(default_factory=list)
+
+    def held_claim(self) -> Claim:
+        if self.claim is None:
+            raise TargetError("nothing is claimed on the target yet")
+        return self.claim
+
+    def held_checkpoint(self) -> Checkpoint:
+        if self.checkpoint is None:
+            raise SourceError("the source has no checkpoint yet")
+        return self.checkpoint
+
+    def source_disk(self, disk_id: str) -> Disk:
+        return next(disk for disk in self.machine.disks if disk.id == disk_id)
+
+
+class IntegrityCheck:
+    """Verifies the source's own digests beside the copy; `result` waits for the verdict."""
+
+    def __init__(self, source: Integrity, machine: Machine) -> None:
+        self._problem: BaseException | None = None
+        self._files: tuple[str, ...] = ()
+
+        def check() -> None:
+            try:
+                self._files = source.verify(machine)
+            except BaseException as caught:  # handed over to `result`, which raises it
+                self._problem = caught
+
+        self._thread = threading.Thread(target=check, name="v2x-integrity", daemon=True)
+        self._thread.start()
+
+    def result(self) -> tuple[str, ...]:
+        """The names of the verified files; raises what the check raised."""
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+        return self._files
+
+    def failed(self) -> bool:
+        return self._problem is not None
+
+
+def preflight(work: Work) -> None:
+    """Everything that can be known to fail is refused here, before anything is written."""
+    found = work.target.find(work.tag)
+    if found is not None and found.sealed:
+        work.claim, work.already = found, True
+        return
+    machine = work.machine
+    for disk in machine.disks:
+        if disk.backing is DiskBacking.MISSING:
+            raise InputRefused(
+                f"{disk.label} of {machine.name} is missing: {', '.join(disk.files) or disk.id}",
+                code="MISSING-DISK",
+                hint="copy the disk's file beside the descriptor, or export the machine again",
+            )
+        if disk.encrypted:
+            raise InputRefused(
+                f"{disk.label} of {machine.name} is encrypted", code="ENCRYPTED", hint="decrypt the machine first"
+            )
+        if not isinstance(disk.backing, DiskBacking) or disk.backing is DiskBacking.RAW_DEVICE:
+            raise InputRefused(
+                f"{disk.label} of {machine.name} lies on a device, not in a file",
+                code="RAW-DEVICE",
+                hint="copy the device into a virtual disk at the source first",
+            )
+    if machine.is_template:
+        raise InputRefused(f"{machine.name} is a template", code="TEMPLATE", hint="deploy a machine from it first")
+    if machine.power_state in {PowerState.ON, PowerState.SUSPENDED}:
+        raise SourceError(
+            f"{machine.name} is {machine.power_state}", code="POWERED-ON", hint="shut it down, or its disks change"
+        )
+    _check_room(work, found)
+
+
+def _check_room(work: Work, found: Claim | None) -> None:
+    facts = work.target.facts()
+    ours = {found.name} if found else set()
+    if work.spec.name in facts.machine_names:
+        raise Conflict(
+            f"a machine named {work.spec.name} is already on {facts.pool_name or facts.address}",
+            code="NAME-USED",
+            hint="choose another target name (--name), or rename or remove the other one",
+        )
+    used = {entry.mac: entry.machine for entry in facts.macs if entry.machine not in ours}
+    for nic in work.spec.nics:
+        if nic.mac and nic.mac in used:
+            raise Conflict(
+                f"MAC address {nic.mac} is already used by {used[nic.mac]}",
+                code="MAC-USED",
+                hint="let the pool make a new one (--mac new), or remove the other adapter",
+            )
+    if found is not None:
+        return
+    wanted: dict[str, int] = {}
+    for disk in work.spec.disks:
+        source = work.source_disk(disk.source_disk)
+        repository = next((sr for sr in facts.storage if sr.uuid == disk.sr), None)
+        thin = repository is None or repository.thin
+        need = source.allocated_bytes if thin and source.allocated_bytes is not None else disk.size_bytes
+        wanted[disk.sr] = wanted.get(disk.sr, 0) + (0 if thin and source.allocated_bytes is None else need)
+    for repository in facts.storage:
+        need = wanted.get(repository.uuid, 0)
+        if repository.size_bytes > 0 and need > repository.free_bytes:
+            raise NoSpace(
+                f"{repository.name} has {show_bytes(repository.free_bytes)} free, "
+                f"{work.machine.name} needs {show_bytes(need)}",
+                hint="free some space, or choose another SR (--sr)",
+            )
+
+
+def checkpoint(work: Work) -> None:
+    work.checkpoint = work.source.checkpoint(work.machine, work.tag)
+
+
+def claim(work: Work) -> None:
+    """Machine and disks on the target, blocked from starting; disks of another point in time are made anew."""
+    held = work.target.claim(work.spec, work.tag)
+    disks: list[ClaimedDisk] = []
+    for disk in held.disks:
+        point = work.held_checkpoint().points.get(disk.source_disk, "")
+        if disk.point and disk.point != point:
+            work.observer.warning(
+                f"{work.source_disk(disk.source_disk).label} changed at the source since the last run; copied anew"
+            )
+            disks.append(work.target.remake(held, disk))
+        else:
+            disks.append(disk)
+    work.claim = replace(held, disks=tuple(disks))
+    for note in held.notes:
+        work.observer.warning(note)
+
+
+def copy(work: Work) -> None:
+    """Copies and, as far as asked for, verifies each disk; the source's own digests are checked meanwhile."""
+    if isinstance(work.source, Integrity):
+        work.integrity = IntegrityCheck(work.source, work.machine)
+    work.results.clear()
+    for disk in work.held_claim().disks:
+        work.results.append(_copied_and_verified(work, disk))
+
+
+def _copied_and_verified(work: Work, disk: ClaimedDisk) -> DiskResult:
+    source = work.source_disk(disk.source_disk)
+    try:
+        return _copied(work, disk, source)
+    except VerifyMismatch as problem:
+        work.observer.warning(f"{problem.message}; copied once more")
+        again = work.target.remake(work.held_claim(), disk)
+        disks = tuple(again if d.source_disk == disk.source_disk else d for d in work.held_claim().disks)
+        work.claim = replace(work.held_claim(), disks=disks)
+        return _copied(work, again, source)
+
+
+def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
+    at = work.held_checkpoint()
+    reader = _opened(work, source, at)
+    try:
+        if reader.size > disk.size_bytes:
+            raise SourceError(
+                f"{source.label} has {reader.size:,} bytes, its place on the target {disk.size_bytes:,}",
+                hint="the disk grew since it was listed: discard the claim with v2x cleanup and begin again",
+            )
+
+        def stopping() -> bool:
+            return work.stopping() or (work.integrity is not None and work.integrity.failed())
+
+        try:
+            done = copy_disk(
+                reader,
+                work.target,
+                work.held_claim(),
+                disk,
+                at.points.get(source.id, ""),
+                work.observer,
+                label=source.label,
+                stopping=stopping,
+                pace=work.pace,
+            )
+        except Exception:
+            _raise_integrity(work)
+            raise
+        return _result(done, reader.size, source, verified=_verified(work, done, reader, source, stopping))
+    finally:
+        reader.close()
+
+
+def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
+    reader = work.source.reader(work.machine, source, at)
+    if work.stage is not None:
+        reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
+    return ZeroScan(reader) if work.read_all else reader
+
+
+def _raise_integrity(work: Work) -> None:
+    if work.integrity is not None and work.integrity.failed():
+        work.integrity.result()
+
+
+def _verified(
+    work: Work, done: DiskCopy, reader: DiskReader, source: Disk, stopping: Callable[[], bool]
+) -> VerifyLevel:
+    if work.verify is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
+        return VerifyLevel.NONE
+    if done.resumed_at_bytes:
+        done.digests = complete_digests(reader, done.blocks, done.digests, stopping)
+    held = work.target.reader(work.held_claim(), done.disk)
+    try:
+        return verify_disk(
+            held,
+            done.digests.record(BLOCK_BYTES, reader.size),
+            work.verify,
+            work.observer,
+            disk=source.id,
+            label=source.label,
+            stopping=stopping,
+        )
+    finally:
+        held.close()
+
+
+def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLevel) -> DiskResult:
+    return DiskResult(
+        source_disk=source.id,
+        label=source.label,
+        vdi=done.disk.id,
+        capacity_bytes=size_bytes,
+        target_bytes=done.disk.size_bytes,
+        data_bytes=len(done.blocks) * BLOCK_BYTES,
+        sent_bytes=done.sent_bytes,
+        resumed_at_bytes=done.resumed_at_bytes,
+        segments=done.segments,
+        seconds=done.seconds,
+        verified=verified,
+        digests=done.digests.record(BLOCK_BYTES, size_bytes) if len(done.digests) == len(done.blocks) else None,
+    )
+
+
+def integrity(work: Work) -> None:
+    """The source's own digests must hold before anything is sealed."""
+    if work.integrity is not None:
+        work.integrity.result()
+
+
+def seal(work: Work) -> None:
+    work.target.seal(work.held_claim(), work.spec)
+    if work.start and isinstance(work.target, Starts):
+        work.target.start(work.held_claim())
+
+
+def release(work: Work) -> None:
+    work.source.release(work.machine, work.tag)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares what a target holds with the digests of what was read."""
+
+from collections.abc import Callable, Iterable
+
+from v2x.disks.interface import DiskReader
+from v2x.errors import Stopped, TargetError, Unsupported
+from v2x.migrate.copy import BLOCK_BYTES
+from v2x.migrate.digests import ALGORITHM, DigestTable, digest_of, recorded
+from v2x.migrate.observe import Observer
+from v2x.migrate.pump import Block, pumped
+from v2x.model.migration import BlockDigests, VerifyLevel
+
+SAMPLE_BLOCKS = 256
+_ZEROS = bytes(BLOCK_BYTES)
+
+
+class VerifyMismatch(TargetError):
+    """The target holds other bytes than were read from the source."""
+
+    code = "VERIFY-MISMATCH"
+
+
+def complete_digests(
+    reader: DiskReader, blocks: Iterable[int], known: DigestTable, stopping: Callable[[], bool]
+) -> DigestTable:
+    """`known`, which covers the last of `blocks`, with the digests of those before, read again from the source."""
+    first_known = next((number for number, _ in known.items()), None)
+    missing = [number for number in blocks if first_known is None or number < first_known]
+    complete = DigestTable()
+    with pumped(reader, missing, BLOCK_BYTES, digest=digest_of) as read_again:
+        for block in read_again:
+            _check(stopping)
+            complete.add(block.number, block.digest)
+    for number, digest in known.items():
+        complete.add(number, digest)
+    return complete
+
+
+def verify_disk(
+    held: DiskReader,
+    digests: BlockDigests,
+    level: VerifyLevel,
+    observer: Observer,
+    *,
+    disk: str,
+    label: str = "",
+    stopping: Callable[[], bool] = lambda: False,
+) -> VerifyLevel:
+    """Reads `held` from its start and compares every block; VerifyMismatch names the first that differs.
+
+    Full reads the whole disk: blocks without a digest, and what lies beyond the source's size, must be zeros. Sample
+    ends after the first 256 blocks that hold data (partition table, boot loader, start of the file systems).
+    """
+    if digests.algorithm != ALGORITHM or digests.block_bytes != BLOCK_BYTES:
+        raise Unsupported(f"digests of kind {digests.algorithm} cannot be compared", hint="use the v2x that wrote them")
+    if held.size < digests.size_bytes:
+        raise VerifyMismatch(f"{label or disk} is smaller on the target: {held.size:,} of {digests.size_bytes:,} bytes")
+    end = held.size
+    if level is VerifyLevel.SAMPLE:
+        end = min(end, _sample_end(digests))
+    numbers = range(-(-end // BLOCK_BYTES))
+    expected = recorded(digests)
+    upcoming = next(expected, None)
+    observer.disk(disk, label, "verify", 0, end)
+    with pumped(held, numbers, BLOCK_BYTES) as blocks:
+        for block in blocks:
+            _check(stopping)
+            wanted = b""
+            if upcoming is not None and upcoming[0] == block.number:
+                wanted = upcoming[1]
+                upcoming = next(expected, None)
+            _compare(block, wanted, digests.size_bytes, label or disk)
+            observer.progress(disk, len(block.data))
+    return level
+
+
+def _sample_end(digests: BlockDigests) -> int:
+    remaining = SAMPLE_BLOCKS
+    for first, count in digests.runs:
+        if count >= remaining:
+            return (first + remaining) * BLOCK_BYTES
+        remaining -= count
+    return digests.size_bytes
+
+
+def _compare(block: Block, wanted: bytes, source_bytes: int, label: str) -> None:
+    offset = block.number * BLOCK_BYTES
+    inside = max(0, min(len(block.data), source_bytes - offset))
+    if wanted:
+        found = digest_of(block.data[:inside])
+        if found != wanted:
+            raise VerifyMismatch(
+                f"{label} differs in the block at byte {offset:,}: "
+                f"source {wanted.hex()}, target {found.hex()} ({ALGORITHM})",
+                hint="the disk is copied once more; if it differs again, check the storage of the pool",
+            )
+        rest = block.data[inside:]
+    else:
+        rest = block.data
+    if bytes(rest) != _ZEROS[: len(rest)]:
+        raise VerifyMismatch(
+            f"{label} holds data at byte {offset:,} where the source has none",
+            hint="the disk is copied once more; if it differs again, check the storage of the pool",
+        )
+
+
+def _check(stopping: Callable[[], bool]) -> None:
+    if stopping():
+        raise Stopped("stopped while verifying", hint="run the same command again; it continues")

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An assessment in the shape that all formats show: totals, verdicts, and findings grouped by rule."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from v2x.model.finding import Finding, Severity, Verdict, verdict_of
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Guest, GuestIdKind, Machine
+from v2x.model.target import TargetFacts
+
+_VERDICT_ORDER = {Verdict.BLOCKED: 0, Verdict.WARNINGS: 1, Verdict.READY: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """All findings of one rule, about one machine or about the whole estate."""
+
+    rule: str
+    severity: Severity
+    label: str
+    remedy: str
+    source: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def machine_count(self) -> int:
+        return len({finding.machine_id for finding in self.findings if finding.machine_id})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessed:
+    """One machine with its findings; `number` counts from 1 in the order of the report."""
+
+    number: int
+    machine: Machine
+    verdict: Verdict
+    groups: tuple[Group, ...]
+
+    def count(self, severity: str) -> int:
+        return sum(len(group.findings) for group in self.groups if group.severity == severity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """Everything a report shows. Machines stand with the blocked ones first, then by name."""
+
+    inventory: Inventory
+    facts: TargetFacts | None
+    findings: tuple[Finding, ...]
+    machines: tuple[Assessed, ...]
+    estate: tuple[Group, ...]
+    by_rule: tuple[Group, ...]
+    now: datetime
+    version: str
+
+    def count(self, verdict: str) -> int:
+        return sum(1 for assessed in self.machines if assessed.verdict == verdict)
+
+    @property
+    def disk_count(self) -> int:
+        return sum(len(assessed.machine.disks) for assessed in self.machines)
+
+    @property
+    def capacity_bytes(self) -> int:
+        return sum(assessed.machine.capacity_bytes for assessed in self.machines)
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(assessed.machine.memory.size_bytes for assessed in self.machines)
+
+
+def assessment_of(
+    inventory: Inventory, facts: TargetFacts | None, findings: Sequence[Finding], *, now: datetime, version: str
+) -> Assessment:
+    """Sorts the findings to their machines. One that names no machine of the inventory counts for the estate."""
+    known = {machine.id for machine in inventory.machines}
+    of_machine: dict[str, list[Finding]] = {}
+    of_estate: list[Finding] = []
+    for finding in findings:
+        if finding.machine_id in known:
+            of_machine.setdefault(finding.machine_id, []).append(finding)
+        else:
+            of_estate.append(finding)
+    judged = [(machine, verdict_of(of_machine.get(machine.id, ()))) for machine in inventory.machines]
+    judged.sort(key=lambda pair: (_VERDICT_ORDER[pair[1]], pair[0].name.casefold(), pair[0].name, pair[0].id))
+    return Assessment(
+        inventory=inventory,
+        facts=facts,
+        findings=tuple(findings),
+        machines=tuple(
+            Assessed(number=number, machine=machine, verdict=verdict, groups=_groups(of_machine.get(machine.id, ())))
+            for number, (machine, verdict) in enumerate(judged, 1)
+        ),
+        estate=_groups(of_estate),
+        by_rule=_groups(findings),
+        now=now,
+        version=version,
+    )
+
+
+def _groups(findings: Iterable[Finding]) -> tuple[Group, ...]:
+    """Findings by rule, the most severe rules first, those about many machines before those about few."""
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.rule, []).append(finding)
+    groups = [
+        Group(
+            rule=rule,
+            severity=found[0].severity,
+            label=found[0].label,
+            remedy=found[0].remedy,
+            source=found[0].source,
+            findings=tuple(found),
+        )
+        for rule, found in by_rule.items()
+    ]
+    return tuple(sorted(groups, key=lambda group: (-group.severity.weight, -group.machine_count, group.rule)))
+
+
+def guest_name(guest: Guest) -> str:
+    """The guest as its source names it; the CIM vocabulary has nothing but numbers."""
+    if not guest.os_name and guest.os_id and guest.os_id_kind is GuestIdKind.CIM:
+        return f"CIM operating system {guest.os_id}"
+    return guest.os_name or guest.os_id or "unknown system"
+
+
+def target_name(facts: TargetFacts | None) -> str:
+    """The target in one line, or that there is none."""
+    if facts is None:
+        return "none given"
+    product = " ".join(word for word in (facts.product, facts.version) if word)
+    pool = f"pool {facts.pool_name}" if facts.pool_name else ""
+    return ", ".join(word for word in (facts.address, product, pool) if word)

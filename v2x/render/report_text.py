@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a run for a terminal or an e-mail."""
+
+from collections.abc import Iterator
+
+from v2x.model.migration import Migration, Outcome, Report
+from v2x.model.units import show_bytes
+from v2x.render.layout import NARROWEST, paint, wrap
+from v2x.render.run import (
+    GOOD,
+    after_line,
+    check_steps,
+    counts,
+    disk_line,
+    duration,
+    rollback_steps,
+    sent_bytes,
+)
+from v2x.render.words import show_time
+from v2x.text import plural, printable
+
+
+def report_text(report: Report, *, width: int = 80, colour: bool = False) -> bytes:
+    """The report in lines of at most `width` columns (no less than 40), UTF-8, with a trailing newline."""
+    page = _Page(max(width, NARROWEST), colour)
+    lines = [*page.head(report)]
+    for migration in report.migrations:
+        lines += page.migration(migration)
+    lines += page.steps("How to check", check_steps(report))
+    lines += page.steps("How to go back", rollback_steps(report))
+    return ("\n".join(lines) + "\n").encode()
+
+
+class _Page:
+    def __init__(self, width: int, colour: bool) -> None:
+        self.width = width
+        self.colour = colour
+
+    def head(self, report: Report) -> Iterator[str]:
+        yield paint(f"Migration of {plural(len(report.migrations), 'machine')}", "strong", self.colour)
+        yield from self._field("Run", report.id)
+        if report.plan_id:
+            yield from self._field("Plan", report.plan_id)
+        yield from self._field("Made", f"{show_time(report.created)}, v2x {report.version}")
+        yield ""
+        for outcome, count in counts(report):
+            yield f"{count:>8,}  {paint(outcome, _colour(outcome), self.colour)}"
+        yield from wrap(f"{show_bytes(sent_bytes(report))} sent", self.width, first=" " * 10)
+
+    def migration(self, migration: Migration) -> Iterator[str]:
+        yield ""
+        name = printable(migration.machine_name, 200) or "(no name)"
+        for line in wrap(f"{name}: {migration.outcome}", self.width):
+            yield paint(line, _colour(migration.outcome), self.colour)
+        yield from self._field("From", migration.source, "  ")
+        yield from self._field("To", f"{migration.target_name} on {migration.target}", "  ")
+        if migration.vm_uuid:
+            yield from self._field("VM", migration.vm_uuid, "  ")
+        if migration.started is not None:
+            lasted = f", {duration(migration)}" if duration(migration) else ""
+            yield from self._field("Time", f"{show_time(migration.started)}{lasted}", "  ")
+        if migration.machine is not None:
+            yield from self._field("Now", after_line(migration.machine), "  ")
+            for note in migration.machine.notes:
+                yield from self._field("", note, "  - ")
+        if migration.failure is not None:
+            yield from self._field("Reason", f"{migration.failure.message} [{migration.failure.code}]", "  ")
+            if migration.failure.hint:
+                yield from self._field("Do", migration.failure.hint, "  ")
+        for warning in migration.warnings:
+            yield from self._field("Warning", warning, "  ")
+        yield from self._disks(migration)
+
+    def _disks(self, migration: Migration) -> Iterator[str]:
+        for disk in map(disk_line, migration.disks):
+            yield from wrap(printable(disk.label), self.width, first="  Disk    ")
+            parts = [f"{disk.capacity}, {disk.on_target} on the target", f"{disk.data} of data", f"{disk.sent} sent"]
+            if disk.resumed:
+                parts.append(f"continued from {disk.resumed}")
+            parts.append(f"in {disk.duration}" + (f" ({disk.rate})" if disk.rate else ""))
+            yield from wrap(", ".join(parts), self.width, first=" " * 10)
+            checked = disk.verified + (f"; {printable(disk.digests)}" if disk.digests else "")
+            yield from wrap(checked, self.width, first=" " * 10)
+            if disk.vdi:
+                yield from wrap(f"VDI {printable(disk.vdi)}", self.width, first=" " * 10)
+
+    def steps(self, title: str, steps: list[str]) -> Iterator[str]:
+        yield ""
+        yield paint(title, "strong", self.colour)
+        for number, step in enumerate(steps, 1):
+            yield from wrap(printable(step), self.width, first=f"{number:>3}. ")
+
+    def _field(self, name: str, value: str, indent: str = "") -> list[str]:
+        return wrap(printable(value, 1000), self.width, first=f"{indent}{name:<8}" if name else f"{indent:<10}")
+
+
+def _colour(outcome: Outcome) -> str:
+    if outcome in GOOD:
+        return "good"
+    return "blocker" if outcome is Outcome.FAILED else "warning"

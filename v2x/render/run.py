@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run's report in the shape that all formats show."""
+
+import re
+from dataclasses import dataclass
+
+from v2x.model.migration import BlockDigests, DiskResult, Migration, Outcome, Report, VerifyLevel
+from v2x.model.target import TargetMachine
+from v2x.model.units import round_up, show_bytes
+from v2x.render.words import show_duration, show_rate
+from v2x.text import plural
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+GOOD = frozenset({Outcome.MIGRATED, Outcome.ALREADY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskLine:
+    """One disk's figures in words; empty where there is nothing to tell."""
+
+    label: str
+    vdi: str
+    capacity: str
+    on_target: str
+    data: str
+    sent: str
+    resumed: str
+    duration: str
+    rate: str
+    verified: str
+    digests: str
+
+
+def disk_line(disk: DiskResult) -> DiskLine:
+    pieces = plural(disk.segments, "segment") if disk.segments > 1 else ""
+    return DiskLine(
+        label=disk.label or disk.source_disk,
+        vdi=disk.vdi,
+        capacity=show_bytes(disk.capacity_bytes),
+        on_target=show_bytes(disk.target_bytes),
+        data=show_bytes(disk.data_bytes),
+        sent=show_bytes(disk.sent_bytes) + (f" in {pieces}" if pieces else ""),
+        resumed=show_bytes(disk.resumed_at_bytes) if disk.resumed_at_bytes else "",
+        duration=show_duration(disk.seconds),
+        rate=show_rate(disk.sent_bytes, disk.seconds),
+        verified=_VERIFIED[disk.verified],
+        digests=digest_summary(disk.digests),
+    )
+
+
+_VERIFIED = {
+    VerifyLevel.NONE: "not verified",
+    VerifyLevel.SAMPLE: "samples are equal",
+    VerifyLevel.FULL: "every byte is equal",
+}
+
+
+def digest_summary(digests: BlockDigests | None) -> str:
+    """How many blocks have a digest, and of what kind."""
+    if digests is None:
+        return ""
+    blocks = round_up(digests.size_bytes, digests.block_bytes) // digests.block_bytes if digests.block_bytes > 0 else 0
+    kept = sum(count for _, count in digests.runs)
+    return (
+        f"{digests.algorithm} of {kept:,} of {plural(blocks, 'block')} of {show_bytes(digests.block_bytes)}; "
+        "the others are zeros"
+    )
+
+
+def duration(migration: Migration) -> str:
+    if migration.started is None or migration.finished is None:
+        return ""
+    return show_duration((migration.finished - migration.started).total_seconds())
+
+
+def sent_bytes(report: Report) -> int:
+    return sum(disk.sent_bytes for migration in report.migrations for disk in migration.disks)
+
+
+def counts(report: Report) -> list[tuple[Outcome, int]]:
+    """The outcomes that occurred, in the order of the enumeration."""
+    found = [migration.outcome for migration in report.migrations]
+    return [(outcome, found.count(outcome)) for outcome in Outcome if outcome in found]
+
+
+def after_line(machine: TargetMachine) -> str:
+    """What was made, in one sentence."""
+    return ", ".join(
+        part
+        for part in (
+            plural(machine.vcpus, "processor"),
+            f"{show_bytes(machine.memory_bytes)} of memory",
+            machine.firmware.upper(),
+            plural(len(machine.disks), "disk"),
+            plural(len(machine.nics), "network card"),
+            f"template {machine.template_name or machine.template}"
+            if machine.template_name or machine.template
+            else "",
+        )
+        if part
+    )
+
+
+def to_file(migration: Migration) -> bool:
+    """True where the target is a folder of XVA files."""
+    return migration.target.startswith("xva:")
+
+
+def check_steps(report: Report) -> list[str]:
+    """How a person convinces himself that the machines arrived whole."""
+    steps = [
+        "Read the disks back from the pool and compare them with the digests in this report: v2x verify REPORT.json",
+        "Start each machine on a network of its own first, and look at its disks, its addresses and its services.",
+        "Keep the source machine, switched off, until the new one has done its work for a while.",
+    ]
+    if any(to_file(migration) for migration in report.migrations):
+        steps.insert(
+            0, "Import each file with xe vm-import filename=FILE.xva preserve=true, which keeps MAC addresses."
+        )
+    return steps
+
+
+def rollback_steps(report: Report) -> list[str]:
+    """How to go back. The source's disks were only read, so the old machine is still whole."""
+    made = [migration for migration in report.migrations if migration.outcome in GOOD and not to_file(migration)]
+    steps = ["Shut the new machine down, so that two machines with the same addresses never run together."]
+    steps += [f"Remove {migration.target_name} with its disks: {removal(migration)}" for migration in made]
+    if any(migration.outcome not in GOOD for migration in report.migrations):
+        steps.append("Remove what unfinished runs left on the pool: v2x cleanup --target ADDRESS (add --yes to do it).")
+    steps.append("Start the source machine again: its disks were only read, never written.")
+    return steps
+
+
+def removal(migration: Migration) -> str:
+    """The command that removes the new machine; nothing that is not a uuid gets into it."""
+    uuid = migration.vm_uuid if _UUID.fullmatch(migration.vm_uuid) else "UUID"
+    return f"xe vm-uninstall uuid={uuid}"

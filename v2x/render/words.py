@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times, durations and rates in words, the same in every format."""
+
+from datetime import UTC, datetime
+
+from v2x.model.units import show_bytes
+
+
+def show_time(moment: datetime | None) -> str:
+    """`2026-05-01 12:00 UTC`; empty for None. A time without a zone counts as UTC."""
+    if moment is None:
+        return ""
+    aware = moment.astimezone(UTC) if moment.tzinfo is not None else moment
+    return f"{aware:%Y-%m-%d %H:%M} UTC"
+
+
+def show_duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def show_rate(count: int, seconds: float) -> str:
+    """Bytes per second, or empty where nothing was timed."""
+    return f"{show_bytes(round(count / seconds))}/s" if seconds > 0 and count > 0 else ""

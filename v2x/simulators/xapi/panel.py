@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fault panel: plain HTTP on loopback, for tests that run the pool in another process.
+
+GET  /_faults   {"settings": {...}, "armed": [...], "kinds": {...}}
+POST /_faults   {"settings": {"attach_delay": 2}, "arm": [{"kind": "cut_import", "at": 1048576, "times": 1}],
+                 "clear": true, "expire_sessions": true, "vanish_task": "OpaqueRef:…"}
+GET  /_ledger   {"calls": [...], "imports": [...], "blocks": {"<vdi uuid>": {"0": 1}}}
+"""
+
+import json
+import threading
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from v2x.errors import UsageError
+from v2x.simulators.xapi import tasks
+from v2x.simulators.xapi.faults import KINDS, apply_settings
+from v2x.simulators.xapi.state import PoolState
+
+_BODY_LIMIT_BYTES = 64 * 1024
+
+
+def command(state: PoolState, order: dict[str, Any]) -> dict[str, Any]:
+    """Carries out one POST to the panel; UsageError names what is wrong with it."""
+    unknown = set(order) - {"settings", "arm", "clear", "expire_sessions", "vanish_task"}
+    if unknown:
+        raise UsageError(f"The panel has no {', '.join(sorted(unknown))}")
+    if order.get("clear"):
+        state.faults.clear()
+    apply_settings(state.settings, order.get("settings", {}))
+    for fault in order.get("arm", []):
+        try:
+            state.faults.arm(**fault)
+        except TypeError as error:
+            raise UsageError(f"A fault does not read: {error}") from None
+    if order.get("expire_sessions"):
+        state.sessions.expire_all()
+    if "vanish_task" in order:
+        tasks.vanish(state, order["vanish_task"])
+    return {"settings": asdict(state.settings), "armed": state.faults.armed(), "kinds": KINDS}
+
+
+class Panel:
+    """Serves the panel on a free port of 127.0.0.1 (or on `port`)."""
+
+    def __init__(self, state: PoolState, port: int = 0) -> None:
+        class Page(BaseHTTPRequestHandler):
+            def log_message(self, format: str, *args: Any) -> None:
+                """The panel keeps quiet."""
+
+            def _send(self, status: int, told: dict[str, Any]) -> None:
+                body = json.dumps(told).encode()
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def _local(self) -> bool:
+                """A web page of elsewhere names another host: it gets nothing."""
+                here = self.headers.get("host", "").rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
+                if not here:
+                    self._send(403, {"error": "loopback only"})
+                return here
+
+            def do_GET(self) -> None:
+                if not self._local():
+                    return
+                if self.path == "/_faults":
+                    self._send(200, command(state, {}))
+                elif self.path == "/_ledger":
+                    self._send(200, state.ledger.to_json())
+                else:
+                    self._send(404, {"error": "only /_faults and /_ledger"})
+
+            def do_POST(self) -> None:
+                if not self._local():
+                    return
+                length = self.headers.get("content-length", "")
+                if self.path != "/_faults" or not length.isdigit() or int(length) > _BODY_LIMIT_BYTES:
+                    self._send(400, {"error": "POST a small JSON object to /_faults"})
+                    return
+                try:
+                    order = json.loads(self.rfile.read(int(length)))
+                    if not isinstance(order, dict):
+                        raise UsageError("The panel takes a JSON object")
+                    self._send(200, command(state, order))
+                except (ValueError, UsageError) as error:
+                    self._send(400, {"error": str(error)})
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Page)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(5)
+        self._server.server_close()

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated XCP-ng pool in this process: the way in for tests, the demo and `v2x simulate xapi`."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from v2x.errors import UsageError
+from v2x.simulators.xapi import computed
+from v2x.simulators.xapi.certificate import certificate_of, certificate_pem, fingerprint, server_context
+from v2x.simulators.xapi.datamodel import load
+from v2x.simulators.xapi.faults import Faults, Settings, apply_settings
+from v2x.simulators.xapi.ledger import Ledger
+from v2x.simulators.xapi.listener import Listener
+from v2x.simulators.xapi.panel import Panel
+from v2x.simulators.xapi.profiles import DEFAULT_PROFILE, profile_named
+from v2x.simulators.xapi.seed import Layout, seed
+from v2x.simulators.xapi.sessions import Account, Sessions
+from v2x.simulators.xapi.state import PoolState
+from v2x.simulators.xapi.store import Store
+from v2x.simulators.xapi.volumes import Volumes
+
+_STATE_FORMAT = "v2x-simulated-pool/1"
+_FORGOTTEN = frozenset({"session", "task", "event"})
+"""Classes that a restart of the coordinator's database loses."""
+
+
+class Pool:
+    """A pool of one or more hosts, each with its own TLS listener on 127.0.0.1.
+
+    `host.address` of every host is `127.0.0.1:PORT`, so `https://<address>` reaches it; the first host is the
+    coordinator and takes `port` (0: a free one). `accounts` adds users with an RBAC role beside root. Settings
+    (`attach_delay`, `login_delay`, …: faults.Settings) may be given by name and changed later in `settings`.
+    A folder that holds a saved pool is resumed; `save` says whether stop() keeps the records there.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path | str,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        hosts: int = 1,
+        port: int = 0,
+        panel_port: int = 0,
+        password: str | None = None,
+        accounts: Sequence[Account] = (),
+        layout: Layout | None = None,
+        save: bool = True,
+        **settings: Any,
+    ) -> None:
+        self.folder = Path(state_dir)
+        self.profile = profile_named(profile)
+        self.layout = layout or Layout(hosts=hosts)
+        self.user = "root"
+        self.password = password or secrets.token_urlsafe(18)
+        self.settings = Settings()
+        apply_settings(self.settings, settings)
+        self.faults = Faults()
+        self._save = save
+        self._accounts = [Account(self.user, self.password, superuser=True), *accounts]
+        self._ports = [port] + [0] * (self.layout.hosts - 1)
+        self._panel_port = panel_port
+        self._listeners: list[Listener] = []
+        self._panel: Panel | None = None
+        self._state: PoolState | None = None
+
+    # life
+
+    def start(self) -> Self:
+        """Listens. UsageError when the folder holds a pool of another profile; OSError when a port is taken."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = self._open_state()
+        self._state = state
+        try:
+            self._listen(state)
+        except OSError:
+            self.stop()
+            raise
+        for listener in self._listeners:
+            listener.start()
+        self._panel = Panel(state, self._panel_port)
+        self._panel.start()
+        return self
+
+    def _open_state(self) -> PoolState:
+        model = load(self.profile.datamodel)
+        store = Store(model)
+        state = PoolState(
+            self.profile,
+            model,
+            store,
+            self.settings,
+            self.faults,
+            Ledger(self.folder / "ledger.jsonl"),
+            Sessions(model, store, self.settings, self._accounts),
+            Volumes(self.folder / "vdi"),
+            self.folder,
+        )
+        computed.install(state)
+        saved = self.folder / "pool.json"
+        if saved.exists():
+            self._resume(state, json.loads(saved.read_text(encoding="utf-8")))
+        else:
+            seed(state, self.layout)
+        return state
+
+    def _resume(self, state: PoolState, saved: dict[str, Any]) -> None:
+        if saved.get("format") != _STATE_FORMAT or saved.get("profile") != self.profile.name:
+            raise UsageError(
+                f"{self.folder} holds a pool of profile {saved.get('profile')}, not {self.profile.name}",
+                hint="choose another folder or the same profile",
+            )
+        state.volumes.restore(saved["volumes"])
+        state.store.restore(saved["records"])
+        self._ports += [0] * (len(state.store.refs("host")) - len(self._ports))
+
+    def _listen(self, state: PoolState) -> None:
+        """One listener per host, the coordinator first, and the addresses written into the host records."""
+        others = [h for h in state.store.refs("host") if h != state.master]
+        for number, host in enumerate([state.master, *others]):
+            name = state.store.get("host", host, "hostname")
+            path = certificate_of(self.folder, name)
+            state.certificates[host] = certificate_pem(path)
+            listener = Listener(state, host, server_context(path), self._ports[number])
+            self._listeners.append(listener)
+            self._ports[number] = listener.port
+            state.store.set("host", host, address=listener.address)
+
+    def stop(self) -> None:
+        """Ends all connections and, unless told not to, saves the records. The disks stay. Safe to call twice."""
+        state, self._state = self._state, None
+        if state is None:
+            return
+        state.stopping.set()
+        with state.store.lock:
+            state.store.changed.notify_all()
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+        if self._panel is not None:
+            self._panel.close()
+        if self._save:
+            self._write(state)
+        state.ledger.close()
+        state.volumes.close()
+
+    def _write(self, state: PoolState) -> None:
+        saved = {
+            "format": _STATE_FORMAT,
+            "profile": self.profile.name,
+            "records": state.store.dump(_FORGOTTEN),
+            "volumes": state.volumes.dump(),
+        }
+        fresh = self.folder / "pool.json.new"
+        fresh.write_text(json.dumps(saved), encoding="utf-8")
+        fresh.replace(self.folder / "pool.json")
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # looking in
+
+    @property
+    def state(self) -> PoolState:
+        """The parts of the running pool. UsageError when it is not running."""
+        if self._state is None:
+            raise UsageError("The simulated pool is not running")
+        return self._state
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:PORT` of the coordinator."""
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> list[str]:
+        """`127.0.0.1:PORT` of every host, the coordinator first."""
+        return [f"127.0.0.1:{p}" for p in self._ports]
+
+    @property
+    def fingerprint(self) -> str:
+        """`sha256:<hex>` of the coordinator's certificate."""
+        return fingerprint(self.state.certificates[self.state.master])
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Address → `sha256:<hex>` of every host's certificate."""
+        state = self.state
+        return {state.store.get("host", host, "address"): fingerprint(pem) for host, pem in state.certificates.items()}
+
+    @property
+    def panel_url(self) -> str:
+        """`http://127.0.0.1:PORT` of the fault panel."""
+        if self._panel is None:
+            raise UsageError("The simulated pool is not running")
+        return self._panel.url
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.state.ledger
+
+    def records(self, cls: str) -> dict[str, dict[str, Any]]:
+        """All records of a class by reference, as get_all_records shows them."""
+        store = self.state.store
+        with store.lock:
+            return {ref: store.record(cls, ref) for ref in store.refs(cls)}
+
+    def ref_by_name(self, cls: str, name: str) -> str:
+        """The one record of `cls` called `name`; UsageError when it is not exactly one."""
+        found = self.state.store.find(cls, name_label=name)
+        if len(found) != 1:
+            raise UsageError(f"{len(found)} records of {cls} are called {name!r}")
+        return found[0]
+
+    def vdi_path(self, uuid: str) -> Path:
+        """The raw file with the content of a VDI, of exactly virtual_size bytes."""
+        return self.state.volumes.get(uuid).path
+
+    def expire_sessions(self) -> int:
+        """Ends every session now; returns how many there were."""
+        return self.state.sessions.expire_all()
+
+
+def serve(port: int, state_dir: Path | str, profile: str = DEFAULT_PROFILE, *, hosts: int = 1, **options: Any) -> Pool:
+    """A running pool for the command line; prints nothing. The caller stops it."""
+    return Pool(state_dir, profile=profile, hosts=hosts, port=port, **options).start()

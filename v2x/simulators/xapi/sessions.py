@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounts, sessions and roles (xapi.md 1.1, 1.5)."""
+
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from v2x.simulators.xapi.datamodel import Datamodel
+from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.faults import Settings
+from v2x.simulators.xapi.store import Store
+
+PER_ORIGINATOR_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the pool: root is the local superuser, who may do everything."""
+
+    name: str
+    password: str = field(repr=False)
+    role: str = "pool-admin"
+    superuser: bool = False
+
+
+@dataclass(slots=True)
+class Session:
+    ref: str = field(repr=False)
+    account: Account
+    originator: str
+    last_active: float
+
+
+class Sessions:
+    """Who is logged in. A session is good on every host of the pool."""
+
+    def __init__(
+        self,
+        model: Datamodel,
+        store: Store,
+        settings: Settings,
+        accounts: list[Account],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model = model
+        self._store = store
+        self._settings = settings
+        self.accounts = {a.name: a for a in accounts}
+        self._open: dict[str, Session] = {}
+        self._clock = clock
+
+    def authenticate(self, user: str, password: str) -> Account | None:
+        account = self.accounts.get(user)
+        good = account is not None and hmac.compare_digest(account.password.encode(), password.encode())
+        return account if good else None
+
+    def open(self, account: Account, originator: str, host: str, values: dict[str, object]) -> str:
+        """A new session record; the oldest one of the originator goes when there are too many."""
+        with self._store.lock:
+            mine = [s for s in self._open.values() if s.originator == originator]
+            if len(mine) >= PER_ORIGINATOR_LIMIT:
+                self.close(min(mine, key=lambda s: s.last_active).ref)
+            record = {
+                "this_host": host,
+                "pool": False,
+                "is_local_superuser": account.superuser,
+                "auth_user_name": account.name,
+                "originator": originator,
+                "rbac_permissions": [] if account.superuser else [account.role],
+            }
+            ref = self._store.add("session", {**record, **values})
+            self._open[ref] = Session(ref, account, originator, self._clock())
+            return ref
+
+    def find(self, ref: str) -> Session | None:
+        """The live session `ref`, its idle time reset; None when there is none."""
+        with self._store.lock:
+            self._collect()
+            session = self._open.get(ref)
+            if session is not None:
+                session.last_active = self._clock()
+            return session
+
+    def check(self, ref: str) -> Session:
+        session = self.find(ref)
+        if session is None:
+            raise ApiError("SESSION_INVALID", ref)
+        return session
+
+    def _collect(self) -> None:
+        limit = self._clock() - self._settings.session_idle
+        busy = {
+            self._store.get("task", t, "session") for t in self._store.find("task", status="pending")
+        }  # a session with a pending task is kept
+        for session in [s for s in self._open.values() if s.last_active < limit and s.ref not in busy]:
+            self.close(session.ref)
+
+    def close(self, ref: str) -> None:
+        with self._store.lock:
+            if self._open.pop(ref, None) is not None and self._store.exists("session", ref):
+                self._store.remove("session", ref)
+
+    def expire_all(self) -> int:
+        """Ends every session now; returns how many there were."""
+        with self._store.lock:
+            refs = list(self._open)
+            for ref in refs:
+                self.close(ref)
+            return len(refs)
+
+    def assert_role(self, session: Session, permission: str, role: str) -> None:
+        """RBAC_PERMISSION_DENIED unless the session's role is at least `role`."""
+        if session.account.superuser:
+            return
+        ladder = self._model.roles
+        allowed = ladder[: ladder.index(role) + 1] if role in ladder else ()
+        if session.account.role not in allowed:
+            text = f"No permission in user session. (Roles with this permission: {', '.join(allowed)})"
+            raise ApiError("RBAC_PERMISSION_DENIED", permission.lower(), text)

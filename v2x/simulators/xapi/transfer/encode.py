@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an export sends: raw, a dynamic VHD, or the checksummed chunks of a tar (xapi.md 2.4, 2.6, 2.9)."""
+
+import hashlib
+import struct
+import uuid as uuid_module
+from collections.abc import Callable
+
+from v2x.simulators.xapi.ledger import BLOCK_BYTES
+from v2x.simulators.xapi.transfer.tarball import END, member
+from v2x.simulators.xapi.volumes import Volume
+
+Send = Callable[[bytes], None]
+_PIECE_BYTES = 1024 * 1024
+_SECTOR = 512
+
+
+def send_raw(volume: Volume, send: Send) -> None:
+    for at in range(0, volume.size, _PIECE_BYTES):
+        send(volume.read(at, min(_PIECE_BYTES, volume.size - at)))
+
+
+def _with_checksum(raw: bytearray, at: int) -> bytes:
+    struct.pack_into(">I", raw, at, ~sum(raw) & 0xFFFFFFFF)
+    return bytes(raw)
+
+
+def _footer(size: int) -> bytes:
+    """Creator `tap`, as the real exporter writes; other readers take current_size from such a footer as it stands."""
+    raw = bytearray(_SECTOR)
+    struct.pack_into(">8sIIQI4sI4s", raw, 0, b"conectix", 2, 0x00010000, _SECTOR, 0, b"tap\0", 0x00010003, b"\0" * 4)
+    struct.pack_into(">QQHBBI", raw, 40, size, size, 65535, 16, 255, 3)
+    raw[68:84] = uuid_module.uuid4().bytes
+    return _with_checksum(raw, 64)
+
+
+def send_vhd(volume: Volume, send: Send) -> None:
+    """A dynamic VHD of the 2 MiB blocks that hold data."""
+    entries = -(-volume.size // BLOCK_BYTES)
+    blocks = sorted(
+        {n for at, length in volume.data() for n in range(at // BLOCK_BYTES, -(-(at + length) // BLOCK_BYTES))}
+    )
+    header = bytearray(1024)
+    struct.pack_into(">8sQQIII", header, 0, b"cxsparse", 2**64 - 1, 1536, 0x00010000, entries, BLOCK_BYTES)
+    table = bytearray(b"\xff" * (-(-entries * 4 // _SECTOR) * _SECTOR))
+    at = 1536 + len(table)
+    for block in blocks:
+        struct.pack_into(">I", table, block * 4, at // _SECTOR)
+        at += _SECTOR + BLOCK_BYTES
+    footer = _footer(volume.size)
+    send(footer + _with_checksum(header, 36) + bytes(table))
+    for block in blocks:
+        data = volume.read(block * BLOCK_BYTES, min(BLOCK_BYTES, volume.size - block * BLOCK_BYTES))
+        send(b"\xff" * _SECTOR + data.ljust(BLOCK_BYTES, b"\0"))
+    send(footer)
+
+
+def send_tar(volume: Volume, send: Send) -> None:
+    """Chunks of 1 MiB with their SHA-1; the first and the last are always there."""
+    chunks = -(-volume.size // _PIECE_BYTES)
+    for number in range(chunks):
+        data = volume.read(number * _PIECE_BYTES, min(_PIECE_BYTES, volume.size - number * _PIECE_BYTES))
+        if 0 < number < chunks - 1 and not any(data):
+            continue
+        name = f"vdi/{number:08d}"
+        digest = hashlib.sha1(data, usedforsecurity=False).hexdigest().encode()
+        send(member(name, data) + member(f"{name}.checksum", digest))
+    send(END)

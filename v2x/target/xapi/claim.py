@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Create or adopt: a migration's VM and VDIs are found by tag, completed, sealed, or removed.
+
+The VM is made first and its VDIs carry the tag in their create records too, so nothing that was made can escape a
+search. Each step looks before it makes, and "already gone" is success: a run may be killed between any two calls, or
+after a call and before its answer, and the next one ends up with the same objects.
+
+Sealing puts v2x-sealed on the VM once all that matters is done; what follows only tidies tags, and may be repeated.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from v2x.errors import Conflict, V2xError
+from v2x.model.target import TargetDisk, TargetMachine
+from v2x.target.interface import Claim, ClaimedDisk
+from v2x.target.xapi import network, tags, vdi, vm
+from v2x.target.xapi.client import Client
+from v2x.target.xapi.facts import records
+from v2x.target.xapi.failures import GONE, ConnectionLost, xapi_code
+from v2x.target.xapi.owner import Ownership
+
+_ATTEMPTS = 4
+Found = tuple[str, Mapping[str, Any]]
+
+
+class Claims:
+    """The claims of one pool, for one run."""
+
+    def __init__(self, client: Client, ownership: Ownership) -> None:
+        self._client, self._ownership = client, ownership
+
+    def find(self, tag: str) -> Claim | None:
+        found = self._machine(tag)
+        if found is not None and tags.sealed_by(found[1], tag):
+            return self._sealed(tag, found)
+        disks = self._unfinished(tag)
+        if found is None and not disks:
+            return None
+        return _listed(tag, found[1] if found else {}, [vdi.claimed(record) for _, record in disks.values()], ())
+
+    def leftovers(self) -> tuple[Claim, ...]:
+        """All unsealed claims on the pool, and tagged disks whose machine is gone; a note tells of a living owner."""
+        vms, vdis = records(self._client, "VM"), records(self._client, "VDI")
+        sealed = {tags.config(vm).get(tags.SEALED) for vm in vms.values() if tags.is_own(vm)}
+        disks: dict[str, list[ClaimedDisk]] = {}
+        for record in vdis.values():
+            tag = tags.config(record).get(tags.MIGRATION, "")
+            if tag and tag not in sealed and tags.claimed_by(record, tag):
+                disks.setdefault(tag, []).append(vdi.claimed(record))
+        found = []
+        for record in vms.values():
+            tag = tags.config(record).get(tags.MIGRATION, "")
+            if tag and tags.claimed_by(record, tag):
+                notes = self._ownership.notes(tags.config(record).get(tags.OWNER, ""))
+                found.append(_listed(tag, record, disks.pop(tag, []), notes))
+        found += [_listed(tag, {}, orphans, ()) for tag, orphans in disks.items()]
+        return tuple(sorted(found, key=lambda claim: (claim.tag, claim.id)))
+
+    def claim(self, spec: TargetMachine, tag: str) -> Claim:
+        """As Target.claim. A call whose answer was lost may have taken effect, so everything is looked at again."""
+        fresh = False
+        for attempt in range(_ATTEMPTS):
+            try:
+                found = self._machine(tag)
+                fresh = fresh or found is None
+                return replace(self._complete(spec, tag, found), fresh=fresh)
+            except ConnectionLost:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                self._client.sleep(0.5 * 2**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def remake(self, claim: Claim, disk: ClaimedDisk) -> ClaimedDisk:
+        """As Target.remake: the old VDI goes first, so that there are never two of one disk."""
+        machine = self._open(claim)
+        found = self._unfinished(claim.tag).get(disk.source_disk)
+        if found is None:
+            raise Conflict(f"disk {disk.source_disk} of {claim.name} is gone from the pool", hint="run again")
+        reference, old = found
+        vbds = [vbd for vbd in vm.vbds(self._client, machine[0]) if str(vbd.get("VDI")) == reference]
+        if len(vbds) != 1:
+            raise Conflict(f"disk {disk.source_disk} of {claim.name} has {len(vbds)} drives", hint="run v2x cleanup")
+        formats = {key: value for key, value in (old.get("sm_config") or {}).items() if key == "image-format"}
+        record = {key: old[key] for key in ("name_label", "name_description", "SR", "virtual_size")}
+        vdi.destroy(self._client, reference)
+        made, fresh = vdi.make_from(self._client, {**record, "sm_config": formats}, disk.source_disk, claim.tag)
+        vm.create_vbd(
+            self._client,
+            machine[0],
+            made,
+            device=str(vbds[0].get("userdevice")),
+            bootable=bool(vbds[0].get("bootable")),
+            mode=str(vbds[0].get("mode")),
+        )
+        return vdi.claimed(fresh)
+
+    def seal(self, claim: Claim, spec: TargetMachine) -> None:
+        found = self._machine(claim.tag)
+        if found is None:
+            raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again")
+        reference, record = found
+        disks = vdi.of_migration(self._client, claim.tag)
+        if not tags.sealed_by(record, claim.tag):
+            self._ownership.check(reference, spec.name)
+            self._client.call("VM.set_name_label", reference, spec.name)
+            tags.drop(self._client, "VM", reference, vm.HIDDEN)
+            vm.release_start(self._client, reference)
+            tags.put(self._client, "VM", reference, tags.SEALED, claim.tag)
+        for disk, own in disks:
+            if tags.MIGRATION in tags.config(own):
+                vdi.seal(self._client, disk, own, claim.tag)
+        for key in (tags.OWNER, tags.SPEC, tags.MIGRATION):
+            tags.drop(self._client, "VM", reference, key)
+
+    def discard(self, claim: Claim) -> None:
+        found = self._machine(claim.tag)
+        if found is not None:
+            self._open(claim, found)
+            self._ownership.take(found[0], claim.name)
+        kept = []
+        for reference, record in self._unfinished(claim.tag).values():
+            if vdi.attached_elsewhere(self._client, record, found[0] if found else ""):
+                kept.append(str(record.get("uuid")))
+            else:
+                vdi.destroy(self._client, reference)
+        if found is not None:
+            self._destroy(found[0])
+        if kept:
+            raise Conflict(
+                f"left on the pool, because another VM has them attached: VDI {', '.join(kept)}",
+                hint="detach them, then run v2x cleanup",
+            )
+
+    def reference(self, claim: Claim) -> str:
+        """The reference of the claim's VM, or Conflict when it is gone."""
+        try:
+            return str(self._client.call("VM.get_by_uuid", claim.id))
+        except V2xError as error:
+            if xapi_code(error) not in GONE:
+                raise
+            raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again") from error
+
+    def _machine(self, tag: str) -> Found | None:
+        """The one VM of the migration, sealed or not. Conflict when there are several."""
+        found = [
+            (reference, record)
+            for reference, record in records(self._client, "VM").items()
+            if tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
+        ]
+        if len(found) > 1:
+            listed = ", ".join(sorted(f"{record.get('uuid')} ({record.get('name_label')})" for _, record in found))
+            raise Conflict(
+                f"{len(found)} VMs claim to be migration {tag}: {listed}",
+                hint="remove those that are not wanted, then run again",
+                code="TWO-CLAIMS",
+            )
+        return found[0] if found else None
+
+    def _open(self, claim: Claim, found: Found | None = None) -> Found:
+        """The claim's VM, if it may still be changed: unsealed and halted."""
+        found = found or self._machine(claim.tag)
+        if found is None:
+            raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again")
+        if tags.SEALED in tags.config(found[1]):
+            raise Conflict(
+                f"{claim.name} is finished and belongs to its user now", hint="remove it by hand if unwanted"
+            )
+        state = str(found[1].get("power_state", "")).lower()
+        if state != "halted":
+            raise Conflict(
+                f"{claim.name} is {state}, although its migration is not finished", hint="shut it down first"
+            )
+        return found
+
+    def _complete(self, spec: TargetMachine, tag: str, found: Found | None) -> Claim:
+        client = self._client
+        if found is not None and tags.sealed_by(found[1], tag):
+            return self._sealed(tag, found)
+        found = self._current(spec, tag, found)
+        reference, record = found if found is not None else vm.make(client, spec, tag)
+        claim = Claim(tag=tag, id=str(record["uuid"]), name=str(record["name_label"]))
+        self._ownership.take(reference, spec.name)
+        tags.put(client, "VM", reference, tags.SELF, claim.id)
+        vm.block_start(client, reference, record)
+        disks = self._disks(spec, tag, reference, fresh=found is None)
+        vm.add_cd(client, reference, spec.cd_device, vm.vbds(client, reference) if spec.cd_device else [])
+        network.add_vifs(client, reference, spec.nics)
+        if spec.vtpm:
+            vm.add_vtpm(client, reference, record)
+        vm.set_bios_strings(client, reference, record, spec.bios_strings)
+        return replace(claim, disks=disks)
+
+    def _current(self, spec: TargetMachine, tag: str, found: Found | None) -> Found | None:
+        """The found VM if it is what the plan says now. A VM of an earlier plan is removed; its disks stay."""
+        if found is None:
+            return None
+        self._open(Claim(tag=tag, id="", name=spec.name), found)
+        self._ownership.take(found[0], spec.name)
+        if tags.config(found[1]).get(tags.SPEC) == vm.fingerprint(spec):
+            return found
+        self._destroy(found[0])
+        return None
+
+    def _destroy(self, reference: str) -> None:
+        try:
+            self._client.call("VM.destroy", reference)
+        except V2xError as error:
+            if xapi_code(error) not in GONE:
+                raise
+
+    def _disks(self, spec: TargetMachine, tag: str, reference: str, *, fresh: bool) -> tuple[ClaimedDisk, ...]:
+        # Even a new VM may find disks: those of one that was removed by hand.
+        found = self._unfinished(tag)
+        strange = sorted(set(found) - {disk.source_disk for disk in spec.disks})
+        if strange:
+            raise Conflict(
+                f"the pool holds disk {strange[0]} of an earlier run of {spec.name}, which is no longer in the plan",
+                hint="run v2x cleanup, then again",
+            )
+        present = [] if fresh else vm.vbds(self._client, reference)
+        made = []
+        for disk in spec.disks:
+            if disk.source_disk in found:
+                own = found[disk.source_disk]
+                self._check_fits(disk, own[1])
+                own = vdi.settled(self._client, *own)
+            else:
+                own = vdi.make(self._client, disk, tag)
+            vm.attach(self._client, reference, own[0], disk, present)
+            made.append(vdi.claimed(own[1]))
+        return tuple(made)
+
+    def _check_fits(self, disk: TargetDisk, record: Mapping[str, Any]) -> None:
+        sr = str(self._client.call("SR.get_uuid", record["SR"]))
+        size = vdi.claimed(record).size_bytes
+        if sr != disk.sr or size < disk.size_bytes:
+            was = f"with {size:,} bytes" if sr == disk.sr else f"on storage repository {sr}"
+            raise Conflict(
+                f"an earlier run began {disk.name} {was}, which is not what the plan says",
+                hint="run v2x cleanup, then again",
+            )
+
+    def _unfinished(self, tag: str) -> dict[str, Found]:
+        """The VDIs of an unsealed claim by source disk. Sealed ones without their VM are the user's."""
+        return vdi.by_disk(item for item in vdi.of_migration(self._client, tag) if tags.claimed_by(item[1], tag))
+
+    def _sealed(self, tag: str, found: Found) -> Claim:
+        drives = set(found[1].get("VBDs") or ())
+        own = vdi.by_disk(
+            item for item in vdi.of_migration(self._client, tag) if drives.intersection(item[1].get("VBDs") or ())
+        )
+        return Claim(
+            tag=tag,
+            id=str(found[1]["uuid"]),
+            name=str(found[1].get("name_label", "")),
+            disks=tuple(vdi.claimed(own[disk][1]) for disk in sorted(own)),
+            sealed=True,
+        )
+
+
+def _listed(tag: str, vm: Mapping[str, Any], disks: list[ClaimedDisk], notes: tuple[str, ...]) -> Claim:
+    return Claim(
+        tag=tag,
+        id=str(vm.get("uuid", "")),
+        name=str(vm.get("name_label", "")) or f"migration {tag}",
+        disks=tuple(sorted(disks, key=lambda disk: (disk.source_disk, disk.id))),
+        notes=notes,
+    )

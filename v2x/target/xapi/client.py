@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The session with a pool: the official XenAPI package over connections that v2x.tls verifies or pins.
+
+One session for all threads; each call has a connection to itself, which is kept for the next one. A refused password
+is tried once. Calls that may be repeated safely are repeated over a new connection for a while; a call that makes
+something is not: whether a lost one took effect can only be seen on the pool, and the caller looks there.
+"""
+
+import contextlib
+import http.client
+import threading
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+import XenAPI
+
+from v2x.errors import AccessError, ConnectError, LoginError, TargetError, TrustError
+from v2x.secrets import Secret
+from v2x.target.xapi.failures import BUSY, ConnectionLost, PoolMember, failure_to_error, xapi_code
+from v2x.tls import Trust, connect
+
+ORIGINATOR = "v2x"
+REQUEST_LIMIT_BYTES = 300 * 1024
+_IDLE_SECONDS = 5.0
+_REPEATABLE = ("get_", "set_", "add_", "remove_", "destroy")
+_FORBIDDEN = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0xFFFE, 0xFFFF])
+
+
+def wire(value: object) -> object:
+    """`value` as XAPI wants it on XML-RPC: every int as a string of digits, text without what XML cannot hold."""
+    if isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return value.translate(_FORBIDDEN).encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {str(wire(key)): wire(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [wire(item) for item in value]
+    return value
+
+
+def repeatable(method: str) -> bool:
+    """Whether a second effect of `method` equals the first, so that a lost call may be sent again."""
+    return method.rpartition(".")[2].startswith(_REPEATABLE)
+
+
+class _Connection(http.client.HTTPConnection):
+    default_port = 443
+
+    def __init__(self, host: str, port: int, trust: Trust, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self._trust = trust
+        self._call_timeout = timeout
+
+    def connect(self) -> None:
+        self.sock = connect(self.host, self.port, self._trust)
+        self.sock.settimeout(self._call_timeout)
+
+
+class _Transport(xmlrpc.client.SafeTransport):
+    """Keeps one connection; never repeats a request by itself, as the standard one does."""
+
+    user_agent = "v2x"
+    accept_gzip_encoding = False
+
+    def __init__(self, host: str, port: int, trust: Trust, timeout: float) -> None:
+        super().__init__()
+        self._place = (host, port, trust, timeout)
+        self._kept: _Connection | None = None
+        self._used = time.monotonic()
+
+    def make_connection(self, host: Any) -> Any:
+        self._extra_headers = []
+        # A server closes idle connections; a request sent into a closing one is lost, so begin afresh.
+        if self._kept is not None and time.monotonic() - self._used > _IDLE_SECONDS:
+            self.close()
+        if self._kept is None:
+            self._kept = _Connection(*self._place)
+        self._used = time.monotonic()
+        return self._kept
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
+
+    def request(self, host: Any, handler: str, request_body: Any, verbose: bool = False) -> Any:
+        if len(request_body) > REQUEST_LIMIT_BYTES:
+            raise TargetError(
+                f"a request of {len(request_body):,} bytes is more than a pool accepts",
+                hint="shorten the machine's notes",
+            )
+        reply = self.single_request(host, handler, request_body, verbose)
+        self._used = time.monotonic()
+        return reply
+
+
+class Client:
+    """Calls of one pool, from any thread.
+
+    `patience_seconds` bounds how long a busy pool or a broken network is waited for within one call. With `follow`, a
+    pool member's answer leads to the coordinator it names (once); otherwise it is a PoolMember error.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        user: str,
+        password: Secret,
+        trust: Trust,
+        *,
+        follow: bool = False,
+        timeout: float = 300.0,
+        patience_seconds: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.host, self.port, self.trust = host, port, trust
+        self.now, self.sleep, self.patience_seconds = now, sleep, patience_seconds
+        self._user, self._password = user, password
+        self._follow, self._timeout = follow, timeout
+        self._reference = ""
+        self._refused: AccessError | None = None
+        self._lock = threading.Lock()
+        self._idle: list[tuple[XenAPI.Session, _Transport]] = []
+
+    @property
+    def reference(self) -> str:
+        """The session reference, as HTTP transfers need it. A secret; empty before login."""
+        return self._reference
+
+    def login(self) -> None:
+        """Opens the session. LoginError, ConnectError, TrustError or PoolMember say why not."""
+        self.renew("")
+
+    def renew(self, stale: str) -> str:
+        """A session other than `stale`, logging in unless another thread has done so."""
+        with self._lock:
+            if self._refused is not None:
+                raise self._refused
+            if self._reference == stale:
+                try:
+                    self._reference = self._logged_in()
+                except PoolMember as answer:
+                    if not self._follow or not answer.coordinator:
+                        raise
+                    self.host, self._follow = answer.coordinator, False
+                    self._reference = self._logged_in()
+                except (LoginError, TrustError) as refusal:
+                    self._refused = refusal
+                    raise
+            return self._reference
+
+    def _logged_in(self) -> str:
+        transport = self._transport()
+        session = XenAPI.Session(self._address, transport=transport)
+        try:
+            session.login_with_password(self._user, self._password.reveal(), "1.1", ORIGINATOR)
+            return str(session._session)
+        except XenAPI.Failure as failure:
+            details = [str(part) for part in failure.details]
+            if details[0] == "HOST_IS_SLAVE":
+                raise PoolMember(self.host, details[1] if len(details) > 1 else "") from None
+            if details[0] == "SESSION_AUTHENTICATION_FAILED":
+                raise LoginError(
+                    f"{self.host} refused user {self._user} or the password",
+                    hint="check both; v2x does not try again, so no account gets locked",
+                ) from None
+            raise failure_to_error(failure, f"logging in to {self.host}") from None
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, TypeError) as problem:
+            raise ConnectError(
+                f"{self.host} does not answer as a pool does: {problem.__class__.__name__}",
+                hint="is this the address of an XCP-ng or XenServer host?",
+            ) from None
+        finally:
+            transport.close()
+
+    @property
+    def _address(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"https://{host}:{self.port}/"
+
+    def _transport(self) -> _Transport:
+        return _Transport(self.host, self.port, self.trust, self._timeout)
+
+    @contextlib.contextmanager
+    def _session(self, reference: str) -> Iterator[XenAPI.Session]:
+        """A connection that no other thread uses meanwhile, speaking for the session `reference`."""
+        with self._lock:
+            held = self._idle.pop() if self._idle else None
+        if held is None:
+            transport = self._transport()
+            held = XenAPI.Session(self._address, transport=transport), transport
+        # XenAPI logs in again by itself only with credentials of its own; it gets none, so that one login serves all.
+        held[0]._session = reference
+        try:
+            yield held[0]
+        finally:
+            with self._lock:
+                self._idle.append(held)
+
+    def call(self, method: str, *params: object) -> Any:
+        """The value of `method`. Raises a V2xError whose `xapi_code` tells the pool's code.
+
+        Waits for a busy pool, and for repeatable calls also for the network, up to `patience_seconds`;
+        ConnectionLost where it cannot be known whether a call took effect.
+        """
+        if not self._reference:
+            self.login()
+        began, pause, renewed = self.now(), 0.1, 0
+        while True:
+            reference = self._reference
+            try:
+                return self._once(reference, method, params)
+            except _SessionGone:
+                renewed += 1
+                if renewed > 2:
+                    raise ConnectError(f"{self.host} ends each session at once", hint="look at the pool") from None
+                self.renew(reference)
+                continue
+            except PoolMember:
+                raise
+            except ConnectError as problem:
+                # Without a connection nothing was sent; with one that broke, the call may have taken effect.
+                lost = isinstance(problem, ConnectionLost) and not repeatable(method)
+                if lost or self.now() - began + pause > self.patience_seconds:
+                    raise
+            except TargetError as refusal:
+                if xapi_code(refusal) not in BUSY or self.now() - began + pause > self.patience_seconds:
+                    raise
+            self.sleep(pause)
+            pause = min(pause * 2, 5.0)
+
+    def _once(self, reference: str, method: str, params: tuple[object, ...]) -> Any:
+        try:
+            with self._session(reference) as session:
+                return session.xenapi_request(method, tuple(wire(param) for param in params))
+        except XenAPI.Failure as failure:
+            if failure.details[0] == "HOST_IS_SLAVE":
+                raise PoolMember(self.host, str(failure.details[1]) if len(failure.details) > 1 else "") from None
+            raise failure_to_error(failure, method) from failure
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == 401:
+                raise _SessionGone from None
+            raise TargetError(f"{method}: the pool answered a fault {fault.faultCode}") from None
+        except xmlrpc.client.ProtocolError as problem:
+            raise ConnectionLost(f"{method}: {self.host} answered HTTP {problem.errcode}") from None
+        except (OSError, http.client.HTTPException) as problem:
+            raise ConnectionLost(
+                f"{method}: the connection to {self.host} broke ({problem.__class__.__name__})",
+                hint="check the network; the same command continues",
+            ) from None
+        except (xmlrpc.client.Error, ExpatError, TypeError, ValueError, LookupError) as problem:
+            raise TargetError(f"{method}: the answer is not XAPI's ({problem.__class__.__name__})") from None
+
+    def close(self) -> None:
+        """Logs out and closes every connection; a pool that is gone is no error."""
+        reference, self._reference = self._reference, ""
+        if reference and self._refused is None:
+            # The pool forgets an unused session by itself, so a logout that fails is no loss.
+            with (
+                contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, AccessError),
+                self._session(reference) as session,
+            ):
+                getattr(session, "session.logout")(reference)
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, transport in idle:
+            transport.close()
+
+
+class _SessionGone(Exception):
+    """SESSION_INVALID: internal to `call`."""

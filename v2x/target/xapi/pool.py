@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Target that is a XAPI pool."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from v2x.disks.stream.vhd import MAX_BYTES as VHD_LIMIT_BYTES
+from v2x.errors import Conflict, Unsupported, V2xError
+from v2x.model.target import TargetFacts, TargetMachine
+from v2x.model.units import GIB, TIB
+from v2x.secrets import Secret
+from v2x.target.interface import Claim, ClaimedDisk, DiskWriter
+from v2x.target.xapi import facts, network, streams
+from v2x.target.xapi.claim import Claims
+from v2x.target.xapi.client import Client
+from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.owner import Ownership, is_alive, this_run
+from v2x.target.xapi.readback import VdiReader
+from v2x.target.xapi.routes import Routes
+from v2x.target.xapi.segments import SegmentSizer
+from v2x.target.xapi.streams import UploadFormat
+from v2x.target.xapi.upload import SegmentWriter, UploadSettings, UploadTarget
+from v2x.tls import Trust
+
+_QCOW2_LIMIT_BYTES = 4 * TIB
+_ZEROING = frozenset({UploadFormat.RAW, UploadFormat.TAR})
+
+
+class XapiTarget:
+    """A pool, from its coordinator's address. A context manager: logs in on entry, out on exit.
+
+    `upload_format` other than AUTO is for its user to try. `least_segment_bytes` and `most_segment_bytes` limit what is
+    sent between two marks. `owner` names this run and `alive` tells whether another owner still lives (owner.py).
+    `now` and `sleep` are the monotonic clock; `clock` is the time of day.
+    """
+
+    sequential_disks = False
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        user: str,
+        password: Secret,
+        trust: Trust,
+        *,
+        follow: bool = False,
+        upload_format: str = UploadFormat.AUTO,
+        least_segment_bytes: int = GIB,
+        most_segment_bytes: int = 64 * GIB,
+        owner: str = "",
+        alive: Callable[[str], bool] = is_alive,
+        patience_seconds: float = 60.0,
+        settings: UploadSettings | None = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_uuid: Callable[[], UUID] = uuid4,
+    ) -> None:
+        self.client = Client(
+            host, port, user, password, trust, follow=follow, patience_seconds=patience_seconds, now=now, sleep=sleep
+        )
+        self._routes = Routes(self.client)
+        self._ownership = Ownership(self.client, owner or this_run(), alive)
+        self._claims = Claims(self.client, self._ownership)
+        self._format = UploadFormat(upload_format)
+        self._segment_limits = (least_segment_bytes, most_segment_bytes)
+        self._sizers: dict[str, SegmentSizer] = {}
+        self._lock = threading.Lock()
+        self._settings = settings or UploadSettings()
+        self._clock, self._new_uuid = clock, new_uuid
+
+    def __enter__(self) -> "XapiTarget":
+        self.client.login()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the session; safe to call twice."""
+        self.client.close()
+
+    def facts(self) -> TargetFacts:
+        return facts.take(self.client, self._clock())
+
+    def find(self, tag: str) -> Claim | None:
+        return self._claims.find(tag)
+
+    def leftovers(self) -> tuple[Claim, ...]:
+        return self._claims.leftovers()
+
+    def claim(self, spec: TargetMachine, tag: str) -> Claim:
+        return self._claims.claim(spec, tag)
+
+    def remake(self, claim: Claim, disk: ClaimedDisk) -> ClaimedDisk:
+        return self._claims.remake(claim, disk)
+
+    def seal(self, claim: Claim, spec: TargetMachine) -> None:
+        self._claims.seal(claim, spec)
+
+    def discard(self, claim: Claim) -> None:
+        self._claims.discard(claim)
+
+    def start(self, claim: Claim) -> None:
+        """Starts a sealed machine wherever the pool finds room."""
+        self.client.call("VM.start", self._claims.reference(claim), False, False)
+
+    def ensure_network(self, name: str, vlan: int | None = None, device: str = "") -> str:
+        """The uuid of a network of that name and VLAN, made where there is none (network.ensure_network)."""
+        return network.ensure_network(self.client, name, vlan, device)
+
+    def writer(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], point: str) -> DiskWriter:
+        target = self._disk(claim, disk)
+        sr = self.client.call("SR.get_record", target.sr)
+        chosen = self._chosen(target, sr)
+        if chosen not in streams.SEGMENTED and disk.mark_bytes and disk.mark_bytes < target.size_bytes:
+            raise Conflict(f"{target.name} was begun in another upload format", hint="run v2x cleanup, then again")
+        vm = self._claims.reference(claim)
+        return SegmentWriter(
+            self.client,
+            self._routes,
+            target,
+            blocks,
+            point,
+            make_stream=streams.opener(chosen, new_uuid=self._new_uuid, clock=lambda: self._clock().timestamp()),
+            sizer=self._sizer(target.sr) if chosen in streams.SEGMENTED else None,
+            owned=lambda: self._ownership.check(vm, claim.name),
+            mark_bytes=disk.mark_bytes,
+            settings=self._settings,
+        )
+
+    def reader(self, claim: Claim, disk: ClaimedDisk) -> VdiReader:
+        return VdiReader(self.client, self._routes, self._disk(claim, disk))
+
+    def _disk(self, claim: Claim, disk: ClaimedDisk) -> UploadTarget:
+        try:
+            reference = str(self.client.call("VDI.get_by_uuid", disk.id))
+            record = self.client.call("VDI.get_record", reference)
+        except V2xError as error:
+            if xapi_code(error) not in GONE:
+                raise
+            raise Conflict(
+                f"disk {disk.source_disk} of {claim.name} is gone from the pool", hint="run the migration again"
+            ) from error
+        size = facts.number(record.get("virtual_size"))
+        name = str(record.get("name_label", "")) or disk.id
+        return UploadTarget(vdi=reference, uuid=disk.id, sr=str(record["SR"]), size_bytes=size, name=name)
+
+    def _sizer(self, sr: str) -> SegmentSizer:
+        """What was learned of an SR serves all disks that go there."""
+        with self._lock:
+            if sr not in self._sizers:
+                least, most = self._segment_limits
+                self._sizers[sr] = SegmentSizer(least_bytes=least, most_bytes=most)
+            return self._sizers[sr]
+
+    def _chosen(self, target: UploadTarget, sr: Mapping[str, Any]) -> UploadFormat:
+        """The upload format; Unsupported where the wanted one would fail or leave foreign bytes behind."""
+        zeroed = facts.prezeroed(sr)
+        if self._format is not UploadFormat.AUTO:
+            if not zeroed and self._format not in _ZEROING:
+                raise Unsupported(
+                    f"{sr.get('name_label')} gives disks that are not zeroed, where {self._format} does not work",
+                    hint="let v2x choose the upload format",
+                )
+            return self._format
+        if not zeroed:
+            return UploadFormat.RAW
+        if target.size_bytes <= VHD_LIMIT_BYTES:
+            return UploadFormat.VHD
+        if target.size_bytes > _QCOW2_LIMIT_BYTES or not self._takes_qcow2():
+            raise Unsupported(
+                f"{target.name} has {target.size_bytes:,} bytes, more than this pool takes by a proven way",
+                hint="update the pool (XCP-ng 8.3 of 2026 takes up to 4 TiB), or try --upload-format chunked",
+            )
+        return UploadFormat.QCOW2
+
+    def _takes_qcow2(self) -> bool:
+        pool = next(iter(facts.records(self.client, "pool").values()), {})
+        software = self.client.call("host.get_software_version", pool.get("master"))
+        return facts.takes_qcow2(software)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stream formats of /import_raw_vdi (reference/xapi.md 2.4 to 2.7), each as one upload of chosen blocks.
+
+`SEGMENTED` formats can carry any part of a disk, so an upload is cut and continued; the others hold the whole disk.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+from uuid import UUID
+
+from v2x.disks.interface import Buffer
+from v2x.disks.stream.feed import BLOCK_BYTES
+from v2x.disks.stream.qcow2 import Qcow2Layout
+from v2x.disks.stream.raw import CHUNKED_END, chunk_header
+from v2x.disks.stream.vhd import VhdLayout
+from v2x.model.units import MIB
+from v2x.target.chunks import END_OF_ARCHIVE, ChunkedDisk
+
+Piece = Buffer | bytes
+
+
+class UploadFormat(StrEnum):
+    """How a disk is sent. AUTO chooses by the storage repository and the size."""
+
+    AUTO = "auto"
+    VHD = "vhd"
+    RAW = "raw"
+    CHUNKED = "chunked"
+    TAR = "tar"
+    QCOW2 = "qcow2"
+
+
+SEGMENTED = frozenset({UploadFormat.VHD, UploadFormat.CHUNKED, UploadFormat.QCOW2})
+
+
+class Stream(Protocol):
+    """One upload. `content_length` is exact; `query` says the format to the pool.
+
+    `block` takes 2 MiB, or less for the disk's last block; its pieces may refer to `data` and are sent at once.
+    """
+
+    content_length: int
+    query: Mapping[str, str]
+
+    def head(self) -> Iterator[Piece]: ...
+
+    def block(self, number: int, data: Buffer) -> Iterator[Piece]: ...
+
+    def foot(self) -> Iterator[Piece]: ...
+
+
+class Vhd:
+    query: Mapping[str, str] = MappingProxyType({"format": "vhd"})
+
+    def __init__(self, size_bytes: int, blocks: Sequence[int], *, uuid: UUID, timestamp: int) -> None:
+        self._layout = VhdLayout(size_bytes, blocks, uuid=uuid, timestamp=timestamp)
+        self.content_length = self._layout.content_length
+
+    def head(self) -> Iterator[Piece]:
+        yield self._layout.head()
+
+    def block(self, number: int, data: Buffer) -> Iterator[Piece]:
+        yield self._layout.bitmap(number)
+        yield data
+        if len(data) < BLOCK_BYTES:
+            yield bytes(BLOCK_BYTES - len(data))
+
+    def foot(self) -> Iterator[Piece]:
+        yield self._layout.foot()
+
+
+class Qcow2:
+    query: Mapping[str, str] = MappingProxyType({"format": "qcow2"})
+
+    def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
+        self._layout = Qcow2Layout(size_bytes, blocks)
+        self.content_length = self._layout.content_length
+
+    def head(self) -> Iterator[Piece]:
+        return self._layout.head()
+
+    def block(self, number: int, data: Buffer) -> Iterator[Piece]:
+        wanted = self._layout.block_length(number)
+        yield memoryview(data)[:wanted]
+        if len(data) < wanted:
+            yield bytes(wanted - len(data))
+
+    def foot(self) -> Iterator[Piece]:
+        return iter(())
+
+
+class Chunked:
+    query: Mapping[str, str] = MappingProxyType({"format": "raw", "chunked": "true"})
+
+    def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
+        self._size_bytes = size_bytes
+        data_bytes = sum(self._length(number) for number in blocks)
+        self.content_length = data_bytes + 12 * len(blocks) + len(CHUNKED_END)
+
+    def _length(self, number: int) -> int:
+        return min(BLOCK_BYTES, self._size_bytes - number * BLOCK_BYTES)
+
+    def head(self) -> Iterator[Piece]:
+        return iter(())
+
+    def block(self, number: int, data: Buffer) -> Iterator[Piece]:
+        wanted = self._length(number)
+        yield chunk_header(number * BLOCK_BYTES, wanted)
+        yield memoryview(data)[:wanted]
+        if len(data) < wanted:
+            yield bytes(wanted - len(data))
+
+    def foot(self) -> Iterator[Piece]:
+        yield CHUNKED_END
+
+
+class Raw:
+    """The whole disk from its first to its last byte; blocks that were not announced are zeros."""
+
+    query: Mapping[str, str] = MappingProxyType({"format": "raw"})
+
+    def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
+        self.content_length = size_bytes
+        self._at = 0
+        self._zeros = memoryview(bytes(MIB))
+
+    def _until(self, offset: int) -> Iterator[Piece]:
+        while self._at < offset:
+            piece = self._zeros[: offset - self._at]
+            self._at += len(piece)
+            yield piece
+
+    def head(self) -> Iterator[Piece]:
+        return iter(())
+
+    def block(self, number: int, data: Buffer) -> Iterator[Piece]:
+        yield from self._until(number * BLOCK_BYTES)
+        view = memoryview(data)[: self.content_length - self._at]
+        self._at += len(view)
+        yield view
+
+    def foot(self) -> Iterator[Piece]:
+        return self._until(self.content_length)
+
+
+class Tar:
+    """The whole disk; the pool checks each chunk's checksum."""
+
+    query: Mapping[str, str] = MappingProxyType({"format": "tar"})
+
+    def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
+        self._disk = ChunkedDisk("vdi", size_bytes)
+        per_block, last = BLOCK_BYTES // MIB, self._disk.count - 1
+        chunks = sum(min(per_block, self._disk.count - number * per_block) for number in blocks)
+        chunks += not blocks or blocks[0] != 0
+        chunks += (not blocks or blocks[-1] != last // per_block) and last > 0
+        # All chunks but the last have one length.
+        self.content_length = (
+            (chunks - 1) * self._disk.stream_bytes(0) + self._disk.stream_bytes(last) + len(END_OF_ARCHIVE)
+        )
+
+    def head(self) -> Iterator[Piece]:
+        return iter(())
+
+    def block(self, number: int, data: Buffer) -> Iterator[Piece]:
+        # All chunks of a block are sent, so that the length is known beforehand.
+        offset = number * BLOCK_BYTES
+        wanted = min(BLOCK_BYTES, self._disk.count * MIB - offset)
+        if len(data) < wanted:
+            data = memoryview(bytes(data) + bytes(wanted - len(data)))
+        return self._disk.pieces(offset, data)
+
+    def foot(self) -> Iterator[Piece]:
+        yield from self._disk.finish()
+        yield END_OF_ARCHIVE
+
+
+def opener(
+    upload_format: UploadFormat, *, new_uuid: Callable[[], UUID], clock: Callable[[], float]
+) -> Callable[[int, Sequence[int]], Stream]:
+    """Makes streams of a format for (VDI size in bytes, block numbers). `clock` gives Unix seconds."""
+    plain: dict[UploadFormat, Callable[[int, Sequence[int]], Stream]] = {
+        UploadFormat.RAW: Raw,
+        UploadFormat.CHUNKED: Chunked,
+        UploadFormat.TAR: Tar,
+        UploadFormat.QCOW2: Qcow2,
+    }
+    if upload_format in plain:
+        return plain[upload_format]
+    return lambda size, blocks: Vhd(size, blocks, uuid=new_uuid(), timestamp=int(clock()))

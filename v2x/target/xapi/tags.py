@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tags in other_config by which a migration's objects are found again, and the rules for reading them.
+
+v2x-migration   the tag of the migration; in the create record, so no object exists without it; gone once sealed
+v2x-self        the object's own uuid, added right after creation: a user's clone or copy carries another one
+v2x-owner       on the VM: which run works on it now (owner.py); gone once sealed
+v2x-spec        on the VM: a digest of the planned machine; a claim of another plan gets its VM anew
+v2x-disk        on a VDI: the id of the disk on the source; stays
+v2x-point       on a VDI: the point in time of its content; written before the first byte is sent
+v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
+v2x-sealed      the tag of the migration, once it is finished; stays
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from v2x.errors import V2xError
+from v2x.target.xapi.client import Client
+from v2x.target.xapi.failures import xapi_code
+
+MIGRATION = "v2x-migration"
+SELF = "v2x-self"
+OWNER = "v2x-owner"
+SPEC = "v2x-spec"
+DISK = "v2x-disk"
+POINT = "v2x-point"
+SEALED = "v2x-sealed"
+_MARK = re.compile(r"v2x-hwm-(\d{1,9})")
+_SIZE = re.compile(r"\d{1,18}")
+
+Record = Mapping[str, Any]
+
+
+def config(record: Record) -> dict[str, str]:
+    """The other_config of a record; empty where it has none."""
+    found = record.get("other_config")
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def is_own(record: Record) -> bool:
+    """False for a clone, copy or snapshot of an object of ours: its tags name another uuid.
+
+    An object without v2x-self is one whose making was interrupted right after its creation.
+    """
+    return config(record).get(SELF, record.get("uuid")) == record.get("uuid") and not record.get("is_a_snapshot", False)
+
+
+def claimed_by(record: Record, tag: str) -> bool:
+    """Whether the object belongs to the unfinished migration `tag`."""
+    return config(record).get(MIGRATION) == tag and SEALED not in config(record) and is_own(record)
+
+
+def sealed_by(record: Record, tag: str) -> bool:
+    """Whether the object is the result of the finished migration `tag`."""
+    tags = config(record)
+    return tags.get(SEALED) == tag and SELF in tags and is_own(record)
+
+
+def marks(tags: Mapping[str, str]) -> dict[int, int]:
+    """The high-water marks by number; what is not a number is ignored."""
+    found: dict[int, int] = {}
+    for key, value in tags.items():
+        match = _MARK.fullmatch(key)
+        if match and _SIZE.fullmatch(value):
+            found[int(match[1])] = int(value)
+    return found
+
+
+def mark_key(number: int) -> str:
+    return f"v2x-hwm-{number}"
+
+
+def put(client: Client, kind: str, reference: str, key: str, value: str) -> str:
+    """Adds a key of other_config where it is absent. Returns the value that is there afterwards."""
+    try:
+        client.call(f"{kind}.add_to_other_config", reference, key, value)
+    except V2xError as error:
+        if xapi_code(error) != "MAP_DUPLICATE_KEY":
+            raise
+        found = client.call(f"{kind}.get_other_config", reference)
+        return str(found.get(key, "")) if isinstance(found, dict) else ""
+    return value
+
+
+def drop(client: Client, kind: str, reference: str, key: str) -> None:
+    """Removes a key of other_config; an absent one is no error on XAPI."""
+    client.call(f"{kind}.remove_from_other_config", reference, key)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""VDIs of a migration: made once, found by tag, marked as they fill, removed when nobody else has them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from v2x.errors import Conflict, V2xError
+from v2x.model.target import TargetDisk
+from v2x.target.interface import ClaimedDisk
+from v2x.target.xapi import tags
+from v2x.target.xapi.client import Client
+from v2x.target.xapi.facts import number, records
+from v2x.target.xapi.failures import GONE, xapi_code
+
+_NULL = "OpaqueRef:NULL"
+_DESCRIPTION_CHARS = 16 * 1024
+
+Found = tuple[str, Mapping[str, Any]]
+
+
+def of_migration(client: Client, tag: str) -> list[Found]:
+    """The migration's own VDIs, sealed or not, as (reference, record), by uuid."""
+    found = [
+        (reference, record)
+        for reference, record in records(client, "VDI").items()
+        if tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
+    ]
+    return sorted(found, key=lambda item: str(item[1].get("uuid", "")))
+
+
+def by_disk(vdis: Iterable[Found]) -> dict[str, Found]:
+    """VDIs by the id of their source disk. Conflict when two claim to be the same."""
+    found: dict[str, Found] = {}
+    for reference, record in vdis:
+        disk = tags.config(record).get(tags.DISK, "")
+        if disk in found:
+            raise Conflict(
+                f"two VDIs claim to be disk {disk}: {found[disk][1].get('uuid')} and {record.get('uuid')}",
+                hint="remove the one that is not wanted, then run again",
+                code="TWO-CLAIMS",
+            )
+        found[disk] = (reference, record)
+    return found
+
+
+def claimed(record: Mapping[str, Any]) -> ClaimedDisk:
+    """What a VDI's record says of it: size read back, mark and point."""
+    own = tags.config(record)
+    size = number(record.get("virtual_size"))
+    done = tags.SEALED in own
+    return ClaimedDisk(
+        source_disk=own.get(tags.DISK, ""),
+        id=str(record.get("uuid", "")),
+        size_bytes=size,
+        mark_bytes=size if done else min(size, max(tags.marks(own).values(), default=0)),
+        point=own.get(tags.POINT, ""),
+    )
+
+
+def make(client: Client, disk: TargetDisk, tag: str) -> Found:
+    """Creates the VDI of `disk` with its tags."""
+    record = {
+        "name_label": disk.name,
+        "name_description": disk.description[:_DESCRIPTION_CHARS],
+        "SR": client.call("SR.get_by_uuid", disk.sr),
+        "virtual_size": disk.size_bytes,
+        # A driver that knows no formats ignores the key; one that does would else take its own preference.
+        "sm_config": {"image-format": disk.image_format.value},
+    }
+    return make_from(client, record, disk.source_disk, tag)
+
+
+def make_from(client: Client, record: Mapping[str, Any], source_disk: str, tag: str) -> Found:
+    """Creates a VDI of the given name, SR, size and sm_config."""
+    reference = str(
+        client.call(
+            "VDI.create",
+            {
+                "type": "user",
+                "sharable": False,
+                "read_only": False,
+                "xenstore_data": {},
+                "tags": [],
+                **record,
+                "other_config": {tags.MIGRATION: tag, tags.DISK: source_disk},
+            },
+        )
+    )
+    return settled(client, reference, client.call("VDI.get_record", reference))
+
+
+def settled(client: Client, reference: str, record: Mapping[str, Any]) -> Found:
+    """The VDI with its own uuid among its tags."""
+    if tags.SELF not in tags.config(record):
+        tags.put(client, "VDI", reference, tags.SELF, str(record["uuid"]))
+    return reference, record
+
+
+def begin(client: Client, reference: str, point: str) -> None:
+    """Notes the point in time whose bytes the VDI is about to hold. Conflict when it holds another's.
+
+    Written before the first byte is sent: a VDI without it is sure to be fresh, so zeros may be left out.
+    """
+    found = tags.put(client, "VDI", reference, tags.POINT, point)
+    if found != point:
+        raise Conflict(
+            f"the disk on the pool holds another point in time ({found})", hint="it must be made anew", code="POINT"
+        )
+
+
+def set_mark(client: Client, reference: str, mark_bytes: int) -> None:
+    """Raises the high-water mark. The new key is there before the old ones go, so a kill never loses it."""
+    own = client.call("VDI.get_other_config", reference)
+    found = tags.marks(own if isinstance(own, dict) else {})
+    highest = max(found.values(), default=0)
+    if mark_bytes > highest:
+        key = tags.mark_key(max(found, default=0) + 1)
+        if tags.put(client, "VDI", reference, key, str(mark_bytes)) != str(mark_bytes):
+            raise Conflict("another run marks the same disk", hint="run again when it has ended", code="OWNED")
+    keep = max(mark_bytes, highest)
+    for old, value in found.items():
+        if value < keep:
+            tags.drop(client, "VDI", reference, tags.mark_key(old))
+
+
+def is_busy(client: Client, reference: str) -> bool:
+    """Whether the pool still has the VDI attached, or does something with it."""
+    record = client.call("VDI.get_record", reference)
+    if record.get("current_operations"):
+        return True
+    for vbd in record.get("VBDs") or ():
+        try:
+            if client.call("VBD.get_currently_attached", vbd):
+                return True
+        except V2xError as error:
+            if xapi_code(error) not in GONE:
+                raise
+    return False
+
+
+def wait_released(client: Client, reference: str, patience_seconds: float) -> bool:
+    """Waits until the VDI is free, as it is some time after a broken upload. False when it is not by then."""
+    began, pause = client.now(), 0.05
+    while is_busy(client, reference):
+        if client.now() - began > patience_seconds:
+            return False
+        client.sleep(pause)
+        pause = min(pause * 2, 1.0)
+    return True
+
+
+def attached_elsewhere(client: Client, record: Mapping[str, Any], vm: str) -> bool:
+    """Whether a VM other than `vm` (a reference, or empty) has the disk; control domains do not count."""
+    for vbd in record.get("VBDs") or ():
+        try:
+            holder = str(client.call("VBD.get_VM", vbd))
+            if holder not in (vm, _NULL) and not client.call("VM.get_is_control_domain", holder):
+                return True
+        except V2xError as error:
+            if xapi_code(error) not in GONE:
+                raise
+    return False
+
+
+def destroy(client: Client, reference: str) -> None:
+    """Removes a VDI and the VBD records that point to it; already gone is success."""
+    try:
+        client.call("VDI.destroy", reference)
+    except V2xError as error:
+        if xapi_code(error) not in GONE:
+            raise
+
+
+def seal(client: Client, reference: str, record: Mapping[str, Any], tag: str) -> None:
+    """Turns the claim tags into v2x-sealed; v2x-self and v2x-disk stay. Safe to repeat at any point."""
+    tags.put(client, "VDI", reference, tags.SEALED, tag)
+    own = tags.config(record)
+    for key in [*(tags.mark_key(old) for old in tags.marks(own)), tags.POINT, tags.MIGRATION]:
+        if key in own:
+            tags.drop(client, "VDI", reference, key)

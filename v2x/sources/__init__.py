@@ -67,6 +67,6 @@ def _kind(address: str) -> str:
             f"{address}: {suffix or 'a file without extension'} is not a kind of source",
             hint="sources are .ova, .ovf, .vmx, an inventory .json, or a folder of these",
         )
-    if not path.exists():
+    if suffix in REGISTRY and not path.exists():
         raise InputRefused(f"{address} does not exist", code="MISSING-FILE", hint="check the path")
     return suffix

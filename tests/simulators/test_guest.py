@@ -142,7 +142,7 @@ def test_no_kernel_names_the_package(tmp_path: Path):
 
 
 def test_a_kernel_from_an_unpacked_package(tmp_path: Path):
-    here = kernel.find_kernel(Path("/"))
+    here = kernel.find_kernel(Path("/"), programs.FETCHED)
     unpacked = tmp_path / "package"
     (unpacked / "boot").mkdir(parents=True)
     shutil.copy(here.image, unpacked / "boot" / here.image.name)
@@ -170,7 +170,7 @@ def test_a_kernel_without_the_driver_is_refused(tmp_path: Path):
 
 
 def test_modules_come_after_what_they_need():
-    found = kernel.find_kernel(Path("/"))
+    found = kernel.find_kernel(Path("/"), programs.FETCHED)
     loaded = kernel.load_modules(found, contents.storage_drivers("full"), required=["ext4"])
     names = [module.name for module in loaded]
     assert len(names) == len(set(names))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from v2x.assess.guest import family_of
+from v2x.mapping.mac import plain_mac
 from v2x.mapping.rows import Family, GuestOsRow
 from v2x.mapping.tables import Tables
 from v2x.model.inventory import Inventory
@@ -104,8 +105,8 @@ def estate_of(inventory: Inventory, facts: TargetFacts | None, tables: Tables) -
     for machine in inventory.machines:
         names[machine.name] += 1
         for nic in machine.nics:
-            if nic.mac:
-                holders[nic.mac.lower()].append(machine.name)
+            if mac := plain_mac(nic.mac):
+                holders[mac].append(machine.name)
     return Estate(
         inventory=inventory,
         facts=facts,
@@ -125,7 +126,7 @@ def _limits(facts: TargetFacts | None, tables: Tables) -> Callable[[str], int]:
 def _pool_of(facts: TargetFacts) -> Pool:
     return Pool(
         names=frozenset(facts.machine_names),
-        macs={used.mac.lower(): used.machine for used in facts.macs},
+        macs={plain_mac(used.mac): used.machine for used in facts.macs if plain_mac(used.mac)},
         networks=frozenset(network.name.casefold() for network in facts.networks),
         vlans=frozenset(network.vlan for network in facts.networks if network.vlan is not None),
         templates=frozenset(template.reference_label for template in facts.templates),
@@ -153,3 +154,10 @@ def needed_bytes(disk: Disk) -> int:
     """The room a disk takes on thin storage: its data where the source tells, else its whole size."""
     known = disk.allocated_bytes if disk.allocated_bytes is not None else disk.capacity_bytes
     return max(0, min(known, disk.capacity_bytes))
+
+
+def free_bytes(storage: tuple[StorageRepository, ...]) -> int | None:
+    """The free space of all repositories together; None without any, or where one does not tell its size."""
+    if not storage or any(repository.size_bytes <= 0 for repository in storage):
+        return None
+    return sum(repository.free_bytes for repository in storage)

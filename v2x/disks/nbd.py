@@ -239,13 +239,13 @@ class NbdReader:
 class ImageServer:
     """A qemu-nbd that serves one checked image read-only; it runs as long as anyone has joined."""
 
-    def __init__(self, path: str | Path, format: DiskFormat) -> None:
+    def __init__(self, path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None) -> None:
         self._lock = threading.Lock()
         self._users = 0
         self.name = Path(path).name
         options = ["--read-only", "--persistent", f"--shared={_CONNECTIONS}"]
         with contextlib.ExitStack() as stack:
-            fd, described = stack.enter_context(checked_image(path, format))
+            fd, described = stack.enter_context(checked_image(path, format, window=window))
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=_socket_folder()))
             self.socket = Path(folder) / "socket"
             self._child = stack.enter_context(
@@ -301,14 +301,15 @@ def _socket_folder() -> str | None:
     return None if len(os.fsencode(tempfile.gettempdir())) < 60 else "/tmp"  # noqa: S108 - a 0700 folder is made in it
 
 
-def open_through_qemu(path: str | Path, format: DiskFormat) -> NbdReader:
+def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None) -> NbdReader:
     """The disk in the image at `path`, read by a qemu-nbd of its own, which ends with the last reader's close.
 
+    `window` (offset, size in bytes) is where in the file the image lies, when the file is an archive.
     The image is checked first and its format is given, not guessed. UsageError MISSING-TOOL without qemu-nbd or
     libnbd; SourceError if the server cannot open it; and whatever the check raises.
     """
     libnbd()
-    server = ImageServer(path, format)
+    server = ImageServer(path, format, window=window)
     try:
         return server.reader()
     except BaseException:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v2x import proc
-from v2x.disks.bytesource import FileSource
+from v2x.disks.bytesource import FileSource, WindowSource
 from v2x.disks.export import landing
 from v2x.disks.probe import check_image
 from v2x.errors import BadImage, NoSpace, SourceError, TargetError, UsageError, V2xError
@@ -57,23 +57,29 @@ class ImageInfo:
 
 
 @contextlib.contextmanager
-def checked_image(path: str | Path, format: DiskFormat) -> Iterator[tuple[int, str]]:
+def checked_image(
+    path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None
+) -> Iterator[tuple[int, str]]:
     """A descriptor of the image at `path` and the node that names it, for a program that inherits the descriptor.
 
+    `window` (offset, size in bytes) is where in the file the image lies, when the file is an archive.
     Raises what opening and checking raise: SourceError, UnsafeImage, BadImage, Unsupported.
     """
     source = FileSource.open(path)
     try:
-        check_image(source, format)
+        check_image(source if window is None else WindowSource(source, *window, source.name), format)
         fd = source.fileno()
-        yield fd, node(f"/proc/self/fd/{fd}", format)
+        yield fd, node(f"/proc/self/fd/{fd}", format, window=window)
     finally:
         source.close()
 
 
-def node(filename: str, format: DiskFormat) -> str:
-    """QEMU's description of an image in a file, for use where a file name is expected."""
-    described: dict[str, object] = {"driver": DRIVERS[format], "file": {"driver": "file", "filename": filename}}
+def node(filename: str, format: DiskFormat, *, window: tuple[int, int] | None = None) -> str:
+    """QEMU's description of an image in a file, or in a window of one, for use where a file name is expected."""
+    file: dict[str, object] = {"driver": "file", "filename": filename}
+    if window is not None:
+        file = {"driver": "raw", "offset": window[0], "size": window[1], "file": file}
+    described: dict[str, object] = {"driver": DRIVERS[format], "file": file}
     if format in _BACKED:
         described["backing"] = None
     return "json:" + json.dumps(described)

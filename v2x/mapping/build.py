@@ -23,7 +23,8 @@ from v2x.model.target import TargetFacts, TargetMachine
 from v2x.model.units import MIB, round_up, show_bytes
 
 _KEPT_CONTROLS = "\n\t"
-_UNSAFE = frozenset({"Cc", "Cs", "Co", "Cn"})
+# Overrides of the writing direction make a name look like another one.
+_DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _BIOS_KEYS = frozenset(
     {
         "bios-vendor",
@@ -116,9 +117,20 @@ def build_machine(
 
 
 def clean_text(text: str) -> str:
-    """`text` without what XML-RPC or a terminal cannot carry: controls but for line ends and tabs, surrogates."""
+    """`text` without what XML-RPC or a reader cannot bear: controls but for line ends and tabs, surrogates,
+    noncharacters and direction overrides.
+    """
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(char for char in plain if char in _KEPT_CONTROLS or unicodedata.category(char) not in _UNSAFE)
+    return "".join(char for char in plain if char in _KEPT_CONTROLS or not _is_unsafe(char))
+
+
+def _is_unsafe(char: str) -> bool:
+    return (
+        unicodedata.category(char) in ("Cc", "Cs")
+        or char in _DIRECTION_OVERRIDES
+        or ord(char) & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= ord(char) <= 0xFDEF
+    )
 
 
 def clean_name(text: str) -> str:

@@ -53,8 +53,13 @@ def target_disks(case: Case, name: str) -> tuple[tuple[TargetDisk, ...], str]:
     if len(machine.cd_drives) > 1:
         ledger.note(f"CD drives: {len(machine.cd_drives)} → 1, the most that XCP-ng has.")
     made = []
+    rest: StorageRepository | None = None
     for index, (disk, device) in enumerate(zip(disks, layout.disks, strict=True)):
-        storage = choose_storage(disk, machine, row, facts, tables)
+        wanted = row.storage.get(disk.id) or row.storage.get(REST)
+        if wanted and not is_offline(facts):
+            storage: StorageRepository | None = find_storage(wanted, facts)
+        else:
+            storage = rest = rest or _suggested(case)
         bus = tables.disk_bus(disk.bus)
         ledger.used(bus)
         ledger.note(bus.note)
@@ -83,19 +88,14 @@ def note_hidden(disks: tuple[TargetDisk, ...], nics: tuple[TargetNic, ...], rule
         ledger.note(f"Adapters seen by the guest only once its Xen drivers are loaded: {', '.join(hidden)}.")
 
 
-def choose_storage(
-    disk: Disk, machine: Machine, row: PlanRow, facts: TargetFacts, tables: Tables
-) -> StorageRepository | None:
-    """The SR of one disk: its own in the plan, the plan's "*", else the suggestion. None for an XVA file."""
-    if is_offline(facts):
+def _suggested(case: Case) -> StorageRepository | None:
+    """The SR for disks of which the plan says nothing; None for an XVA file, whose import chooses it."""
+    if is_offline(case.facts):
         return None
-    wanted = row.storage.get(disk.id) or row.storage.get(REST)
-    if wanted:
-        return find_storage(wanted, facts)
-    found = suggest_storage(machine.disks, facts, tables)
+    found = suggest_storage(case.machine.disks, case.facts, case.tables)
     if found is None:
         raise PlanError(
-            f"machine {machine.name!r}: the pool has no storage repository for disks",
+            f"machine {case.machine.name!r}: the pool has no storage repository for disks",
             hint="plug an SR with user content, or name another target",
         )
     return found.storage

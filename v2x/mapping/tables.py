@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -62,12 +63,11 @@ class Index(Generic[R]):
     order: list[R] = field(default_factory=list)
 
     def lay(self, rows: list[R]) -> None:
-        replaced = [self.by_id[row.id] for row in rows if row.id in self.by_id]
-        for old in replaced:
-            self.by_key = {key: row for key, row in self.by_key.items() if row is not old}
+        new = {row.id for row in rows}
+        self.by_key = {key: row for key, row in self.by_key.items() if row.id not in new}
         self.by_id |= {row.id: row for row in rows}
         self.by_key |= {key: row for row in rows for key in row.keys()}  # noqa: SIM118
-        self.order = rows + [row for row in self.order if row.id not in {new.id for new in rows}]
+        self.order = rows + [row for row in self.order if row.id not in new]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,14 @@ class Tables:
     limits: Index[LimitRow]
     platforms: Index[PlatformRow]
     layers: dict[str, str]
+
+    @cached_property
+    def _limits_by_name(self) -> dict[str, list[LimitRow]]:
+        """The rows of each limit, those for the newest versions first."""
+        found: dict[str, list[LimitRow]] = {}
+        for row in sorted(self.limits.by_key.values(), key=lambda row: version_key(row.from_version), reverse=True):
+            found.setdefault(row.limit, []).append(row)
+        return found
 
     def guest_os(self, guest: Guest) -> GuestOsRow | None:
         """The row for a guest: by its id, but by its name where the id is vague, absent or unknown."""
@@ -146,9 +154,7 @@ class Tables:
 
     def limit_row(self, name: str, *, product: str = "", xapi: str = "") -> LimitRow:
         """The row behind `limit`. UsageError MAPPING for a name or version that no row speaks of."""
-        rows = [row for row in self.limits.by_key.values() if row.limit == name]
-        rows.sort(key=lambda row: version_key(row.from_version), reverse=True)
-        for row in rows:
+        for row in self._limits_by_name.get(name, ()):
             version = product if row.by is LimitScale.PRODUCT else xapi
             if _within(row, version):
                 return row
@@ -188,6 +194,7 @@ def load_tables(override_dir: Path | None = None, environ: Mapping[str, str] | N
             layers[where] = hashlib.sha256(text.encode()).hexdigest()
             for array, rows in _parse(text, name, where).items():
                 indexes[name, array].lay(rows)
+    _check_complete(indexes)
     return Tables(
         guests=indexes["guest_os.toml", "row"],
         nics=indexes["nic.toml", "row"],
@@ -198,6 +205,19 @@ def load_tables(override_dir: Path | None = None, environ: Mapping[str, str] | N
         platforms=indexes["platform.toml", "row"],
         layers=layers,
     )
+
+
+def _check_complete(indexes: Mapping[tuple[str, str], Index[Any]]) -> None:
+    """Every member of the model's enumerations needs its row: an override may have taken one away."""
+    for name, kind in (
+        ("nic.toml", NicModel),
+        ("disk_bus.toml", DiskBus),
+        ("firmware.toml", Firmware),
+        ("platform.toml", Family),
+    ):
+        missing = [member.value for member in kind if member not in indexes[name, "row"].by_key]
+        if missing:
+            raise _wrong(name, f"no row is left for {', '.join(missing)}; a row with an old id took its place")
 
 
 def builtin_folder() -> Traversable:

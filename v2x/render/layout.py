@@ -11,7 +11,7 @@ NARROWEST = 40
 
 def columns(text: str) -> int:
     """The columns that `text` takes: East Asian wide characters take two, combining marks none."""
-    return sum(_char_columns(char) for char in text)
+    return len(text) if text.isascii() else sum(_char_columns(char) for char in text)
 
 
 def _char_columns(char: str) -> int:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from v2x.errors import V2xError
+from v2x.errors import UsageError, V2xError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """mke2fs, sfdisk and mkfs.vfat live in sbin, which an ordinary user's PATH lacks on Debian."""
@@ -30,7 +30,10 @@ GRUB_DIRECTORIES: Mapping[str, tuple[Path, str]] = {
     "x86_64-efi": (Path("/usr/lib/grub/x86_64-efi"), "grub-efi-amd64-bin"),
 }
 
-_BUSYBOX_PLACES = (Path("/bin/busybox"), Path("/usr/bin/busybox"))
+FETCHED = Path(__file__).parents[2] / ".setup-guest"
+"""Where `make setup` unpacks a kernel and busybox for the guest, so that the host need not have them installed."""
+
+_BUSYBOX_PLACES = tuple(root / folder / "busybox" for root in (Path("/"), FETCHED) for folder in ("bin", "usr/bin"))
 _ELF_PROGRAM_INTERPRETER = 3
 
 
@@ -40,14 +43,16 @@ def find(tool: str) -> str | None:
 
 
 def busybox() -> Path:
-    """A statically linked busybox: the guest has no C library. V2xError where there is none."""
+    """A statically linked busybox: the guest has no C library. UsageError where there is none."""
     for place in _BUSYBOX_PLACES:
         try:
             if not _is_dynamic(place.read_bytes()):
                 return place
         except OSError:
             continue
-    raise V2xError("no statically linked busybox is installed", hint="sudo apt-get install busybox-static")
+    raise UsageError(
+        "no statically linked busybox is installed", code="MISSING-TOOL", hint="sudo apt-get install busybox-static"
+    )
 
 
 def _is_dynamic(elf: bytes) -> bool:
@@ -88,7 +93,9 @@ def run(argv: Sequence[str], *, cwd: Path, stdin: bytes = b"", timeout: float = 
     path = find(tool)
     if path is None:
         package = PACKAGES.get(tool, tool)
-        raise V2xError(f"the program {tool} is not installed", hint=f"sudo apt-get install {package}")
+        raise UsageError(
+            f"the program {tool} is not installed", code="MISSING-TOOL", hint=f"sudo apt-get install {package}"
+        )
     environment = {
         "PATH": PATH,
         "LC_ALL": "C",

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disk images in a listing, by the format that their descriptor states: what they are, and a reader for each."""
 
-import struct
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from v2x.disks.interface import ByteSource, DiskReader
+from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing, Listing, plain_name
-from v2x.errors import BadImage, Unsupported
+from v2x.errors import Unsupported
 from v2x.model.machine import DiskFormat, Other
+from v2x.sources.ova import OvaListing
 
 SECTOR_BYTES = 512
 
@@ -46,16 +46,16 @@ def describe_image(listing: Listing, chain: Sequence[str], kind: DiskFormat | Ot
             return _describe_vmdk(listing, chain)
         case DiskFormat.RAW:
             with closing(listing.open(name)) as source:
-                size = -(-source.size // SECTOR_BYTES) * SECTOR_BYTES
-        case DiskFormat.QCOW2:
+                size, variant = -(-source.size // SECTOR_BYTES) * SECTOR_BYTES, ""
+        case DiskFormat.QCOW2 | DiskFormat.VHD | DiskFormat.VHDX:
+            from v2x.disks.probe import check_image
+
             with closing(listing.open(name)) as source:
-                size = _qcow2_bytes(source)
-        case DiskFormat.VHD:
-            with closing(listing.open(name)) as source:
-                size = _vhd_bytes(source)
+                found = check_image(source, kind)
+            size, variant = found.size_bytes, found.variant
         case _:
             return None
-    return ImageFacts(capacity_bytes=size, chain=(name,), files=(name,))
+    return ImageFacts(capacity_bytes=size, subformat=variant, chain=(name,), files=(name,))
 
 
 def image_files(listing: Listing, chain: Sequence[str], kind: DiskFormat | Other) -> tuple[str, ...]:
@@ -95,11 +95,13 @@ def _open_with_qemu(listing: Listing, name: str, kind: DiskFormat) -> DiskReader
     from v2x.disks.nbd import open_through_qemu
 
     if isinstance(listing, FolderListing):
-        with closing(listing.open(name)):
-            return open_through_qemu(listing.folder / name, kind)
+        return open_through_qemu(listing.folder / name, kind)
+    if isinstance(listing, OvaListing):
+        member = listing.member(name)
+        return open_through_qemu(listing.path, kind, window=(member.offset, member.size))
     raise Unsupported(
-        f"{name} is a {_word(kind)} disk inside an archive; there only VMDK and raw disks are read in place",
-        hint="unpack the archive with tar -xf and give the .ovf file",
+        f"{name} is a {_word(kind)} disk in chunks; only VMDK and raw disks are read from chunks",
+        hint=f"join the chunks with cat {name}.* > {name} and remove ovf:chunkSize from the descriptor",
     )
 
 
@@ -124,33 +126,3 @@ def _describe_vmdk(listing: Listing, chain: Sequence[str]) -> ImageFacts:
         missing=info.missing,
         problem=info.problem,
     )
-
-
-def _qcow2_bytes(source: ByteSource) -> int:
-    """The virtual size in a QCOW2 header: big-endian u64 at byte 24 (qemu, docs/interop/qcow2.txt)."""
-    header = _read(source, 0, 32)
-    if header[:4] != b"QFI\xfb":
-        raise BadImage(f"{source.name} is not a QCOW2 image", hint="its descriptor says it is; export it again")
-    return _bounded(source, int(struct.unpack_from(">Q", header, 24)[0]))
-
-
-def _vhd_bytes(source: ByteSource) -> int:
-    """The current size in a VHD footer: big-endian u64 at byte 48 (Microsoft, VHD Image Format Specification)."""
-    footer = _read(source, source.size - SECTOR_BYTES, SECTOR_BYTES)
-    if footer[:8] != b"conectix":
-        raise BadImage(f"{source.name} is not a VHD image", hint="it is truncated or damaged; copy it again")
-    return _bounded(source, int(struct.unpack_from(">Q", footer, 48)[0]))
-
-
-def _read(source: ByteSource, offset: int, length: int) -> bytes:
-    if offset < 0 or offset + length > source.size:
-        raise BadImage(f"{source.name} has only {source.size:,} bytes", hint="it is truncated; copy it again")
-    buffer = bytearray(length)
-    source.read_into(offset, buffer)
-    return bytes(buffer)
-
-
-def _bounded(source: ByteSource, size: int) -> int:
-    if size > 64 << 40 or size % SECTOR_BYTES:
-        raise BadImage(f"{source.name} claims a disk of {size:,} bytes", hint="it is damaged; copy it again")
-    return size

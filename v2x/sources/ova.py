@@ -51,8 +51,9 @@ class OvaListing:
     something that is no tar archive, BadImage for a damaged or truncated one, UnsafeImage for an ambiguous one.
     """
 
-    def __init__(self, archive: FileSource) -> None:
+    def __init__(self, archive: FileSource, path: Path) -> None:
         self._archive = archive
+        self.path = path
         self.ignored: dict[str, str] = {}
         self._members: dict[str, Member] = {}
         for member in _members(archive, self.ignored):
@@ -67,7 +68,7 @@ class OvaListing:
     def opened(cls, path: str | Path) -> "OvaListing":
         archive = FileSource.open(path)
         try:
-            return cls(archive)
+            return cls(archive, Path(path))
         except BaseException:
             archive.close()
             raise

@@ -7,24 +7,26 @@ Run it after a deliberate change of what a descriptor is read as, and read the d
 
 The descriptors are hand-written in the style of each exporter. `stage` puts one into a folder together with disks of
 the right kind and size; the VMDKs among them are bare descriptors of one extent of zeros, so nothing here depends on
-the version of a tool.
+the version of a tool; the others are made by qemu-img.
 """
 
 import shutil
-import struct
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from v2x.disks.qemu_img import create
 from v2x.model.codec import to_json
 from v2x.model.inventory import Inventory
+from v2x.model.machine import DiskFormat
 from v2x.sources import open_source
 
 HERE = Path(__file__).parent
 GIB = 1 << 30
 MOMENT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
-# descriptor → the disks beside it: name → bytes, and optionally the parent's name
+# descriptor → the disks beside it: name → bytes
 DISKS: dict[str, dict[str, int]] = {
     "vsphere.ovf": {"web01-1.vmdk": 40 * GIB, "web01-2.vmdk": 100 * GIB},
     "workstation.ovf": {"lab pc-disk1.vmdk": 20 * GIB},
@@ -57,14 +59,13 @@ def zeros_vmdk(size: int, parent: str = "") -> bytes:
     return "\n".join(lines).encode() + b"\n"
 
 
-def disk_bytes(name: str, size: int) -> bytes:
-    if name.endswith(".vhd"):
-        return struct.pack(">8s40xQ456x", b"conectix", size)
-    if name.endswith(".vmdk"):
-        return zeros_vmdk(size, "node-base.vmdk" if name == "node-delta.vmdk" else "")
-    if name.endswith(".gz"):
-        return b"\x1f\x8b" + bytes(30)
-    return struct.pack(">4sI16xQ480x", b"QFI\xfb", 3, size)
+def make_disk(path: Path, size: int) -> None:
+    if path.suffix == ".vmdk":
+        path.write_bytes(zeros_vmdk(size, "node-base.vmdk" if path.name == "node-delta.vmdk" else ""))
+    elif path.suffix == ".gz":
+        path.write_bytes(b"\x1f\x8b" + bytes(30))
+    else:
+        create(path, DiskFormat.VHD if path.suffix == ".vhd" else DiskFormat.QCOW2, size)
 
 
 def stage(descriptor: str, folder: Path) -> Path:
@@ -73,7 +74,7 @@ def stage(descriptor: str, folder: Path) -> Path:
         if (HERE / name).exists():
             shutil.copyfile(HERE / name, folder / name)
         else:
-            (folder / name).write_bytes(disk_bytes(name, size))
+            make_disk(folder / name, size)
     return Path(shutil.copyfile(HERE / descriptor, folder / descriptor))
 
 
@@ -86,8 +87,6 @@ def inventory_of(descriptor: str, folder: Path) -> Inventory:
 
 def plain(inventory: Inventory, descriptor: str) -> Inventory:
     """The inventory with the address shortened to the descriptor's name: the folder differs from run to run."""
-    from dataclasses import replace
-
     return replace(inventory, source=replace(inventory.source, address=descriptor))
 
 

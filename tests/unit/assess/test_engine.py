@@ -24,7 +24,7 @@ def test_a_finding_carries_its_rule_and_its_machine(make, listed, tables):
 
 def test_findings_come_by_severity_then_machine_then_rule(make, listed, tables):
     machines = [
-        make.machine(id=f"vm-{n}", name=f"m{n % 5}", vtpm=n % 2 == 0, is_template=n % 3 == 0) for n in range(12)
+        make.machine(id=f"vm-{n}", name=f"m{n % 5}", vtpm=n % 2 == 0, firmware_stated=n % 3 == 0) for n in range(12)
     ]
     findings = assess(listed(*machines), make.facts(), tables)
     keys = [(-found.severity.weight, found.machine_name, found.machine_id, found.rule) for found in findings]
@@ -57,8 +57,8 @@ def test_a_plain_machine_on_a_fitting_pool_is_ready(make, listed, tables):
 
 
 def test_the_worst_finding_makes_the_verdict(make, listed, tables):
-    warned = assess(listed(make.machine(is_template=True)), make.facts(), tables)
-    blocked = assess(listed(make.machine(is_template=True, vtpm=True)), make.facts(), tables)
+    warned = assess(listed(make.machine(firmware_stated=False)), make.facts(), tables)
+    blocked = assess(listed(make.machine(firmware_stated=False, is_template=True)), make.facts(), tables)
     assert verdict_of(warned) is Verdict.WARNINGS
     assert verdict_of(blocked) is Verdict.BLOCKED
 

@@ -277,6 +277,11 @@ def test_a_wrong_table_is_refused_with_its_place(tmp_path: Path, name: str, text
     assert f"{tmp_path}/{name}" in message
 
 
+def test_an_override_cannot_take_away_a_needed_row(tmp_path: Path) -> None:
+    message = complaint(tmp_path, "nic.toml", rows(NIC | {"id": "nic-unknown"}))
+    assert message == "mapping table nic.toml: no row is left for unknown; a row with an old id took its place"
+
+
 def test_a_table_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "nic.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="is not UTF-8 text"):

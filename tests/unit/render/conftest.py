@@ -70,7 +70,9 @@ def migration(**more: Any) -> Migration:
             DiskResult(
                 source_disk="d", label="Disk 1", vdi="vdi-1", capacity_bytes=GIB, target_bytes=GIB,
                 data_bytes=512 * MIB, sent_bytes=512 * MIB, segments=1, seconds=4.0, verified=VerifyLevel.FULL,
-                digests=BlockDigests(algorithm="xxh3-128", block_bytes=2 * MIB, size_bytes=GIB, runs=((0, 1),), digests=bytes(16)),
+                digests=BlockDigests(
+                    algorithm="xxh3-128", block_bytes=2 * MIB, size_bytes=GIB, runs=((0, 1),), digests=bytes(16)
+                ),
             ),
         ),
     }  # fmt: skip

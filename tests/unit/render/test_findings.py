@@ -4,6 +4,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -121,3 +123,8 @@ def test_an_empty_inventory_has_a_page_too(build):
 def test_numbers_of_the_cim_vocabulary_are_named_as_such():
     assert guest_name(Guest(os_id="97", os_id_kind=GuestIdKind.CIM)) == "CIM operating system 97"
     assert guest_name(Guest()) == "unknown system"
+
+
+def test_importing_the_room_does_not_load_the_template_engine():
+    code = "import sys, v2x.render; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,7 +16,7 @@ def check(context: Context) -> Iterator[Remark]:
         yield Remark("Secure Boot is on; no pool was asked whether it has certificates.")
     elif not facts.secure_boot_certificates:
         yield Remark(
-            "Secure Boot is on, and the pool has no certificates: it would start without Secure Boot, or not at all."
+            "Secure Boot is on, and the pool has no certificates: it starts without Secure Boot until they are there."
         )
 
 

@@ -11,12 +11,12 @@ from v2x.model.machine import PowerState
 
 def check(context: Context) -> Iterator[Remark]:
     if context.machine.power_state is PowerState.SUSPENDED:
-        yield Remark("Its memory is lost by the move, as after a power cut; open files may be damaged.")
+        yield Remark("Part of what its disks should hold is in the saved memory, which cannot be moved.")
 
 
 RULE = MachineRule(
     id="machine.suspended",
-    severity=Severity.WARNING,
+    severity=Severity.BLOCKER,
     label="The machine is suspended",
     remedy="Resume it and shut it down in the guest, then take the inventory again.",
     source="The saved memory of another hypervisor cannot be resumed on XCP-ng",

@@ -15,12 +15,9 @@ def check(context: Context) -> Iterator[Remark]:
 
 RULE = MachineRule(
     id="machine.template",
-    severity=Severity.WARNING,
-    label="This is a template",
-    remedy=(
-        "Leave it out if you only want machines; on the pool it becomes an ordinary machine, which you can "
-        "turn into a template there."
-    ),
+    severity=Severity.BLOCKER,
+    label="This is a template, not a machine",
+    remedy="Deploy a machine from it at the source and move that one, or leave it out.",
     source="The listing of the source",
     check=check,
 )

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
 from v2x.assess.rule import MachineRule, Remark
+from v2x.mapping.mac import plain_mac
 from v2x.model.finding import Severity
 
 
 def check(context: Context) -> Iterator[Remark]:
     for nic in context.machine.nics:
-        holder = context.estate.pool.macs.get(nic.mac.lower()) if nic.mac else None
+        holder = context.estate.pool.macs.get(plain_mac(nic.mac))
         if holder is not None:
             yield Remark(f"{nic.mac} belongs to “{holder}” on the pool.", nic_name(nic))
 

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
 from v2x.assess.rule import MachineRule, Remark
+from v2x.mapping.mac import plain_mac
 from v2x.model.finding import Severity
 
 
 def check(context: Context) -> Iterator[Remark]:
     machine = context.machine
     for nic in machine.nics:
-        owners = context.estate.macs.get(nic.mac.lower(), ()) if nic.mac else ()
+        owners = context.estate.macs.get(plain_mac(nic.mac), ())
         if len(owners) > 1:
             others = sorted(set(owners) - {machine.name}) or [machine.name]
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""

@@ -23,7 +23,10 @@ RULE = MachineRule(
     id="nic.network-not-on-pool",
     severity=Severity.WARNING,
     label="A network of the source has no namesake on the pool",
-    remedy="Name the pool's network for it: --network SOURCE=TARGET, or the networks column of the plan.",
+    remedy=(
+        "Look at the network that the plan suggests for it, or name one: --network SOURCE=TARGET, or the networks "
+        "column of the plan."
+    ),
     source="XAPI: network.name_label",
     check=check,
 )

@@ -12,7 +12,12 @@ from v2x.model.units import show_bytes
 
 
 def _takes(repository: StorageRepository, disk: Disk) -> bool:
-    """True where `disk` has room: on thin storage its known data, on thick storage its whole size."""
+    """True where `disk` has room: on thin storage its known data, on thick storage its whole size.
+
+    A repository that does not tell its size is given the benefit of the doubt.
+    """
+    if repository.size_bytes <= 0:
+        return True
     wanted = (disk.allocated_bytes or 0) if repository.thin else disk.capacity_bytes
     return wanted <= repository.free_bytes
 

@@ -3,17 +3,17 @@
 
 from collections.abc import Iterator
 
-from v2x.assess.context import Estate, needed_bytes
+from v2x.assess.context import Estate, free_bytes, needed_bytes
 from v2x.assess.rule import EstateRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
 
 
 def check(estate: Estate) -> Iterator[Remark]:
-    if not estate.pool.storage:
+    free = free_bytes(estate.pool.storage)
+    if free is None:
         return
     needed = sum(needed_bytes(disk) for machine in estate.inventory.machines for disk in machine.disks)
-    free = sum(repository.free_bytes for repository in estate.pool.storage)
     told = all(disk.allocated_bytes is not None for machine in estate.inventory.machines for disk in machine.disks)
     if told and needed > free:
         yield Remark(

@@ -3,18 +3,18 @@
 
 from collections.abc import Iterator
 
-from v2x.assess.context import Estate, needed_bytes
+from v2x.assess.context import Estate, free_bytes, needed_bytes
 from v2x.assess.rule import EstateRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
 
 
 def check(estate: Estate) -> Iterator[Remark]:
-    if not estate.pool.storage:
+    free = free_bytes(estate.pool.storage)
+    if free is None:
         return
     disks = [disk for machine in estate.inventory.machines for disk in machine.disks]
     whole = sum(max(0, disk.capacity_bytes) for disk in disks)
-    free = sum(repository.free_bytes for repository in estate.pool.storage)
     told = all(disk.allocated_bytes is not None for disk in disks)
     needed = sum(needed_bytes(disk) for disk in disks)
     if whole > free and not (told and needed > free):

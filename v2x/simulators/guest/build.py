@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from v2x.errors import V2xError
+from v2x.errors import UsageError, V2xError
 from v2x.model.machine import Firmware
 from v2x.model.units import MIB
 from v2x.simulators import programs
@@ -42,21 +42,22 @@ def build_guest(
     size_mib: int = 0,
     seed: int = 0,
     drivers: Drivers = "full",
-    kernel_root: Path = Path("/"),
+    kernel_root: Path | None = None,
     kernel_arguments: str = "",
 ) -> GuestImage:
     """Write a bootable raw disk to `out` (a sparse file), in a few seconds, as any user.
 
     UEFI gives GPT with an EFI system partition, BIOS an MBR; both GRUB, Debian's kernel and ext4. `size_mib` 0 means
-    just large enough. The same `seed`, options, kernel and tools give the same bytes. `kernel_root` is a machine's
-    root or an unpacked kernel package; `kernel_arguments` are added to the kernel's command line (`v2x.poweroff` makes
-    the guest power off once it has spoken). Raises V2xError that names what is missing and how to install it.
+    just large enough. The same `seed`, options, kernel and tools give the same bytes. The kernel is this machine's
+    own, or the one that `make setup` fetched; or that of `kernel_root`, an unpacked kernel package.
+    `kernel_arguments` are added to the kernel's command line: `v2x.poweroff` makes the guest power off once it has
+    spoken. Raises UsageError that names what is missing and how to get it, V2xError where a tool fails.
     """
     _require_tools()
     dice = random.Random(seed)
     identity = layout.Identity(*(uuid.UUID(int=dice.getrandbits(128), version=4) for _ in range(5)))
     payload = dice.randbytes(PAYLOAD_BYTES)
-    kernel = find_kernel(kernel_root)
+    kernel = find_kernel(*([Path("/"), programs.FETCHED] if kernel_root is None else [kernel_root]))
     entries = _root_entries(kernel, drivers, payload, identity.root, kernel_arguments)
     size_mib = _disk_size_mib(entries, firmware, size_mib)
     with tempfile.TemporaryDirectory(prefix=".v2x-guest-", dir=out.parent) as work:
@@ -83,8 +84,9 @@ def _require_tools() -> None:
     missing = programs.missing_tools()
     if missing:
         packages = " ".join(sorted({package for _, package in missing}))
-        raise V2xError(
+        raise UsageError(
             f"the guest cannot be built without {', '.join(tool for tool, _ in missing)}",
+            code="MISSING-TOOL",
             hint=f"sudo apt-get install {packages}",
         )
 
@@ -92,9 +94,7 @@ def _require_tools() -> None:
 def _root_entries(kernel: Kernel, drivers: Drivers, payload: bytes, root: uuid.UUID, arguments: str) -> list[Entry]:
     busybox = programs.busybox().read_bytes()
     early = load_modules(kernel, contents.storage_drivers(drivers), required=("ext4", "sd_mod"))
-    everything = load_modules(
-        kernel, (*contents.storage_drivers("full"), *contents.NETWORK), required=contents.ROOT_FILE_SYSTEM
-    )
+    everything = load_modules(kernel, (*contents.storage_drivers("full"), *contents.NETWORK), required=("ext4",))
     return contents.root_tree(
         kernel=kernel,
         modules=everything,

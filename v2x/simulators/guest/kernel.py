@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from v2x.errors import V2xError
+from v2x.errors import UsageError, V2xError
 from v2x.simulators import programs
 
 KERNEL_PACKAGE = "linux-image-amd64"
@@ -43,11 +43,33 @@ class Module:
     data: bytes
 
 
-def find_kernel(root: Path) -> Kernel:
-    """The newest readable kernel with modules under `root`: a machine's `/`, or an unpacked kernel package.
+def find_kernel(*roots: Path) -> Kernel:
+    """The newest readable kernel with modules under the first of `roots` that has one.
 
-    Raises V2xError that names what is missing and the remedy.
+    A root is a machine's `/`, or a folder with an unpacked kernel package. Raises UsageError that names what is
+    missing and the remedy.
     """
+    unreadable: Path | None = None
+    for root in roots:
+        kernel, closed = _newest_kernel(root)
+        if kernel is not None:
+            return kernel
+        unreadable = unreadable or closed
+    if unreadable is not None:
+        raise UsageError(
+            f"the kernel {unreadable} cannot be read by this user",
+            code="MISSING-TOOL",
+            hint=f"sudo chmod a+r {unreadable}, or run as root, or name a folder with an unpacked {KERNEL_PACKAGE}",
+        )
+    raise UsageError(
+        f"no Linux kernel with its modules is under {', '.join(map(str, roots))}",
+        code="MISSING-TOOL",
+        hint=f"make setup fetches one; or sudo apt-get install {KERNEL_PACKAGE}; or name a folder with it unpacked",
+    )
+
+
+def _newest_kernel(root: Path) -> tuple[Kernel | None, Path | None]:
+    """The newest kernel that this user can read, and the newest one that it cannot."""
     images = [
         (image.name.removeprefix("vmlinuz-"), image)
         for folder in (root / "boot", root)
@@ -64,16 +86,8 @@ def find_kernel(root: Path) -> Kernel:
         except OSError:
             unreadable = unreadable or image
             continue
-        return Kernel(release, image, modules)
-    if unreadable is not None:
-        raise V2xError(
-            f"the kernel {unreadable} cannot be read by this user",
-            hint=f"sudo chmod a+r {unreadable}, or run as root, or name a directory with an unpacked kernel package",
-        )
-    raise V2xError(
-        f"no Linux kernel with its modules is under {root}",
-        hint=f"sudo apt-get install {KERNEL_PACKAGE}, or name a directory with an unpacked {KERNEL_PACKAGE}",
-    )
+        return Kernel(release, image, modules), unreadable
+    return None, unreadable
 
 
 def _version(release: str) -> list[tuple[int, str]]:
@@ -100,8 +114,9 @@ def load_modules(kernel: Kernel, names: Iterable[str], *, required: Iterable[str
     built_in = _built_in(kernel)
     for name in map(_underscored, required):
         if name not in index and name not in built_in:
-            raise V2xError(
+            raise UsageError(
                 f"the kernel {kernel.release} has no driver {name}",
+                code="MISSING-TOOL",
                 hint=f"sudo apt-get install {KERNEL_PACKAGE} (a cloud or custom kernel lacks drivers)",
             )
     loaded: dict[str, Module] = {}

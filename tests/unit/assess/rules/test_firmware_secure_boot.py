@@ -9,7 +9,7 @@ def test_speaks_of_a_pool_without_certificates(make, speak):
     assert speak(
         RULE, make.machine(firmware=Firmware.UEFI, secure_boot=True), pool=make.facts(secure_boot_certificates=False)
     ) == [
-        ("", "Secure Boot is on, and the pool has no certificates: it would start without Secure Boot, or not at all.")
+        ("", "Secure Boot is on, and the pool has no certificates: it starts without Secure Boot until they are there.")
     ]
 
 

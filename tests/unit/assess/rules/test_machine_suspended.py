@@ -7,7 +7,7 @@ RULE = "machine.suspended"
 
 def test_speaks_of_a_suspended_machine(make, speak):
     assert speak(RULE, make.machine(power_state=PowerState.SUSPENDED)) == [
-        ("", "Its memory is lost by the move, as after a power cut; open files may be damaged.")
+        ("", "Part of what its disks should hold is in the saved memory, which cannot be moved.")
     ]
 
 

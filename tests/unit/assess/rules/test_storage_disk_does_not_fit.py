@@ -41,6 +41,17 @@ def test_is_silent_about_room_on_one_of_two(make, speak):
     )
 
 
+def test_is_silent_about_a_repository_that_does_not_tell_its_size(make, speak):
+    assert (
+        speak(
+            RULE,
+            make.machine(disks=(make.disk(allocated_bytes=5 * GIB),)),
+            pool=make.facts(storage=(make.sr(size_bytes=-1),)),
+        )
+        == []
+    )
+
+
 def test_is_silent_about_an_iso_repository_that_is_full(make, speak):
     assert (
         speak(RULE, make.machine(), pool=make.facts(storage=(make.sr(), make.sr(content_type="iso", size_bytes=0))))

@@ -5,6 +5,17 @@ from v2x.model.units import GIB
 RULE = "storage.no-room"
 
 
+def test_is_silent_about_a_repository_that_does_not_tell_its_size(make, speak):
+    assert (
+        speak(
+            RULE,
+            make.machine(disks=(make.disk(capacity_bytes=7000 * GIB, allocated_bytes=6000 * GIB),)),
+            pool=make.facts(storage=(make.sr(), make.sr(size_bytes=0))),
+        )
+        == []
+    )
+
+
 def test_speaks_of_two_machines_that_do_not_fit_together(make, speak):
     assert speak(
         RULE,

@@ -5,6 +5,17 @@ from v2x.model.units import GIB
 RULE = "storage.overcommitted"
 
 
+def test_is_silent_about_a_repository_that_does_not_tell_its_size(make, speak):
+    assert (
+        speak(
+            RULE,
+            make.machine(disks=(make.disk(capacity_bytes=7000 * GIB, allocated_bytes=6000 * GIB),)),
+            pool=make.facts(storage=(make.sr(), make.sr(size_bytes=0))),
+        )
+        == []
+    )
+
+
 def test_speaks_of_thin_disks_that_may_grow(make, speak):
     assert speak(
         RULE, make.machine(disks=(make.disk(capacity_bytes=1500 * GIB, allocated_bytes=GIB),)), pool=make.facts()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` and `make test` set up what they need by themselves; a second run finds it done.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help setup demo test test-slow check bench docs clean
+
+PYTHON := /usr/bin/python3
+BIN := .venv/bin
+
+# What the program and its demo use …
+PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin openssl zstd \
+  e2fsprogs fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin
+# … what the tests use beside that …
+TEST_PACKAGES := $(PACKAGES) cpio chromium
+# … and what booting a guest in a test takes.
+SLOW_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 ovmf
+
+help:
+	@echo 'make demo       set up, then migrate a small VM to a simulated pool; touches nothing of yours'
+	@echo 'make setup      Debian packages, a virtual environment in .venv, v2x in it'
+	@echo 'make test       set up, then run the tests'
+	@echo 'make test-slow  the tests that take long: they boot virtual machines'
+	@echo 'make check      format, lint, types, import rules, documentation against --help'
+	@echo 'make docs       the documentation: links and commands'
+	@echo 'make bench      measurements'
+	@echo 'make clean      remove what was built, and .venv'
+
+setup: .venv/.installed .setup-guest/.complete
+
+demo: setup
+	$(BIN)/v2x demo
+
+test: setup .setup-packages-test
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-slow: setup .setup-packages-slow
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.docs_check
+
+bench: setup
+	$(BIN)/python -m pytest -q -s tests/bench -p no:cacheprovider -o 'python_files=bench_*.py'
+
+docs: .venv/.installed
+	$(BIN)/python -m tests.docs_check
+
+clean:
+	rm -rf .venv .setup-* .v2x-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.setup-packages: Makefile .ci/packages
+	@.ci/packages $(PACKAGES)
+	@touch $@
+
+.setup-packages-test: Makefile .ci/packages
+	@.ci/packages $(TEST_PACKAGES)
+	@touch $@
+
+.setup-packages-slow: Makefile .ci/packages
+	@.ci/packages $(SLOW_PACKAGES)
+	@touch $@
+
+.setup-guest/.complete: .ci/guest-parts | .setup-packages
+	@.ci/guest-parts .setup-guest
+
+.venv/.created: | .setup-packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	  "v2x needs Python 3.11 or newer (Debian 12 has it); $(PYTHON) is $$($(PYTHON) -V 2>&1)" >&2; exit 1; }
+	$(PYTHON) -m venv --system-site-packages .venv
+	@touch $@
+
+.venv/.installed: .venv/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

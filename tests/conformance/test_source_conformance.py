@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every source must do, whatever it reads. A new source adds one builder to BUILDERS."""
+
+import hashlib
+import importlib.util
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from v2x.errors import Unsupported, V2xError
+from v2x.model.codec import from_json, to_json
+from v2x.model.inventory import INVENTORY_SCHEMA, Inventory
+from v2x.sources import open_source
+from v2x.sources.interface import Integrity, Source
+
+MIB = 1 << 20
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DISKS = {"tiny-1.vmdk": 5 * MIB + 512, "tiny-2.vmdk": 2 * MIB}
+
+
+def _kit() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("appliances", Path(__file__).parents[1] / "appliances.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+kit = _kit()
+
+
+@dataclass(frozen=True)
+class Case:
+    """`address` to open, and the bytes of each disk by label position; `readable` is False for saved inventories."""
+
+    address: Path
+    contents: tuple[bytes, ...]
+    readable: bool = True
+
+
+@pytest.fixture(scope="module")
+def contents() -> tuple[bytes, ...]:
+    return tuple(kit.content(size, seed) for seed, size in enumerate(DISKS.values(), 1))
+
+
+@pytest.fixture(scope="module")
+def disks(tmp_path_factory: pytest.TempPathFactory, contents: tuple[bytes, ...]) -> Path:
+    folder = tmp_path_factory.mktemp("disks")
+    for name, data in zip(DISKS, contents, strict=True):
+        kit.stream_vmdk(folder, name, data)
+    return folder
+
+
+def _ovf(folder: Path, disks: Path) -> Path:
+    for name in DISKS:
+        shutil.copyfile(disks / name, folder / name)
+    (folder / "tiny.ovf").write_text(kit.ovf(DISKS.items()))
+    (folder / "tiny.mf").write_text(kit.manifest(folder, ["tiny.ovf", *DISKS]))
+    return folder / "tiny.ovf"
+
+
+def _ova(folder: Path, disks: Path) -> Path:
+    staging = folder / "staging"
+    staging.mkdir()
+    _ovf(staging, disks)
+    kit.pack(folder / "tiny.ova", staging, ["tiny.ovf", "tiny.mf", *DISKS])
+    shutil.rmtree(staging)
+    return folder / "tiny.ova"
+
+
+def _vmx(folder: Path, disks: Path) -> Path:
+    lines: dict[str, object] = {"scsi0.present": "TRUE"}
+    for number, name in enumerate(DISKS):
+        shutil.copyfile(disks / name, folder / name)
+        lines |= {f"scsi0:{number * 9}.present": "TRUE", f"scsi0:{number * 9}.fileName": name}
+    (folder / "tiny.vmx").write_text(kit.vmx(lines))
+    return folder / "tiny.vmx"
+
+
+def _folder(folder: Path, disks: Path) -> Path:
+    (folder / "one").mkdir()
+    _ovf(folder / "one", disks)
+    return folder
+
+
+def _saved(folder: Path, disks: Path) -> Path:
+    with open_source(_ovf(folder, disks), clock=lambda: MOMENT) as source:
+        (folder / "inventory.json").write_bytes(to_json(source.inventory()))
+    return folder / "inventory.json"
+
+
+BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
+    "ovf": _ovf,
+    "ova": _ova,
+    "vmx": _vmx,
+    "folder": _folder,
+    "inventory_file": _saved,
+}
+
+
+@pytest.fixture(params=sorted(BUILDERS))
+def case(request: pytest.FixtureRequest, tmp_path: Path, disks: Path, contents: tuple[bytes, ...]) -> Case:
+    address = BUILDERS[request.param](tmp_path, disks)
+    return Case(address, contents, readable=request.param != "inventory_file")
+
+
+def _snapshot(folder: Path) -> dict[str, tuple[str, int]]:
+    return {
+        str(path.relative_to(folder)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _opened(case: Case) -> Source:
+    return open_source(case.address, clock=lambda: MOMENT)
+
+
+def test_is_a_source(case: Case) -> None:
+    with _opened(case) as source:
+        assert isinstance(source, Source)
+
+
+def test_inventory_is_the_same_twice_and_across_openings(case: Case) -> None:
+    with _opened(case) as source:
+        first, second = source.inventory(), source.inventory()
+    with _opened(case) as source:
+        third = source.inventory()
+    assert first == second == third
+    assert [machine.name for machine in first.machines] == ["tiny"]
+    assert [disk.capacity_bytes for disk in first.machines[0].disks] == list(DISKS.values())
+
+
+def test_inventory_survives_json(case: Case) -> None:
+    with _opened(case) as source:
+        found = source.inventory()
+    assert from_json(to_json(found), Inventory, INVENTORY_SCHEMA) == found
+
+
+def test_select_is_asked_for_name_and_id(case: Case) -> None:
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        assert source.inventory(lambda word: word == machine.name).machines == (machine,)
+        assert source.inventory(lambda word: word == machine.id).machines == (machine,)
+        assert source.inventory(lambda word: False).machines == ()
+
+
+def test_disk_ids_and_places_are_unique(case: Case) -> None:
+    with _opened(case) as source:
+        disks = source.inventory().machines[0].disks
+    assert len({disk.id for disk in disks}) == len(disks)
+    assert len({(str(disk.bus), disk.controller, disk.unit) for disk in disks}) == len(disks)
+    assert [disk.position for disk in disks] == list(range(len(disks)))
+
+
+def test_checkpoint_is_adopted_the_second_time_and_by_another_process(case: Case) -> None:
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        first = source.checkpoint(machine, "run-1")
+        assert source.checkpoint(machine, "run-1") == first
+    with _opened(case) as source:
+        assert source.checkpoint(source.inventory().machines[0], "run-1") == first
+    assert first.machine_id == machine.id
+    assert set(first.points) == {disk.id for disk in machine.disks}
+
+
+def test_reader_gives_the_bytes_of_the_disk(case: Case) -> None:
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        at = source.checkpoint(machine, "run-1")
+        for disk, expected in zip(machine.disks, case.contents, strict=True):
+            if not case.readable:
+                with pytest.raises(Unsupported) as refused:
+                    source.reader(machine, disk, at)
+                assert "tiny.ovf" in refused.value.hint
+                continue
+            with closing(source.reader(machine, disk, at)) as reader:
+                assert reader.size == len(expected) == disk.capacity_bytes
+                data = bytearray(reader.size)
+                reader.read_into(0, data)
+                assert bytes(data) == expected
+                zeros = [part for part in reader.extents(0, reader.size) if not part.data]
+                assert all(not any(expected[part.start : part.end]) for part in zeros)
+
+
+def test_readers_of_a_disk_do_not_disturb_each_other(case: Case) -> None:
+    if not case.readable:
+        return
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        at = source.checkpoint(machine, "run-1")
+        one, two = (source.reader(machine, machine.disks[0], at) for _ in range(2))
+        one.close()
+        one.close()
+        with closing(two):
+            head = bytearray(4096)
+            two.read_into(0, head)
+        assert bytes(head) == case.contents[0][:4096]
+
+
+def test_reader_refuses_a_disk_that_was_written_to_since(case: Case) -> None:
+    if not case.readable:
+        return
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        at = source.checkpoint(machine, "run-1")
+        stale = replace(at, points=dict.fromkeys(at.points, "1:2:3"))
+        with pytest.raises(V2xError) as refused:
+            source.reader(machine, machine.disks[0], stale)
+    assert refused.value.code == "SOURCE-CHANGED"
+
+
+def test_release_works_again_and_without_a_checkpoint(case: Case) -> None:
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        source.release(machine, "never made")
+        source.checkpoint(machine, "run-1")
+        source.release(machine, "run-1")
+        source.release(machine, "run-1")
+
+
+def test_integrity_names_the_verified_files(case: Case) -> None:
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        if isinstance(source, Integrity):
+            seen: list[int] = []
+            assert set(source.verify(machine, seen.append)) == set(DISKS)
+            assert sum(seen) > 2 * MIB
+
+
+def test_nothing_at_the_source_changes(case: Case) -> None:
+    folder = case.address if case.address.is_dir() else case.address.parent
+    before = _snapshot(folder)
+    with _opened(case) as source:
+        machine = source.inventory().machines[0]
+        at = source.checkpoint(machine, "run-1")
+        if case.readable:
+            source.reader(machine, machine.disks[0], at).close()
+        source.release(machine, "run-1")
+    assert _snapshot(folder) == before

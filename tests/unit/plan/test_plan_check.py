@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+import time
+from dataclasses import replace
+
+import pytest
+
+from v2x.model.finding import Severity
+from v2x.model.machine import Cpu, Guest, GuestIdKind, Memory
+from v2x.model.plan import MacPolicy, Transfer
+from v2x.model.units import GIB, TIB
+from v2x.plan import rules
+from v2x.plan.check import check_plan
+
+
+@pytest.fixture
+def check(facts, tables):
+    def run(plan, pool=None, **options):
+        return check_plan(plan, {"pool": pool or facts}, tables, **options)
+
+    return run
+
+
+def ids(findings) -> list[str]:
+    return [finding.rule for finding in findings]
+
+
+def test_a_sound_plan_has_no_findings(check, make_plan, make_row):
+    assert check(make_plan(make_row(1), make_row(2, storage={"*": "SAN; tier=1"}))) == []
+
+
+def test_a_plan_without_rows_to_run(check, make_plan, make_row):
+    assert [finding.text for finding in check(make_plan())] == ["there are no rows"]
+    (finding,) = check(make_plan(make_row(1, exclude=True)))
+    assert (finding.rule, finding.text) == ("plan.empty", "every row is excluded")
+
+
+def test_excluded_rows_are_left_out(check, make_plan, make_row):
+    wrong = make_row(9, exclude=True, source="gone", storage={"*": "nowhere"})
+    assert check(make_plan(make_row(1), wrong, make_row(1, exclude=True))) == []
+
+
+def test_a_machine_in_two_rows(check, make_plan, make_row):
+    found = check(make_plan(make_row(1), make_row(1, target_name="other"), make_row(1, target_name="third")))
+    assert ids(found).count("plan.duplicate-machine") == 1
+    assert "plan.duplicate-mac" in ids(found)
+
+
+def test_unknown_source_target_and_machine(check, make_plan, make_row):
+    found = check(make_plan(make_row(1, source="vc"), make_row(2, target="lab"), make_row(7)))
+    assert [(finding.rule, finding.text) for finding in found] == [
+        ("plan.unknown-source", "'vc'; valid: files"),
+        ("plan.unknown-target", "'lab'; valid: pool"),
+        ("plan.unknown-machine", "files has no machine 'uuid-7'"),
+    ]
+
+
+def test_two_machines_of_one_name(check, make_plan, make_row):
+    found = check(
+        make_plan(make_row(1, target_name="same"), make_row(2, target_name=" same ", storage={"*": "sr-san"}))
+    )
+    assert [(finding.rule, finding.text, finding.subject) for finding in found] == [
+        ("plan.duplicate-name", "'same' on pool: uuid-1, uuid-2", "same")
+    ]
+
+
+def test_a_name_and_mac_on_the_target(check, make_plan, make_row, make_machine):
+    machine = make_machine("web01", 0x99)
+    plan = make_plan(make_row(0x99, target_name="old01"), machines=(machine,))
+    assert [(finding.rule, finding.text) for finding in check(plan)] == [
+        ("plan.name-on-target", "'old01' on pool"),
+        ("plan.mac-on-target", "00:50:56:00:00:99 of 'old01' on pool"),
+    ]
+    assert check(plan, done={machine.id}) == []
+    fresh = replace(plan, rows=(replace(plan.rows[0], target_name="web", mac=MacPolicy.NEW),))
+    assert check(fresh) == []
+
+
+def test_one_mac_on_two_machines(check, make_plan, make_row, make_machine):
+    twins = (make_machine("a", 1), replace(make_machine("b", 2), nics=make_machine("a", 1).nics))
+    rows = (make_row(1, machine_name="a"), make_row(2, machine_name="b", storage={"*": "sr-san"}))
+    (finding,) = check(make_plan(*rows, machines=twins))
+    assert (finding.rule, finding.text) == ("plan.duplicate-mac", "00:50:56:00:00:01: a, b")
+    assert check(make_plan(rows[0], replace(rows[1], mac=MacPolicy.NEW), machines=twins)) == []
+
+
+def test_one_mac_twice_in_a_machine(check, make_plan, make_row, make_machine):
+    machine = make_machine("a", 1)
+    machine = replace(machine, nics=(machine.nics[0], replace(machine.nics[0], position=1)))
+    assert ids(check(make_plan(make_row(1), machines=(machine,)))) == ["plan.duplicate-mac"]
+
+
+def test_storage_and_networks_that_do_not_resolve(check, make_plan, make_row):
+    row = make_row(1, storage={"*": "NFS", "scsi0:0": "Nope"}, networks={"0": "Nix"})
+    found = check(make_plan(row))
+    assert [(finding.rule, finding.text) for finding in found] == [
+        ("plan.storage", "no storage repository is named 'Nope'; valid: NFS, SAN; tier=1"),
+        ("plan.network", "no network is named 'Nix'; valid: LAN, Servers"),
+    ]
+
+
+def test_ids_that_the_machine_lacks(check, make_plan, make_row):
+    found = check(make_plan(make_row(1, storage={"scsi0:O": "NFS"}, networks={"1": "LAN"})))
+    assert [(finding.rule, finding.text) for finding in found] == [
+        ("plan.unknown-disk", "'scsi0:O'; valid: *, scsi0:0"),
+        ("plan.unknown-nic", "'1'; valid: *, 0"),
+    ]
+
+
+def test_rows_that_cannot_be_made(check, make_plan, make_row):
+    found = check(make_plan(make_row(1, template="debian-99"), make_row(2, vtpm=True, storage={"*": "sr-san"})))
+    assert ids(found) == ["plan.unmappable"]
+    assert found[0].text == "no template is named 'debian-99'; valid: debian-12, other-install-media"
+
+
+def test_warm_needs_a_live_source(check, make_plan, make_row):
+    row = make_row(1, transfer=Transfer.WARM)
+    (finding,) = check(make_plan(row))
+    assert (finding.rule, finding.text) == ("plan.warm", "files is of kind ovf")
+    assert check(make_plan(row, kind="vsphere")) == []
+
+
+def test_room_over_all_rows(check, make_plan, make_row):
+    rows = [make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3)]
+    (finding,) = check(make_plan(*rows))
+    assert (finding.rule, finding.subject, finding.machine_id) == ("plan.space", "NFS", "")
+    assert finding.text == (
+        "'NFS' on pool (thin, by what the disks hold where the source tells it): 180 GiB needed by 3 machines, "
+        "100 GiB free, 80 GiB missing; largest: web01 60 GiB, web02 60 GiB, web03 60 GiB"
+    )
+    assert check(make_plan(*rows), done={"uuid-1", "uuid-2"}) == []
+
+
+def test_thin_storage_takes_what_disks_hold_and_thick_their_size(check, make_plan, make_row, make_machine, facts):
+    thin = tuple(
+        replace(machine, disks=(replace(machine.disks[0], allocated_bytes=10 * GIB),))
+        for machine in (make_machine(f"web{number:02}", number) for number in (1, 2, 3))
+    )
+    assert check(make_plan(*(make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3)), machines=thin)) == []
+    small = replace(facts.storage[1], used_bytes=20 * TIB - 100 * GIB)
+    rows = [make_row(number, storage={"*": "sr-san"}) for number in (1, 2, 3)]
+    (finding,) = check(make_plan(*rows, machines=thin), replace(facts, storage=(facts.storage[0], small)))
+    assert "(thick, by full size): 180 GiB needed" in finding.text
+
+
+def test_an_sr_of_unknown_size_is_not_judged(check, make_plan, make_row, facts):
+    unknown = replace(facts.storage[0], size_bytes=0, used_bytes=0)
+    rows = [make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3)]
+    assert check(make_plan(*rows), replace(facts, storage=(unknown,))) == []
+
+
+WINDOWS = Guest(os_id="windows2019srv_64Guest", os_id_kind=GuestIdKind.VMWARE)
+
+
+@pytest.mark.parametrize(
+    ("change", "version", "rule", "text"),
+    [
+        ({"cpu": Cpu(count=129)}, "8.3.0", "plan.vcpus", "129, at most 128"),
+        ({"cpu": Cpu(count=33)}, "8.2.1", "plan.vcpus", "33, at most 32"),
+        ({"cpu": Cpu(count=33)}, "8.3.0", "plan.vcpus-support", "33, supported up to 32"),
+        ({"cpu": Cpu(count=65), "guest": WINDOWS}, "8.3.0", "plan.vcpus", "65, at most 64 for Windows"),
+        ({"cpu": Cpu(count=65)}, "8.3.0", "plan.vcpus-host", "65, the largest host has 64"),
+        ({"memory": Memory(size_bytes=9 * TIB)}, "8.3.0", "plan.memory", "9 TiB, at most 8 TiB"),
+        ({"memory": Memory(size_bytes=2 * TIB)}, "8.2.1", "plan.memory", "2 TiB, at most 1.5 TiB"),
+        (
+            {"memory": Memory(size_bytes=600 * GIB)},
+            "8.3.0",
+            "plan.memory-host",
+            "600 GiB, the largest host has 512 GiB",
+        ),
+    ],
+)
+def test_limits(check, make_plan, make_row, make_machine, facts, change, version, rule, text):
+    found = check(make_plan(make_row(1), machines=(make_machine(**change),)), replace(facts, version=version))
+    assert (rule, text) in [(finding.rule, finding.text) for finding in found]
+
+
+def test_too_many_adapters_and_disks(check, make_plan, make_row, make_machine, facts):
+    machine = make_machine()
+    nics = tuple(replace(machine.nics[0], position=at, mac=f"00:50:56:00:01:{at:02x}") for at in range(8))
+    disks = tuple(replace(machine.disks[0], id=f"d{at}", position=at, capacity_bytes=GIB // 8) for at in range(242))
+    plan = make_plan(make_row(1), machines=(replace(machine, nics=nics, disks=disks),))
+    assert ids(check(plan)) == ["plan.disks"]
+    older = check(plan, replace(facts, xapi_version="24.19.2"))
+    assert [(finding.rule, finding.text) for finding in older] == [
+        ("plan.disks", "242, at most 241"),
+        ("plan.nics", "8, at most 7"),
+    ]
+
+
+def test_blockers_come_first(check, make_plan, make_row, make_machine):
+    machines = (make_machine("web01", 1, cpu=Cpu(count=33)), make_machine("web02", 2))
+    found = check(make_plan(make_row(1), make_row(2, networks={"*": "no"}), machines=machines))
+    assert [finding.severity for finding in found] == [Severity.BLOCKER, Severity.WARNING]
+
+
+def test_an_xva_target_takes_any_network_name(check, make_plan, make_row, facts):
+    offline = replace(facts, kind="xva", storage=(), networks=(), templates=(), machine_names=(), macs=())
+    assert check(make_plan(make_row(1, networks={"0": "Anything"}, storage={"*": "x"})), offline) == []
+
+
+def test_every_rule_has_its_own_id_label_and_remedy():
+    found = [rule for rule in vars(rules).values() if isinstance(rule, rules.Rule)]
+    assert len(found) > 20
+    for field in ("id", "label"):
+        assert len({getattr(rule, field) for rule in found}) == len(found)
+    assert all(rule.id.startswith("plan.") and rule.remedy.endswith(".") for rule in found)
+
+
+def test_a_thousand_rows_are_checked_in_seconds(check, make_plan, make_row, make_machine):
+    machines = tuple(make_machine(f"web{number:04}", number) for number in range(1000))
+    machines = tuple(
+        replace(machine, nics=(replace(machine.nics[0], mac=f"00:50:56:01:{at // 256:02x}:{at % 256:02x}"),))
+        for at, machine in enumerate(machines)
+    )
+    rows = [make_row(number, storage={"*": "sr-san"}) for number in range(1000)]
+    before = time.perf_counter()
+    assert ids(check(make_plan(*rows, machines=machines))) == ["plan.space"]
+    assert time.perf_counter() - before < 10

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks a plan against itself, the inventories and the target: everything that is wrong, at once, before any byte."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from v2x.errors import InputRefused, PlanError
+from v2x.mapping.build import build_machine, target_name
+from v2x.mapping.devices import REST
+from v2x.mapping.resolve import find_network, find_storage, is_offline, needed_bytes
+from v2x.mapping.rows import Family
+from v2x.mapping.tables import Tables
+from v2x.model.finding import Finding
+from v2x.model.machine import Machine
+from v2x.model.plan import Plan, PlanRow, Transfer
+from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
+from v2x.model.units import show_bytes
+from v2x.plan import rules
+from v2x.text import plural
+
+_LIVE_SOURCES = frozenset({"vsphere", "hyperv"})
+_SHOWN = 5
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What the rows add up to: who gets a name or MAC address, and how much goes to each SR."""
+
+    names: dict[tuple[str, str], list[PlanRow]] = field(default_factory=lambda: defaultdict(list))
+    macs: dict[str, list[PlanRow]] = field(default_factory=lambda: defaultdict(list))
+    space: dict[tuple[str, str], list[tuple[int, PlanRow]]] = field(default_factory=lambda: defaultdict(list))
+
+
+def check_plan(
+    plan: Plan, facts: Mapping[str, TargetFacts], tables: Tables, *, done: Collection[str] = ()
+) -> list[Finding]:
+    """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
+
+    `facts` by target alias, fresh or the plan's own. `done` are ids of machines known to be migrated already: their
+    names, MAC addresses and space on the target are their own.
+    """
+    rows = [row for row in plan.rows if not row.exclude]
+    if not rows:
+        return [rules.EMPTY.finding("every row is excluded" if plan.rows else "there are no rows")]
+    machines = {
+        (source, machine.id): machine
+        for source, inventory in plan.inventories.items()
+        for machine in inventory.machines
+    }
+    findings = list(_duplicates(rows))
+    sums = _Sums()
+    for row in rows:
+        problems = list(_unknown(row, plan, facts, machines))
+        if not problems:
+            machine, pool = machines[row.source, row.machine_id], facts[row.target]
+            problems = list(_check_row(row, machine, pool, plan.inventories[row.source].source.kind))
+            made = None if problems else _build(row, machine, pool, tables, problems)
+            if made is not None:
+                problems += _limits(row, machine, made, pool, tables)
+            if row.machine_id not in done:
+                _add(sums, row, machine, pool, made)
+        findings += problems
+    findings += _names(sums, facts)
+    findings += _macs(sums, facts)
+    findings += _space(sums, facts)
+    return sorted(findings, key=lambda finding: -finding.severity.weight)
+
+
+def _duplicates(rows: Iterable[PlanRow]) -> Iterator[Finding]:
+    seen: dict[tuple[str, str], int] = defaultdict(int)
+    for row in rows:
+        key = (row.source, row.machine_id)
+        seen[key] += 1
+        if seen[key] == 2:
+            yield rules.DUPLICATE_MACHINE.finding(f"{row.machine_name} ({row.machine_id}) from {row.source}", row)
+
+
+def _unknown(
+    row: PlanRow, plan: Plan, facts: Mapping[str, TargetFacts], machines: Mapping[tuple[str, str], Machine]
+) -> Iterator[Finding]:
+    if row.source not in plan.inventories:
+        yield rules.UNKNOWN_SOURCE.finding(f"{row.source!r}; valid: {_list(plan.inventories)}", row)
+    elif (row.source, row.machine_id) not in machines:
+        yield rules.UNKNOWN_MACHINE.finding(f"{row.source} has no machine {row.machine_id!r}", row)
+    if row.target not in facts:
+        yield rules.UNKNOWN_TARGET.finding(f"{row.target!r}; valid: {_list(facts)}", row)
+
+
+def _check_row(row: PlanRow, machine: Machine, facts: TargetFacts, kind: str) -> Iterator[Finding]:
+    if row.transfer is Transfer.WARM and kind not in _LIVE_SOURCES:
+        yield rules.WARM.finding(f"{row.source} is of kind {kind}", row)
+    yield from _check_keys(row, machine)
+    if not is_offline(facts):
+        yield from _check_places(row, facts)
+
+
+def _build(
+    row: PlanRow, machine: Machine, facts: TargetFacts, tables: Tables, problems: list[Finding]
+) -> TargetMachine | None:
+    """The machine as it would be made; None, with a finding, when it cannot."""
+    try:
+        return build_machine(machine, row, facts, tables)
+    except (PlanError, InputRefused) as problem:
+        text = problem.message + (f"; {problem.hint}" if problem.hint else "")
+        problems.append(rules.UNMAPPABLE.finding(text, row))
+        return None
+
+
+def _check_keys(row: PlanRow, machine: Machine) -> Iterator[Finding]:
+    """Ids in the row that the machine does not have: a slip of the pen would silently take the default."""
+    disks = {disk.id for disk in machine.disks}
+    for key in row.storage:
+        if key != REST and key not in disks:
+            yield rules.UNKNOWN_DISK.finding(f"{key!r}; valid: {_list([*disks, REST])}", row)
+    positions = {str(nic.position) for nic in machine.nics}
+    for key in row.networks:
+        if key != REST and key not in positions:
+            yield rules.UNKNOWN_NIC.finding(f"{key!r}; valid: {_list([*positions, REST])}", row)
+
+
+def _check_places(row: PlanRow, facts: TargetFacts) -> Iterator[Finding]:
+    for rule, find, wanted in (
+        *((rules.STORAGE, find_storage, name) for name in dict.fromkeys(row.storage.values())),
+        *((rules.NETWORK, find_network, name) for name in dict.fromkeys(row.networks.values())),
+    ):
+        try:
+            find(wanted, facts)
+        except PlanError as problem:
+            yield rule.finding(f"{problem.message}; {problem.hint}", row)
+
+
+def _limits(
+    row: PlanRow, machine: Machine, made: TargetMachine, facts: TargetFacts, tables: Tables
+) -> Iterator[Finding]:
+    version, xapi = facts.version, facts.xapi_version
+    guest = tables.guest_os(machine.guest)
+    windows = guest is not None and guest.family is Family.WINDOWS
+    most = tables.limit("vcpus_windows_max" if windows else "vcpus_max", product=version)
+    supported = tables.limit("vcpus_supported_max", product=version)
+    if made.vcpus > most:
+        yield rules.VCPUS.finding(f"{made.vcpus}, at most {most}{' for Windows' if windows else ''}", row)
+    elif made.vcpus > supported:
+        yield rules.VCPUS_SUPPORT.finding(f"{made.vcpus}, supported up to {supported}", row)
+    cpus = max((host.cpu_count for host in facts.hosts), default=0)
+    if 0 < cpus < made.vcpus:
+        yield rules.VCPUS_HOST.finding(f"{made.vcpus}, the largest host has {cpus}", row)
+    memory = tables.limit("memory_max_bytes", product=version)
+    largest = max((host.memory_total_bytes for host in facts.hosts), default=0)
+    if made.memory_bytes > memory:
+        yield rules.MEMORY.finding(f"{show_bytes(made.memory_bytes)}, at most {show_bytes(memory)}", row)
+    elif 0 < largest < made.memory_bytes:
+        yield rules.MEMORY_HOST.finding(
+            f"{show_bytes(made.memory_bytes)}, the largest host has {show_bytes(largest)}", row
+        )
+    for rule, count, limit in (
+        (rules.DISKS, len(made.disks) + bool(made.cd_device), tables.limit("disks_max", product=version)),
+        (rules.NICS, len(made.nics), tables.limit("nics_max", xapi=xapi)),
+    ):
+        if count > limit:
+            yield rule.finding(f"{count}, at most {limit}", row)
+
+
+def _add(sums: _Sums, row: PlanRow, machine: Machine, facts: TargetFacts, made: TargetMachine | None) -> None:
+    """Counts what the row would take; of a machine that cannot be made, only its name."""
+    sums.names[row.target, target_name(machine, row)].append(row)
+    if made is None:
+        return
+    for nic in made.nics:
+        if nic.mac:
+            sums.macs[nic.mac].append(row)
+    sources = {disk.id: disk for disk in machine.disks}
+    storages = {sr.uuid: sr for sr in facts.storage}
+    for disk in made.disks:
+        sr = storages.get(disk.sr)
+        if sr is not None:
+            sums.space[row.target, sr.uuid].append((needed_bytes(sources[disk.source_disk], sr), row))
+
+
+def _names(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
+    for (target, name), rows in sums.names.items():
+        if len(rows) > 1:
+            ids = _list(row.machine_id for row in rows)
+            yield rules.DUPLICATE_NAME.finding(f"{name!r} on {target}: {ids}", rows[1], name)
+        if name in facts[target].machine_names:
+            yield rules.NAME_ON_TARGET.finding(f"{name!r} on {target}", rows[0], name)
+
+
+def _macs(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
+    used = {target: {entry.mac.lower(): entry.machine for entry in pool.macs} for target, pool in facts.items()}
+    for mac, rows in sums.macs.items():
+        if len(rows) > 1:
+            names = _list(dict.fromkeys(row.machine_name for row in rows))
+            yield rules.DUPLICATE_MAC.finding(f"{mac}: {names}", rows[1], mac)
+        for row in rows[:1]:
+            if mac in used[row.target]:
+                yield rules.MAC_ON_TARGET.finding(f"{mac} of {used[row.target][mac]!r} on {row.target}", row, mac)
+
+
+def _space(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
+    for (target, uuid), takers in sums.space.items():
+        sr = next(sr for sr in facts[target].storage if sr.uuid == uuid)
+        needed = sum(count for count, _ in takers)
+        if sr.size_bytes > 0 and needed > sr.free_bytes:
+            yield rules.SPACE.finding(_space_text(sr, target, needed, takers), None, sr.name or sr.uuid)
+
+
+def _space_text(sr: StorageRepository, target: str, needed: int, takers: list[tuple[int, PlanRow]]) -> str:
+    by_machine: dict[str, int] = defaultdict(int)
+    for count, row in takers:
+        by_machine[row.machine_name] += count
+    largest = sorted(by_machine.items(), key=lambda entry: (-entry[1], entry[0]))[:_SHOWN]
+    shown = ", ".join(f"{name} {show_bytes(count)}" for name, count in largest)
+    kind = "thin, by what the disks hold where the source tells it" if sr.thin else "thick, by full size"
+    return (
+        f"{sr.name!r} on {target} ({kind}): {show_bytes(needed)} needed by {plural(len(by_machine), 'machine')}, "
+        f"{show_bytes(sr.free_bytes)} free, {show_bytes(needed - sr.free_bytes)} missing; largest: {shown}"
+    )
+
+
+def _list(words: Iterable[str]) -> str:
+    listed = sorted(words)
+    more = len(listed) - 20
+    return (", ".join(listed[:20]) or "none") + (f", and {more} more" if more > 0 else "")

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The columns of a plan's CSV file: name, field of PlanRow, meaning, reader and writer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from v2x.model.machine import Firmware
+from v2x.model.migration import VerifyLevel
+from v2x.model.plan import MacPolicy, PlanRow, Transfer
+from v2x.model.target import SecureBoot
+from v2x.plan.cells import (
+    read_flag,
+    read_pairs,
+    read_size,
+    tidy,
+    whole_number,
+    word_of,
+    write_flag,
+    write_pairs,
+    write_size,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`default` is the value of an empty cell; `required` columns must be there, with a value in every row."""
+
+    name: str
+    field: str
+    meaning: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+    default: Any
+    required: bool = False
+
+
+def _text(name: str, meaning: str, required: bool = False) -> Column:
+    return Column(name, name, meaning, str, str, "", required)
+
+
+COLUMNS: tuple[Column, ...] = (
+    _text("machine_id", "the source's own identifier of the machine; the key of the row, never edited", True),
+    _text("machine_name", "the name on the source, for reading; edits have no effect"),
+    _text("source", "alias of the source, as plan.json has it"),
+    _text("target", "alias of the target, as plan.json has it"),
+    _text("target_name", "name on the target; empty: the name on the source"),
+    Column(
+        "storage",
+        "storage",
+        "SR by name or uuid for each disk id, * for the rest; empty: the suggestion",
+        read_pairs,
+        write_pairs,
+        {},
+    ),
+    Column(
+        "networks",
+        "networks",
+        "network by name or uuid for each adapter position, * for the rest; empty: the suggestion",
+        read_pairs,
+        write_pairs,
+        {},
+    ),
+    Column("mac", "mac", "keep or new: MAC addresses", word_of(MacPolicy), str, MacPolicy.KEEP),
+    Column("vcpus", "vcpus", "virtual CPUs; empty: as on the source", whole_number(1, 4096), str, None),
+    Column("memory", "memory_bytes", "memory with its unit; empty: as on the source", read_size, write_size, None),
+    Column("firmware", "firmware", "bios or uefi; empty: as on the source", word_of(Firmware), str, None),
+    Column(
+        "secure_boot", "secure_boot", "auto, true or false; empty: as on the source", word_of(SecureBoot), str, None
+    ),
+    Column("vtpm", "vtpm", "yes or no; empty: as on the source", read_flag, write_flag, None),
+    _text("template", "reference label, name or uuid of a template; empty: the one for the guest system"),
+    Column("transfer", "transfer", "cold or warm", word_of(Transfer), str, Transfer.COLD),
+    Column("verify", "verify", "none, sample or full", word_of(VerifyLevel), str, VerifyLevel.FULL),
+    Column("start", "start", "yes: start the machine when it is there", read_flag, write_flag, False),
+    Column("wave", "wave", "waves run one after the other, from 1", whole_number(1, 9999), str, 1),
+    Column("order", "order", "order within the wave, lowest first", whole_number(-9999, 9999), str, 0),
+    Column("exclude", "exclude", "yes: leave this machine out", read_flag, write_flag, False),
+    _text("note", "your own words; kept"),
+    _text("comment", "what the draft says of its defaults"),
+)
+
+BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
+
+
+def tidy_row(row: PlanRow) -> PlanRow:
+    """`row` as it would come back from a CSV file, so that an unedited plan keeps its id."""
+    changes: dict[str, Any] = {}
+    for column in COLUMNS:
+        value = getattr(row, column.field)
+        if isinstance(value, dict):
+            pairs = ((_plain(key), _plain(word)) for key, word in value.items())
+            changes[column.field] = {key: word for key, word in pairs if key and word}
+        elif column.read is str:
+            changes[column.field] = tidy(value)
+    return replace(row, **changes)
+
+
+def _plain(word: str) -> str:
+    """A word of a pair: quotes keep its blanks, but not its kinds of line end or lone surrogates."""
+    return word.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode("utf-8")

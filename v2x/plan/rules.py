@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of `plan check`: label, remedy and severity of each, and how a finding is made of one."""
+
+from dataclasses import dataclass
+
+from v2x.model.finding import Finding, Severity
+from v2x.model.plan import PlanRow
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`label` and `remedy` are the same for all rows; what differs goes into a finding's text."""
+
+    id: str
+    severity: Severity
+    label: str
+    remedy: str
+
+    def finding(self, text: str, row: PlanRow | None = None, subject: str = "") -> Finding:
+        return Finding(
+            rule=self.id,
+            severity=self.severity,
+            label=self.label,
+            text=text,
+            remedy=self.remedy,
+            subject=subject or (row.machine_name if row is not None else ""),
+            machine_id=row.machine_id if row is not None else "",
+            machine_name=row.machine_name if row is not None else "",
+            source=row.source if row is not None else "",
+        )
+
+
+_B, _W = Severity.BLOCKER, Severity.WARNING
+
+EMPTY = Rule("plan.empty", _B, "The plan has no machine to migrate", "Set exclude to no in at least one row.")
+UNKNOWN_SOURCE = Rule(
+    "plan.unknown-source", _B, "The source is not in the plan", "Use an alias of plan.json, or draft the plan again."
+)
+UNKNOWN_TARGET = Rule(
+    "plan.unknown-target", _B, "The target is not in the plan", "Use an alias of plan.json, or draft the plan again."
+)
+UNKNOWN_MACHINE = Rule(
+    "plan.unknown-machine",
+    _B,
+    "The machine is not on the source",
+    "Restore machine_id as the draft had it, or draft the plan again.",
+)
+DUPLICATE_MACHINE = Rule(
+    "plan.duplicate-machine", _B, "A machine stands in two rows", "Remove or exclude all rows of it but one."
+)
+UNKNOWN_DISK = Rule(
+    "plan.unknown-disk",
+    _B,
+    "The storage column names a disk the machine lacks",
+    "Use the disk ids of the inventory, or *.",
+)
+UNKNOWN_NIC = Rule(
+    "plan.unknown-nic",
+    _B,
+    "The networks column names an adapter the machine lacks",
+    "Use the adapter positions of the inventory, from 0, or *.",
+)
+STORAGE = Rule("plan.storage", _B, "The storage does not resolve", "Name a storage repository of the pool for disks.")
+NETWORK = Rule("plan.network", _B, "The network does not resolve", "Name a network of the pool.")
+UNMAPPABLE = Rule(
+    "plan.unmappable", _B, "The machine cannot be made as the row says", "Change the row as the text says."
+)
+WARM = Rule(
+    "plan.warm", _B, "Warm transfer is not available for this source", "Set transfer to cold, or use the live source."
+)
+DUPLICATE_NAME = Rule(
+    "plan.duplicate-name", _B, "Two machines of the plan get the same name", "Give one another target_name."
+)
+NAME_ON_TARGET = Rule(
+    "plan.name-on-target",
+    _B,
+    "The target has a machine of this name",
+    "Choose another target_name, or remove that machine.",
+)
+DUPLICATE_MAC = Rule(
+    "plan.duplicate-mac",
+    _B,
+    "Two adapters of the plan get the same MAC address",
+    "Set mac to new for one of the machines.",
+)
+MAC_ON_TARGET = Rule(
+    "plan.mac-on-target",
+    _B,
+    "The target has an adapter with this MAC address",
+    "Set mac to new, or remove that adapter.",
+)
+SPACE = Rule(
+    "plan.space",
+    _B,
+    "The storage has no room for what the plan puts there",
+    "Spread the machines over more storage, exclude some, or free room.",
+)
+VCPUS = Rule("plan.vcpus", _B, "More vCPUs than the target allows", "Lower vcpus.")
+VCPUS_SUPPORT = Rule(
+    "plan.vcpus-support", _W, "More vCPUs than have security support", "Lower vcpus unless the guest is trusted."
+)
+VCPUS_HOST = Rule(
+    "plan.vcpus-host", _W, "More vCPUs than any host has CPUs", "Lower vcpus, or the machine will not start."
+)
+MEMORY = Rule("plan.memory", _B, "More memory than the target allows", "Lower memory.")
+MEMORY_HOST = Rule(
+    "plan.memory-host", _W, "More memory than any host has", "Lower memory, or the machine will not start."
+)
+DISKS = Rule("plan.disks", _B, "More disks than the target allows", "Merge disks, or leave some on the source.")
+NICS = Rule("plan.nics", _B, "More adapters than the target allows", "Remove adapters on the source.")

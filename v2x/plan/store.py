@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan on disk: plan.csv for people, plan.json beside it with addresses, pins, inventories and target facts.
+
+The rows of the CSV file count; those of plan.json are the draft, and fill columns that somebody took out.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from v2x.errors import PlanError, UsageError
+from v2x.model.codec import SchemaError, from_json, to_json
+from v2x.model.plan import PLAN_SCHEMA, Plan, PlanRow
+from v2x.plan.columns import tidy_row
+from v2x.plan.csvfile import read_rows, write_rows
+
+
+def plan_id(rows: Iterable[PlanRow]) -> str:
+    """sha256 over all cells of all rows, in hex. Sorting the rows differently is no edit; anything else is."""
+    tidied = sorted((tidy_row(row) for row in rows), key=lambda row: (row.source, row.machine_id, to_json(row)))
+    return hashlib.sha256(to_json(tidied)).hexdigest()
+
+
+def json_path(csv_path: Path) -> Path:
+    """Where the rest of a plan lies. UsageError for a name that would be the CSV file itself."""
+    if csv_path.suffix.casefold() == ".json":
+        raise UsageError(f"{csv_path} would be both files of the plan", hint="name the CSV file, such as plan.csv")
+    return csv_path.with_suffix(".json")
+
+
+def save_plan(plan: Plan, csv_path: Path) -> Plan:
+    """Writes both files, each whole or not at all, and returns the plan as it will be read back.
+
+    UsageError when the folder does not take them.
+    """
+    beside = json_path(csv_path)
+    rows = tuple(tidy_row(row) for row in plan.rows)
+    saved = replace(plan, rows=rows, id=plan_id(rows))
+    try:
+        # The JSON file first: a CSV file without it cannot be loaded, the other way round nothing is lost.
+        _write(beside, to_json(saved))
+        _write(csv_path, write_rows(rows))
+    except OSError as problem:
+        raise UsageError(
+            f"cannot write {problem.filename or csv_path}: {problem.strerror}", hint="choose another folder with -o"
+        ) from None
+    return saved
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def load_plan(csv_path: Path) -> Plan:
+    """The plan with the rows as they are in the CSV file now, and their id.
+
+    PlanError when a file is missing, damaged or of another version; PlanFileError for wrong cells.
+    """
+    beside = json_path(csv_path)
+    data = _read(csv_path, "v2x plan draft writes one")
+    text = _read(beside, f"v2x plan draft writes it; it must stay beside {csv_path.name}")
+    try:
+        drafted = from_json(text, Plan, PLAN_SCHEMA)
+    except (SchemaError, RecursionError) as problem:
+        raise PlanError(f"{beside} is not the other half of a plan: {problem}", hint="draft the plan again") from None
+    base = {(row.source, row.machine_id): row for row in drafted.rows}
+    rows = read_rows(data, str(csv_path), base)
+    return replace(drafted, rows=rows, id=plan_id(rows))
+
+
+def _read(path: Path, hint: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise PlanError(f"cannot read {path}: {problem.strerror}", hint=hint) from None

@@ -286,19 +286,19 @@ def test_sparse_format_on_storage_that_is_not_zeroed_is_refused(made: Callable[.
 
 
 def test_slow_attach_makes_larger_segments(simulated_pool: Callable[..., Pool]) -> None:
-    """Eight blocks are sent first; what they teach lets the other sixteen go in one segment."""
+    """What the first segment teaches lets all the rest go in one. It is larger than all socket buffers together."""
     pool = simulated_pool(attach_delay=0.5)
-    with opened(pool, least_segment_bytes=8 * BLOCK, most_segment_bytes=64 * BLOCK) as target:
-        claim = target.claim(spec(sr_named(pool, "NFS storage"), 48 * MIB), "tag")
-        writer = target.writer(claim, claim.disks[0], range(24), POINT)
+    with opened(pool, least_segment_bytes=20 * BLOCK, most_segment_bytes=64 * BLOCK) as target:
+        claim = target.claim(spec(sr_named(pool, "NFS storage"), 120 * MIB), "tag")
+        writer = target.writer(claim, claim.disks[0], range(60), POINT)
         data = bytearray(block(0))
-        for number in range(24):
+        for number in range(60):
             writer.write(number, data)
         writer.commit()
         assert writer.segments == 2
-        assert writer.sent_bytes == 48 * MIB
-    assert [entry.written_bytes // BLOCK for entry in pool.ledger.imports] == [8, 16]
-    assert pool.vdi_path(claim.disks[0].id).read_bytes() == bytes(data) * 24
+        assert writer.sent_bytes == 120 * MIB
+    assert [entry.written_bytes // BLOCK for entry in pool.ledger.imports] == [20, 40]
+    assert pool.vdi_path(claim.disks[0].id).read_bytes() == bytes(data) * 60
 
 
 def test_nothing_is_left_of_tasks_and_sessions(made: Callable[..., Opened]) -> None:

@@ -166,9 +166,7 @@ def test_an_untrusted_certificate(bench, ova):
 
 
 def test_another_certificate_than_the_pinned_one(bench, ova):
-    ran = bench.v2x(
-        "migrate", ova, "--target", bench.target, "--target-fingerprint", "sha256:" + "0" * 64, pool=False
-    )
+    ran = bench.v2x("migrate", ova, "--target", bench.target, "--target-fingerprint", "sha256:" + "0" * 64, pool=False)
     refused(bench, ran, 5, "TRUST", bench.pool.fingerprint)
 
 
@@ -183,9 +181,7 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         monkeypatch.setenv("V2X_TARGET_PASSWORD", pool.password)
         member = next(address for address in pool.addresses if address != pool.address)
         pin = pool.fingerprints[member]
-        ran = bench.v2x(
-            "migrate", ova, "--target", f"xapi://root@{member}", "--target-fingerprint", pin, pool=False
-        )
+        ran = bench.v2x("migrate", ova, "--target", f"xapi://root@{member}", "--target-fingerprint", pin, pool=False)
         refused(bench, ran, 5, "NOT-COORDINATOR", pool.address)
 
 

@@ -43,7 +43,6 @@ def import_xva(bench, file, restore):
         if record["status"] != "pending":
             break
     assert record["status"] == "success", record["error_info"]
-    print(record); print(list(bench.pool.records("VM"))[:3], len(bench.pool.records("VM")))
     return re.search(r"OpaqueRef:[0-9a-f-]+", record["result"])[0]
 
 
@@ -53,7 +52,8 @@ def test_it_imports_with_the_same_bytes(bench, ova, same_bytes, tmp_path, restor
     ran = bench.v2x("migrate", file, "--target", f"xva:{tmp_path / 'out'}", "--report", "r.json", pool=False)
     assert ran.code == 0, ran.err
     made = tmp_path / "out" / "web.xva"
-    vm = bench.pool.records("VM")[import_xva(bench, made, restore)]
+    imported = import_xva(bench, made, restore)
+    vm = bench.pool.records("VM")[imported]
     for vdi, one in zip(bench.vdis_of(vm), raws, strict=True):
         wanted = one.read_bytes()
         held = vdi.read_bytes()

@@ -12,7 +12,7 @@ from v2x.config import Config, load_config
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
 from v2x.errors import PlanError, UsageError, V2xError
-from v2x.mapping.build import build_machine
+from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.tables import Tables, load_tables
 from v2x.model.address import (
     SOURCE_SCHEMES,
@@ -185,6 +185,16 @@ class App:
             stage=str(self.stage) if self.stage else "",
         )
 
+    def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
+        """Whether an earlier run of this row finished, as far as the plan's facts tell."""
+        inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
+        machines = inventory.machines if inventory else ()
+        machine = next((one for one in machines if one.id == row.machine_id), None)
+        if inventory is None or facts is None or machine is None:
+            return False
+        tag = migration_tag(inventory, machine, facts, target_name(machine, row))
+        return any(one.tag == tag for one in facts.migrated)
+
     def report(self, engine: Engine, plan: Plan, findings: Sequence[Finding]) -> Report:
         """What the engine did, with the findings that were known before."""
         migrations = engine.status()
@@ -256,3 +266,13 @@ def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, na
     """The identity of a migration, the same at every run: what moves, from where, to where, under which name."""
     parts = (inventory.source.kind, inventory.source.address, machine.id, facts.pool_uuid or facts.address, name)
     return "v2x-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def without(facts: TargetFacts, machine: str) -> TargetFacts:
+    """The facts without the machine of that name: one that an earlier run of the same migration made."""
+    names = list(facts.machine_names)
+    if machine in names:
+        names.remove(machine)
+    return replace(
+        facts, machine_names=tuple(names), macs=tuple(used for used in facts.macs if used.machine != machine)
+    )

@@ -46,10 +46,12 @@ def xapi(
                 }
                 show.result(json.dumps(ready))
             else:
+                address = f"xapi://{pool.user}@{pool.address}"
                 show.result(
-                    f"address      xapi://{pool.user}@{pool.address}\npassword     {pool.password}\n"
+                    f"address      {address}\npassword     {pool.password}\n"
                     f"fingerprint  {pool.fingerprint}\nfault panel  {pool.panel_url}\n\n"
-                    f"try: V2X_TARGET_PASSWORD={pool.password} v2x doctor --target xapi://{pool.user}@{pool.address} \\\n"
+                    f"try: V2X_TARGET_PASSWORD={pool.password} \\\n"
+                    f"       v2x doctor --target {address} \\\n"
                     f"       --target-fingerprint {pool.fingerprint}\n\nCtrl-C ends it."
                 )
             done.wait()

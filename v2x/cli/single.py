@@ -4,7 +4,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from v2x.app import App, machine_of
+from v2x.app import App, machine_of, without
 from v2x.assess.engine import assess
 from v2x.cli import show
 from v2x.errors import UsageError
@@ -15,7 +15,8 @@ from v2x.model.machine import Machine
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Plan, PlanRow
 from v2x.model.target import TargetFacts
-from v2x.plan import draft_plan, parse_size, plan_id
+from v2x.plan import draft_plan, plan_id
+from v2x.plan.cells import CellError, read_size
 from v2x.render import text_of_findings, text_of_machine
 
 
@@ -64,7 +65,9 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     row = _row(drafted.rows[0], machine, choices)
     app.stage, app.read_all = choices.stage, choices.read_all
     plan = replace(drafted, rows=(row,), id=plan_id((row,)))
-    findings = [one for one in assess(only, facts, app.tables) if one.machine_id in {"", machine.id}]
+    if app.is_migrated(plan, row):
+        facts = without(facts, row.target_name)
+    findings = list(assess(only, facts, app.tables))
     return plan, findings
 
 
@@ -87,12 +90,20 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         networks={**drafted.networks, **_networks(machine, choices.networks)},
         mac=MacPolicy(choices.mac),
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
-        memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
+        memory_bytes=memory_size(choices.memory) if choices.memory else drafted.memory_bytes,
         template=choices.template or drafted.template,
         verify=VerifyLevel(choices.verify),
         start=choices.start,
         exclude=False,
     )
+
+
+def memory_size(text: str) -> int:
+    """Bytes of a size such as `4 GiB`; UsageError for anything else."""
+    try:
+        return read_size(text)
+    except CellError as problem:
+        raise UsageError(f"--memory {text} {problem}", hint="for example 4 GiB, or 512 MiB") from None
 
 
 def _storage(machine: Machine, given: tuple[str, ...]) -> dict[str, str]:

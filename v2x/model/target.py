@@ -91,6 +91,15 @@ class UsedMac:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Migrated:
+    """A machine that an earlier run of v2x finished there; `tag` is that migration's."""
+
+    tag: str
+    machine: str
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFacts:
     """Everything that checks and defaults need to know of a target; saved with a plan."""
 
@@ -108,6 +117,7 @@ class TargetFacts:
     templates: tuple[Template, ...] = ()
     machine_names: tuple[str, ...] = ()
     macs: tuple[UsedMac, ...] = ()
+    migrated: tuple[Migrated, ...] = ()
     secure_boot_certificates: bool = False
     vtpm_supported: bool = True
     qcow2_import: bool = False

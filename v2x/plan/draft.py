@@ -59,7 +59,7 @@ def draft_plan(
             if not is_selected(machine, select):
                 continue
             empty = PlanRow(machine_id=machine.id, machine_name=machine.name, source=source, target=target)
-            row = _draft_row(machine, empty, _Ground(room, tables, vlans), blocked.get((source, machine.id), ()))
+            row = _draft_row(machine, empty, _Ground(room, tables, vlans), blocked.get(machine.id, ()))
             room = _taken(machine, row, room)
             rows.append(tidy_row(row))
     if not rows:
@@ -84,11 +84,11 @@ def is_selected(machine: Machine, select: Sequence[str]) -> bool:
     return not select or any(fnmatch.fnmatchcase(word, pattern.casefold()) for pattern in select for word in words)
 
 
-def _blockers(findings: Iterable[Finding]) -> dict[tuple[str, str], tuple[str, ...]]:
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
+def _blockers(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
     for finding in findings:
         if finding.severity is Severity.BLOCKER and finding.machine_id:
-            key = (finding.source, finding.machine_id)
+            key = finding.machine_id
             found[key] = (*found.get(key, ()), finding.text or finding.label)
     return found
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from v2x.errors import BadImage, Conflict, TargetError, Unsupported, UsageError
-from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
+from v2x.model.target import Migrated, StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import GIB, round_up
 from v2x.target import ova_xml
 from v2x.target.archive import PART, Archive, ArchiveWriter, ChunkReader, file_name, first_member
@@ -81,7 +81,13 @@ class XvaTarget:
                 ),
             ),
             machine_names=tuple(sorted(path.name.removesuffix(_SUFFIX) for path in self.folder.glob(f"*{_SUFFIX}"))),
+            migrated=tuple(self._migrated()),
         )
+
+    def _migrated(self) -> Iterator[Migrated]:
+        for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+            for tag, claim in _claims_in(path, sealed=True):
+                yield Migrated(tag=tag, machine=path.name.removesuffix(_SUFFIX), uuid=claim.id)
 
     def find(self, tag: str) -> Claim | None:
         """A finished file is a sealed claim; a .part, an unsealed one whose disks begin anew."""

@@ -10,6 +10,7 @@ from typing import Any
 from v2x.model.machine import Firmware
 from v2x.model.target import (
     ImageFormat,
+    Migrated,
     StorageRepository,
     TargetFacts,
     TargetHost,
@@ -217,6 +218,15 @@ def _macs(vms: Records, vifs: Records) -> tuple[UsedMac, ...]:
     return tuple(sorted(found, key=lambda used: (used.mac, used.machine)))
 
 
+def _migrated(vms: Records) -> tuple[Migrated, ...]:
+    found = []
+    for vm in vms.values():
+        tag = tags.config(vm).get(tags.SEALED, "")
+        if tag and tags.sealed_by(vm, tag):
+            found.append(Migrated(tag=tag, machine=str(vm.get("name_label", "")), uuid=str(vm.get("uuid", ""))))
+    return tuple(sorted(found, key=lambda one: (one.machine, one.uuid)))
+
+
 def _hosts(hosts: Records, metrics: Records) -> tuple[TargetHost, ...]:
     found = []
     for host in hosts.values():
@@ -258,6 +268,7 @@ def take(client: Client, taken_at: datetime) -> TargetFacts:
         templates=_templates(vms),
         machine_names=tuple(sorted(str(vm.get("name_label", "")) for vm in vms.values() if _in_use(vm))),
         macs=_macs(vms, records(client, "VIF")),
+        migrated=_migrated(vms),
         secure_boot_certificates=bool(pool.get("uefi_certificates") or pool.get("custom_uefi_certificates")),
         vtpm_supported=_text(pool.get("restrictions"), "restrict_vtpm") == "false",
         qcow2_import=takes_qcow2(software),

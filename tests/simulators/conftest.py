@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client made of the standard library alone, so that the simulated pool is not checked with itself."""
 
+import contextlib
 import http.client
+import socket
 import ssl
 import struct
 import time
@@ -101,13 +103,14 @@ class Client:
         if length:
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders()
-        try:
+        sock = connection.sock
+        with contextlib.suppress(OSError):  # the server may close without reading; its answer is what matters
             connection.send(body)
-            if not length:
-                connection.sock.unwrap()  # type: ignore[union-attr]
-        except OSError:
-            pass  # the server may close without reading; its answer is what matters
-        return connection.getresponse()
+        answer = connection.getresponse()
+        if not length:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_WR)
+        return answer
 
     def upload(self, vdi: str, body: bytes, *, format: str = "raw", **more: Any) -> dict[str, Any]:
         """Uploads and returns the finished task's record."""
@@ -222,7 +225,8 @@ def vhd_stream(
         struct.pack_into(">I", table, number * 4, at // 512)
         body += (bitmaps or {}).get(number, b"\xff" * bitmap_bytes)
         body += blocks[number].ljust(block_size, b"\0")
-        at += bitmap_bytes + block_size
+        body += bytes(-len(body) % 512)
+        at = 1536 + len(table) + len(body)
     return bytes(footer + header + table + body + footer)
 
 

@@ -21,10 +21,10 @@ EXIT_CODES = {
 PAGES = {
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
-    "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant; v2x inventory --json lists it.",
+    "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
-    "LATER": "The command or option has its place in v2x, but comes with a later release. The hint says what to use now.",
+    "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
     "MAC-USED": "Two adapters with one MAC address in one network break both. Let the pool make a new address, or "
     "remove the adapter that has it.",
     "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",

@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
+from v2x.errors import UsageError
 from v2x.model.units import GIB, KIB, MIB, TIB
 
 E = TypeVar("E", bound=StrEnum)
@@ -51,7 +52,15 @@ def write_size(count: int) -> str:
     return f"{count} bytes"
 
 
-def read_size(text: str) -> int:
+def parse_size(text: str) -> int:
+    """Bytes of a size typed at a prompt or an option, where a point is always decimal; UsageError for anything else."""
+    try:
+        return read_size(text.strip(), point_is_decimal=True)
+    except CellError as problem:
+        raise UsageError(f"{text!r} {problem}", hint=f"give {problem.valid}") from None
+
+
+def read_size(text: str, point_is_decimal: bool = False) -> int:
     """Bytes. Units are binary whatever their spelling (4 GB is 4 GiB: the sources mean that); a comma may be decimal.
 
     A number whose one separator stands before exactly three digits could mean either, and is refused.
@@ -64,7 +73,7 @@ def read_size(text: str) -> int:
         raise CellError(f"has the unknown unit {found[2]!r}", _SIZE_EXAMPLE)
     if not unit:
         raise CellError("has no unit", _SIZE_EXAMPLE)
-    number = _decimal(digits)
+    number = _decimal(digits, point_is_decimal)
     count = number * _UNITS[unit]
     if count != count.to_integral_value():
         raise CellError("is not a whole number of bytes", _SIZE_EXAMPLE)
@@ -73,7 +82,7 @@ def read_size(text: str) -> int:
     return int(count)
 
 
-def _decimal(digits: str) -> Decimal:
+def _decimal(digits: str, point_is_decimal: bool) -> Decimal:
     """The number in `digits`, with points or commas as decimal or thousands separators."""
     marks = [char for char in digits if char in ".,"]
     wrong = CellError("is not a number", _SIZE_EXAMPLE)
@@ -83,7 +92,8 @@ def _decimal(digits: str) -> Decimal:
         return Decimal(digits)
     whole, _, last = digits.rpartition(marks[-1])
     if len(marks) == 1:
-        if len(last) == 3 and len(whole) <= 3 and whole != "0":
+        surely_decimal = whole == "0" or (point_is_decimal and marks == ["."])
+        if len(last) == 3 and len(whole) <= 3 and not surely_decimal:
             raise CellError(
                 f"could mean {whole + last} or {whole}.{last}", f"the number without a separator, as {whole + last}"
             )

@@ -71,11 +71,13 @@ WARM = Rule(
 DUPLICATE_NAME = Rule(
     "plan.duplicate-name", _B, "Two machines of the plan get the same name", "Give one another target_name."
 )
+# A warning, because a plan that is run again finds the machines it has moved already. The migration itself refuses a
+# name that another machine has, before it writes anything.
 NAME_ON_TARGET = Rule(
     "plan.name-on-target",
-    _B,
+    _W,
     "The target has a machine of this name",
-    "Choose another target_name, or remove that machine.",
+    "Nothing to do if it was migrated before; else choose another target_name, or remove that machine.",
 )
 DUPLICATE_MAC = Rule(
     "plan.duplicate-mac",
@@ -94,6 +96,12 @@ SPACE = Rule(
     _B,
     "The storage has no room for what the plan puts there",
     "Spread the machines over more storage, exclude some, or free room.",
+)
+SPACE_UNSURE = Rule(
+    "plan.space-unsure",
+    _W,
+    "The storage may run out of room: the source does not tell how much of some disks is used",
+    "Spread the machines over more storage, or make sure that the disks are sparse enough.",
 )
 VCPUS = Rule("plan.vcpus", _B, "More vCPUs than the target allows", "Lower vcpus.")
 VCPUS_SUPPORT = Rule(

@@ -3,10 +3,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from v2x.errors import UsageError
 from v2x.model.target import SecureBoot
 from v2x.model.units import GIB, KIB, MIB, TIB
 from v2x.plan.cells import (
     CellError,
+    parse_size,
     read_flag,
     read_pairs,
     read_size,
@@ -68,6 +70,13 @@ def test_wrong_sizes(text, says):
     with pytest.raises(CellError, match=says) as caught:
         read_size(text)
     assert caught.value.valid
+
+
+def test_a_typed_size_has_a_decimal_point():
+    assert parse_size(" 1.125 GiB ") == 1152 * MIB
+    assert parse_size("4096 MiB") == 4 * GIB
+    with pytest.raises(UsageError, match="'4,096 MiB' could mean"):
+        parse_size("4,096 MiB")
 
 
 @given(st.integers(1, 2**63 - 1))

@@ -52,7 +52,7 @@ def test_every_choice_is_filled_in_and_explained(draft, make_machine):
 
 def test_a_draft_passes_its_own_check_and_survives_its_files(draft, tables, make_machine, tmp_path):
     plan = draft(*(make_machine(f"web{number:02}", number) for number in range(1, 9)))
-    assert check_plan(plan, plan.facts, tables) == []
+    assert check_plan(plan, tables) == []
     assert save_plan(plan, tmp_path / "plan.csv") == plan
     assert load_plan(tmp_path / "plan.csv") == plan
     assert plan.id == plan_id(plan.rows)

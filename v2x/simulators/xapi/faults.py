@@ -5,6 +5,7 @@ All of it is reachable in-process and, as JSON, through the panel (panel.py).
 """
 
 import threading
+import time
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -32,7 +33,10 @@ class Settings:
 
 @dataclass(slots=True)
 class Fault:
-    """An armed fault. `target` narrows it to a VDI, SR or method; "" is any. `times` counts down, -1 is for good."""
+    """An armed fault. `target` narrows it to a VDI, SR or method; "" is any. `times` counts down, -1 is for good.
+
+    `until` is when a busy method is free again, on the monotonic clock; 0 means that only `times` counts.
+    """
 
     kind: str
     times: int = 1
@@ -40,12 +44,13 @@ class Fault:
     target: str = ""
     seconds: float = 0.0
     address: str = ""
+    until: float = 0.0
 
 
 KINDS = {
     "cut_import": "cuts the connection of an upload after `at` bytes of the body",
     "sr_full": "the SR runs out of space when an import has written `at` bytes",
-    "busy": "OTHER_OPERATION_IN_PROGRESS for the method `target`",
+    "busy": "OTHER_OPERATION_IN_PROGRESS for the method `target`, for `seconds` when given, else `times` times",
     "vanish_task": "the task of an upload is gone (HANDLE_INVALID) when the upload ends",
     "unauthorized": "an upload is answered 401",
     "redirect": "an upload is answered 302 to `address`",
@@ -74,11 +79,14 @@ class Faults:
         if kind not in KINDS:
             raise UsageError(f"No fault {kind!r}", hint=f"one of {', '.join(KINDS)}")
         with self._lock:
-            self._armed.append(Fault(kind, times, at, target, seconds, address))
+            until = time.monotonic() + seconds if kind == "busy" and seconds else 0.0
+            self._armed.append(Fault(kind, -1 if until else times, at, target, seconds, address, until))
 
     def take(self, kind: str, *targets: str) -> Fault | None:
         """The first armed fault of this kind that concerns one of `targets`, used up once; None when there is none."""
+        now = time.monotonic()
         with self._lock:
+            self._armed = [f for f in self._armed if not f.until or f.until > now]
             for fault in self._armed:
                 if fault.kind == kind and (not fault.target or fault.target in targets):
                     if fault.times > 0:

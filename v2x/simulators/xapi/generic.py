@@ -8,14 +8,21 @@ from v2x.simulators.xapi.datamodel import Message
 from v2x.simulators.xapi.failure import ApiError, internal
 from v2x.simulators.xapi.state import Context
 
+_EVERYWHERE = frozenset(
+    {
+        *("get_record", "get_by_uuid", "get_by_name_label", "get_all", "get_all_where"),
+        *("get_all_records", "get_all_records_where"),
+    }
+)
+
 
 def carry_out(context: Context, message: Message, args: list[Any]) -> Any:
     """A call that has no code of its own. INTERNAL_ERROR for one the simulated pool cannot carry out."""
     kind = message.kind
+    if message.name in _EVERYWHERE:  # the class message declares these as custom calls
+        return _implicit(context, message, args)
     if kind == "getter":
         return context.store.get(message.cls, args[0], message.name.removeprefix("get_"))
-    if kind == "implicit":
-        return _implicit(context, message, args)
     if kind == "constructor":
         return context.store.add(message.cls, args[0])
     if kind == "destructor":

@@ -224,6 +224,26 @@ class Pool:
         """The raw file with the content of a VDI, of exactly virtual_size bytes."""
         return self.state.volumes.get(uuid).path
 
+    def close_host(self, number: int) -> None:
+        """Host `number` (0 is the first) refuses connections from now on, as one that reboots."""
+        self._listeners[number].close()
+
+    def open_host(self, number: int) -> None:
+        """The host listens again at its old address."""
+        state = self.state
+        address = self.addresses[number]
+        host = state.store.find("host", address=address)[0]
+        path = certificate_of(self.folder, state.store.get("host", host, "hostname"))
+        listener = Listener(state, host, server_context(path), self._ports[number])
+        self._listeners[number] = listener
+        listener.start()
+
+    def promote(self, number: int) -> None:
+        """Host `number` is the coordinator from now on; the others answer HOST_IS_SLAVE with its address."""
+        store = self.state.store
+        host = store.find("host", address=self.addresses[number])[0]
+        store.set("pool", self.state.pool_ref, master=host)
+
     def expire_sessions(self) -> int:
         """Ends every session now; returns how many there were."""
         return self.state.sessions.expire_all()

@@ -8,9 +8,21 @@ from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.xmlrpc import value_xml
 
+_KEPT_FINISHED = 200
+
+
+def _collect(state: PoolState) -> None:
+    """Finished tasks are kept for a while; beyond 200 the oldest go."""
+    store = state.store
+    finished = [t for t in store.refs("task") if store.get("task", t, "status") != "pending"]
+    for ref in finished[: max(len(finished) - _KEPT_FINISHED, 0)]:
+        store.remove("task", ref)
+
 
 def create(state: PoolState, label: str, *, description: str = "", session: str, host: str, parent: str = NULL) -> str:
     """A pending task; returns its reference."""
+    with state.store.lock:
+        _collect(state)
     values = {
         "name_label": label,
         "name_description": description,

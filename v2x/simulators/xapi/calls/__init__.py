@@ -4,6 +4,7 @@
 from v2x.simulators.xapi.calls import (
     event,
     host,
+    message,
     network,
     session,
     snapshot,
@@ -22,6 +23,7 @@ from v2x.simulators.xapi.calls import (
 __all__ = [
     "event",
     "host",
+    "message",
     "network",
     "session",
     "snapshot",

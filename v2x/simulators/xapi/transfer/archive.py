@@ -6,7 +6,8 @@ import subprocess
 import threading
 import zlib
 from contextlib import suppress
-from typing import IO
+from io import BufferedReader
+from typing import cast
 
 from v2x.simulators.xapi.failure import StreamBroken, StreamEnded
 from v2x.simulators.xapi.transfer.body import Body, Source
@@ -98,12 +99,8 @@ class _Unzstd:
             [program, "-dcq"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         self._packed = packed
+        self._out = cast(BufferedReader, self._process.stdout)
         threading.Thread(target=self._feed, daemon=True).start()
-
-    @property
-    def _out(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
 
     def _feed(self) -> None:
         """Ends quietly: what is missing shows at the other end."""
@@ -115,7 +112,7 @@ class _Unzstd:
 
     def read_into(self, view: memoryview) -> None:
         while view:
-            got = self._out.readinto(view)  # type: ignore[attr-defined]
+            got = self._out.readinto(view)
             if not got:
                 raise StreamEnded("the packed stream ended")
             view = view[got:]

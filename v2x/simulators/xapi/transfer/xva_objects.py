@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ova.xml: reading it with the strictness of the RPC decoder, and making the records it describes (xapi.md 6.2, 6.5)."""
+"""ova.xml: read with the strictness of the RPC decoder, and the records it describes made (xapi.md 6.2, 6.5)."""
 
 import uuid as uuid_module
 from dataclasses import dataclass, field

@@ -88,11 +88,12 @@ def page(code: str) -> Page:
     if name in classes:
         kind = classes[name]
         return Page(code=name, title=f"error, exit code {kind.exit_code}", text=(kind.__doc__ or "").strip())
-    from v2x.assess.catalogue import find_rule, rule_text
+    from v2x.assess.catalogue import find_rule
 
     rule = find_rule(code.lower())
     if rule is not None:
-        return Page(code=rule.id, title=f"rule, {rule.severity}", text=rule_text(rule))
+        text = f"{rule.label}.\n\nremedy: {rule.remedy}\nsource: {rule.source}"
+        return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)
     raise UsageError(f"no page for {code}", hint="docs/exit-codes.md and docs/rules.md list all codes")
 
 

@@ -20,23 +20,24 @@ def run(arguments: Sequence[str]) -> int:
 
     as_json = "--json" in arguments
     signal.signal(signal.SIGTERM, _terminated)
+    code = 0
     try:
         outcome = app(args=list(arguments), prog_name="v2x", standalone_mode=False)
-        return outcome if isinstance(outcome, int) else 0
+        code = outcome if isinstance(outcome, int) else 0
     except V2xError as error:
         show.problem(error, as_json=as_json)
-        return error.exit_code
+        code = error.exit_code
     except click.exceptions.Exit as ended:
-        return ended.exit_code
+        code = ended.exit_code
     except click.ClickException as misused:
         misused.show()
-        return 2
+        code = 2
     except (click.exceptions.Abort, KeyboardInterrupt):
         show.note("interrupted; the same command continues")
-        return 130
+        code = 130
     except BrokenPipeError:
         sys.stderr.close()
-        return 141
+        code = 141
     except Exception as bug:
         if "--verbose" in arguments or "-v" in arguments:
             raise
@@ -46,7 +47,8 @@ def run(arguments: Sequence[str]) -> int:
             hint="this is a bug of v2x: run again with --verbose and report what it prints",
         )
         show.problem(unexpected, as_json=as_json)
-        return BUG_EXIT
+        code = BUG_EXIT
+    return code
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:

@@ -28,7 +28,7 @@ def ask_password() -> Callable[[str], str]:
     """Prompts on the terminal without echo."""
     from getpass import getpass
 
-    return lambda prompt: getpass(prompt)
+    return getpass
 
 
 def selection(patterns: list[str] | None) -> Callable[[str], bool] | None:

@@ -15,7 +15,7 @@ def demo(
     source: Annotated[Path | None, typer.Argument(metavar="SOURCE", help="your own .ova, .ovf or .vmx")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="where everything is put")] = Path(".v2x-demo"),
 ) -> None:
-    """Makes a small real VM (or takes SOURCE), starts a simulated pool, assesses, plans, migrates, verifies, reports."""
+    """Makes a small real VM (or takes SOURCE) and migrates it to a simulated pool, with every step on the way."""
     from v2x.cli.demonstration import demonstrate
 
     demonstrate(given, source, folder)

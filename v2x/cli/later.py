@@ -16,7 +16,7 @@ SETTINGS: dict[str, Any] = {
 def later(name: str, what: str, instead: str) -> Callable[[typer.Context], None]:
     """A command `name` that does `what` and says what to use until then."""
 
-    def command(context: typer.Context) -> None:
+    def command(_context: typer.Context) -> None:
         raise UsageError(f"v2x {name} comes with a later release", code="LATER", hint=instead)
 
     command.__doc__ = f"{what} (comes with a later release)"

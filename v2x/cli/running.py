@@ -33,7 +33,7 @@ class Finished:
 def run_plan(app: App, given: Given, plan: Plan, findings: Sequence[Finding]) -> Finished:
     """Migrates the rows of `plan` and returns what happened; failures of machines are in the report."""
     orders = app.orders(plan)
-    engine = app.engine(app.doors(plan.sources, plan.targets), Console(quiet=given.quiet))
+    engine = app.engine(app.doors(plan.sources, plan.targets), Console(quiet=given.quiet, failures=len(orders) > 1))
     engine.submit(orders)
     with draining(engine) as received:
         engine.resume()

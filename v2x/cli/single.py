@@ -15,8 +15,7 @@ from v2x.model.machine import Machine
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Plan, PlanRow
 from v2x.model.target import TargetFacts
-from v2x.plan import draft_plan, plan_id
-from v2x.plan.cells import CellError, read_size
+from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
 
 
@@ -90,20 +89,12 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         networks={**drafted.networks, **_networks(machine, choices.networks)},
         mac=MacPolicy(choices.mac),
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
-        memory_bytes=memory_size(choices.memory) if choices.memory else drafted.memory_bytes,
+        memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
         template=choices.template or drafted.template,
         verify=VerifyLevel(choices.verify),
         start=choices.start,
         exclude=False,
     )
-
-
-def memory_size(text: str) -> int:
-    """Bytes of a size such as `4 GiB`; UsageError for anything else."""
-    try:
-        return read_size(text)
-    except CellError as problem:
-        raise UsageError(f"--memory {text} {problem}", hint="for example 4 GiB, or 512 MiB") from None
 
 
 def _storage(machine: Machine, given: tuple[str, ...]) -> dict[str, str]:

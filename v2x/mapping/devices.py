@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from v2x.errors import BadImage, PlanError
+from v2x.errors import BadImage, InputRefused, PlanError
 from v2x.mapping.ledger import Case, Ledger
 from v2x.mapping.mac import mac_problem, plain_mac
 from v2x.mapping.resolve import (
@@ -52,12 +52,16 @@ def target_disks(case: Case, name: str) -> tuple[tuple[TargetDisk, ...], str]:
     layout = lay_out(len(disks), bool(machine.cd_drives))
     if len(machine.cd_drives) > 1:
         ledger.note(f"CD drives: {len(machine.cd_drives)} → 1, the most that XCP-ng has.")
+    folder = facts.storage[0].uuid if facts.storage else ""
     made = []
     rest: StorageRepository | None = None
     for index, (disk, device) in enumerate(zip(disks, layout.disks, strict=True)):
         wanted = row.storage.get(disk.id) or row.storage.get(REST)
-        if wanted and not is_offline(facts):
-            storage: StorageRepository | None = find_storage(wanted, facts)
+        storage: StorageRepository | None
+        if is_offline(facts):
+            storage = None
+        elif wanted:
+            storage = find_storage(wanted, facts)
         else:
             storage = rest = rest or _suggested(case)
         bus = tables.disk_bus(disk.bus)
@@ -68,7 +72,7 @@ def target_disks(case: Case, name: str) -> tuple[tuple[TargetDisk, ...], str]:
                 source_disk=disk.id,
                 name=f"{name} {disk.label or disk.id}".strip(),
                 description=f"v2x: from {row.source}, {machine.name}, {disk.id}",
-                sr=storage.uuid if storage is not None else "",
+                sr=storage.uuid if storage is not None else folder,
                 size_bytes=_size(disk, machine, tables, ledger),
                 device=device,
                 bootable=index == 0,
@@ -88,10 +92,8 @@ def note_hidden(disks: tuple[TargetDisk, ...], nics: tuple[TargetNic, ...], rule
         ledger.note(f"Adapters seen by the guest only once its Xen drivers are loaded: {', '.join(hidden)}.")
 
 
-def _suggested(case: Case) -> StorageRepository | None:
-    """The SR for disks of which the plan says nothing; None for an XVA file, whose import chooses it."""
-    if is_offline(case.facts):
-        return None
+def _suggested(case: Case) -> StorageRepository:
+    """The SR for disks of which the plan says nothing."""
     found = suggest_storage(case.machine.disks, case.facts, case.tables)
     if found is None:
         raise PlanError(
@@ -104,7 +106,12 @@ def _suggested(case: Case) -> StorageRepository | None:
 def _size(disk: Disk, machine: Machine, tables: Tables, ledger: Ledger) -> int:
     what = f"machine {machine.name!r}: disk {disk.label or disk.id!r}"
     if disk.backing is DiskBacking.MISSING:
-        raise BadImage(f"{what} has no file on the source", hint="repair or remove the disk on the source")
+        missing = ", ".join(disk.files) or "its file"
+        raise InputRefused(
+            f"{what} is missing: {missing}",
+            code="MISSING-DISK",
+            hint="copy the disk's file beside the descriptor, or export the machine again",
+        )
     if disk.capacity_bytes <= 0:
         raise BadImage(f"{what} has a size of {disk.capacity_bytes} bytes", hint="remove the disk on the source")
     least = tables.limit("vhd_min_bytes")

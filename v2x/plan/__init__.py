@@ -1,8 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plans: drafted with every choice filled in, edited by people as CSV, checked, frozen by a digest."""
 
+from v2x.plan.cells import parse_size, write_size
 from v2x.plan.check import check_plan
+from v2x.plan.csvfile import PlanFileError, read_rows, write_rows
 from v2x.plan.draft import draft_plan
 from v2x.plan.store import load_plan, plan_id, save_plan
 
-__all__ = ["check_plan", "draft_plan", "load_plan", "plan_id", "save_plan"]
+__all__ = [
+    "PlanFileError",
+    "check_plan",
+    "draft_plan",
+    "load_plan",
+    "parse_size",
+    "plan_id",
+    "read_rows",
+    "save_plan",
+    "write_rows",
+    "write_size",
+]

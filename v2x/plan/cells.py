@@ -11,6 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
 
+from v2x.errors import UsageError
 from v2x.model.units import GIB, KIB, MIB, TIB
 
 E = TypeVar("E", bound=StrEnum)
@@ -71,6 +72,14 @@ def read_size(text: str) -> int:
     if not 0 < count <= _LARGEST:
         raise CellError("is out of range", _SIZE_EXAMPLE)
     return int(count)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size typed at a prompt or given as an option; UsageError for what `read_size` refuses."""
+    try:
+        return read_size(text.strip())
+    except CellError as problem:
+        raise UsageError(f"{text!r} {problem}", hint=f"give {problem.valid}") from None
 
 
 def _decimal(digits: str) -> Decimal:

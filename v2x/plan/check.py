@@ -12,7 +12,7 @@ from v2x.mapping.resolve import find_network, find_storage, is_offline, needed_b
 from v2x.mapping.rows import Family
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding
-from v2x.model.machine import Machine
+from v2x.model.machine import Disk, Machine
 from v2x.model.plan import Plan, PlanRow, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
@@ -29,7 +29,7 @@ class _Sums:
 
     names: dict[tuple[str, str], list[PlanRow]] = field(default_factory=lambda: defaultdict(list))
     macs: dict[str, list[PlanRow]] = field(default_factory=lambda: defaultdict(list))
-    space: dict[tuple[str, str], list[tuple[int, PlanRow]]] = field(default_factory=lambda: defaultdict(list))
+    space: dict[tuple[str, str], list[tuple[Disk, PlanRow]]] = field(default_factory=lambda: defaultdict(list))
 
 
 def check_plan(
@@ -37,8 +37,8 @@ def check_plan(
 ) -> list[Finding]:
     """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
 
-    `facts` by target alias, fresh or the plan's own. `done` are ids of machines known to be migrated already: their
-    names, MAC addresses and space on the target are their own.
+    `facts` by target alias, fresh or the plan's own. `done` are ids of machines that are known to be on the target or
+    on their way there: their names, MAC addresses and space on it are their own.
     """
     rows = [row for row in plan.rows if not row.exclude]
     if not rows:
@@ -59,7 +59,7 @@ def check_plan(
             if made is not None:
                 problems += _limits(row, machine, made, pool, tables)
             if row.machine_id not in done:
-                _add(sums, row, machine, pool, made)
+                _add(sums, row, machine, made)
         findings += problems
     findings += _names(sums, facts)
     findings += _macs(sums, facts)
@@ -161,8 +161,8 @@ def _limits(
             yield rule.finding(f"{count}, at most {limit}", row)
 
 
-def _add(sums: _Sums, row: PlanRow, machine: Machine, facts: TargetFacts, made: TargetMachine | None) -> None:
-    """Counts what the row would take; of a machine that cannot be made, only its name."""
+def _add(sums: _Sums, row: PlanRow, machine: Machine, made: TargetMachine | None) -> None:
+    """Counts what the row would take: only its name where the machine cannot be made."""
     sums.names[row.target, target_name(machine, row)].append(row)
     if made is None:
         return
@@ -170,11 +170,8 @@ def _add(sums: _Sums, row: PlanRow, machine: Machine, facts: TargetFacts, made: 
         if nic.mac:
             sums.macs[nic.mac].append(row)
     sources = {disk.id: disk for disk in machine.disks}
-    storages = {sr.uuid: sr for sr in facts.storage}
     for disk in made.disks:
-        sr = storages.get(disk.sr)
-        if sr is not None:
-            sums.space[row.target, sr.uuid].append((needed_bytes(sources[disk.source_disk], sr), row))
+        sums.space[row.target, disk.sr].append((sources[disk.source_disk], row))
 
 
 def _names(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
@@ -199,22 +196,27 @@ def _macs(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
 
 def _space(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
     for (target, uuid), takers in sums.space.items():
-        sr = next(sr for sr in facts[target].storage if sr.uuid == uuid)
-        needed = sum(count for count, _ in takers)
-        if sr.size_bytes > 0 and needed > sr.free_bytes:
-            yield rules.SPACE.finding(_space_text(sr, target, needed, takers), None, sr.name or sr.uuid)
+        sr = next((sr for sr in facts[target].storage if sr.uuid == uuid), None)
+        if sr is None or sr.size_bytes <= 0:
+            continue
+        most = sum(needed_bytes(disk, sr) for disk, _ in takers)
+        least = sum(needed_bytes(disk, sr) for disk, _ in takers if not sr.thin or disk.allocated_bytes is not None)
+        if most > sr.free_bytes:
+            rule = rules.SPACE if least > sr.free_bytes else rules.SPACE_UNSURE
+            yield rule.finding(_space_text(sr, target, least, most, takers), None, sr.name or sr.uuid)
 
 
-def _space_text(sr: StorageRepository, target: str, needed: int, takers: list[tuple[int, PlanRow]]) -> str:
+def _space_text(sr: StorageRepository, target: str, least: int, most: int, takers: list[tuple[Disk, PlanRow]]) -> str:
     by_machine: dict[str, int] = defaultdict(int)
-    for count, row in takers:
-        by_machine[row.machine_name] += count
+    for disk, row in takers:
+        by_machine[row.machine_name] += needed_bytes(disk, sr)
     largest = sorted(by_machine.items(), key=lambda entry: (-entry[1], entry[0]))[:_SHOWN]
     shown = ", ".join(f"{name} {show_bytes(count)}" for name, count in largest)
-    kind = "thin, by what the disks hold where the source tells it" if sr.thin else "thick, by full size"
+    needed = show_bytes(most) if least == most else f"{show_bytes(least)} to {show_bytes(most)}"
     return (
-        f"{sr.name!r} on {target} ({kind}): {show_bytes(needed)} needed by {plural(len(by_machine), 'machine')}, "
-        f"{show_bytes(sr.free_bytes)} free, {show_bytes(needed - sr.free_bytes)} missing; largest: {shown}"
+        f"{sr.name!r} on {target} ({'thin' if sr.thin else 'thick'}): {needed} needed by "
+        f"{plural(len(by_machine), 'machine')}, {show_bytes(sr.free_bytes)} free, "
+        f"{'' if least > sr.free_bytes else 'up to '}{show_bytes(most - sr.free_bytes)} missing; largest: {shown}"
     )
 
 

@@ -95,6 +95,12 @@ SPACE = Rule(
     "The storage has no room for what the plan puts there",
     "Spread the machines over more storage, exclude some, or free room.",
 )
+SPACE_UNSURE = Rule(
+    "plan.space-unsure",
+    _W,
+    "The storage may run out of room: the source does not tell how much of some disks is used",
+    "Spread the machines over more storage, or make sure that the disks are sparse enough.",
+)
 VCPUS = Rule("plan.vcpus", _B, "More vCPUs than the target allows", "Lower vcpus.")
 VCPUS_SUPPORT = Rule(
     "plan.vcpus-support", _W, "More vCPUs than have security support", "Lower vcpus unless the guest is trusted."

@@ -40,6 +40,7 @@ def open_source(address: str | Path, *, clock: Clock | None = None) -> "Source":
     if kind in LATER:
         raise UsageError(
             f"{LATER[kind]} as a source comes with a later release: {address}",
+            code="LATER",
             hint="export the machines as OVA and give the .ova files or their folder",
         )
     module, _, opener = REGISTRY[kind].partition(":")
@@ -66,6 +67,6 @@ def _kind(address: str) -> str:
             f"{address}: {suffix or 'a file without extension'} is not a kind of source",
             hint="sources are .ova, .ovf, .vmx, an inventory .json, or a folder of these",
         )
-    if not path.exists():
+    if suffix in REGISTRY and not path.exists():
         raise InputRefused(f"{address} does not exist", code="MISSING-FILE", hint="check the path")
     return suffix

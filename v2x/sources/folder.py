@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder that holds several appliances and machines, also one level below: their inventories as one."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,14 +25,16 @@ MOST_SOURCES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class _Found:
+    """A machine as its own source knows it, and that source's path below the folder."""
+
     relative: str
-    source: Source
     machine: Machine
 
 
 class FolderSource:
     """All .ova, .ovf and .vmx files in `folder` and in its subfolders. What cannot be opened stands in `problems`.
 
+    The files are looked at once, when the source is opened, and closed again; those that are read from stay open.
     Machines of one id in two files get the file's name added to theirs, so that each can be named.
     """
 
@@ -39,22 +42,24 @@ class FolderSource:
         self._folder = Path(folder)
         self._address = address or str(folder)
         self._clock = clock
-        self._sources: list[tuple[str, Source]] = []
+        self._open: dict[str, Source] = {}
+        self._stack = ExitStack()
         self._problems: list[SourceProblem] = []
-        self._first: V2xError | None = None
-        self._found: dict[str, _Found] = {}
-        with ExitStack() as stack:
-            for relative in sorted(_candidates(self._folder)):
-                source = self._open(relative)
-                if source is not None:
-                    stack.callback(source.close)
-                    self._sources.append((relative, source))
-            if not self._sources:
-                raise self._first or InputRefused(
-                    f"{self._folder} holds no appliance or machine",
-                    hint="give a folder with .ova, .ovf or .vmx files in it or in its subfolders",
-                )
-            self._stack = stack.pop_all()
+        self._parts: list[tuple[str, Inventory]] = []
+        first: V2xError | None = None
+        for relative in _candidates(self._folder, self._problems):
+            try:
+                with self._opened(relative) as source:
+                    self._parts.append((relative, source.inventory()))
+            except (InputRefused, SourceError) as problem:
+                first = first or problem
+                self._problems.append(SourceProblem(subject=relative, code=problem.code, text=problem.message))
+        if not self._parts:
+            raise first or InputRefused(
+                f"{self._folder} holds no appliance or machine",
+                hint="give a folder with .ova, .ovf or .vmx files in it or in its subfolders",
+            )
+        self._found = _numbered(self._parts)
 
     @classmethod
     def open(cls, path: str | Path, address: str = "", clock: Clock | None = None) -> "FolderSource":
@@ -69,98 +74,98 @@ class FolderSource:
         self.close()
 
     def inventory(self, select: Callable[[str], bool] | None = None) -> Inventory:
-        parts = list(self._inventories())
-        if not parts and self._first is not None:
-            raise self._first
-        self._found = _numbered(parts, dict(self._sources))
+        """`folder` of a machine is the subfolder its file lies in, empty for the folder itself."""
         machines = [
-            replace(found.machine, id=key, folder="" if "/" not in found.relative else found.relative.split("/")[0])
+            replace(found.machine, id=key, folder=found.relative.partition("/")[0] if "/" in found.relative else "")
             for key, found in self._found.items()
         ]
+        parts = [part for _, part in self._parts]
         return Inventory(
             source=SourceInfo(kind="folder", address=self._address),
             taken_at=self._clock(),
             machines=tuple(item for item in machines if select is None or select(item.name) or select(item.id)),
-            networks=tuple(dict.fromkeys(network for _, part in parts for network in part.networks)),
-            datastores=tuple(dict.fromkeys(store for _, part in parts for store in part.datastores)),
-            problems=tuple(dict.fromkeys([*self._problems, *(each for _, part in parts for each in part.problems)])),
+            networks=tuple(dict.fromkeys(network for part in parts for network in part.networks)),
+            datastores=tuple(dict.fromkeys(store for part in parts for store in part.datastores)),
+            problems=tuple(dict.fromkeys([*self._problems, *(each for part in parts for each in part.problems)])),
         )
 
     def checkpoint(self, machine: Machine, tag: str) -> Checkpoint:
-        found = self._of(machine)
-        point = found.source.checkpoint(found.machine, tag)
-        return replace(point, machine_id=machine.id)
+        source, inner = self._of(machine)
+        return replace(source.checkpoint(inner, tag), machine_id=machine.id)
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
-        found = self._of(machine)
-        return found.source.reader(found.machine, disk, replace(at, machine_id=found.machine.id))
+        source, inner = self._of(machine)
+        return source.reader(inner, disk, replace(at, machine_id=inner.id))
 
     def release(self, machine: Machine, tag: str) -> None:
-        found = self._of(machine)
-        found.source.release(found.machine, tag)
+        source, inner = self._of(machine)
+        source.release(inner, tag)
 
     def verify(self, machine: Machine, progress: Progress | None = None) -> tuple[str, ...]:
-        found = self._of(machine)
-        return found.source.verify(found.machine, progress) if isinstance(found.source, Integrity) else ()
+        source, inner = self._of(machine)
+        return source.verify(inner, progress) if isinstance(source, Integrity) else ()
 
     def close(self) -> None:
         self._stack.close()
 
-    def _open(self, relative: str) -> Source | None:
+    def _opened(self, relative: str) -> Source:
         path = self._folder / relative
-        try:
-            if path.suffix.lower() in {".ova", ".ovf"}:
-                return OvfSource.open(path, relative, self._clock)
-            return VmxSource.open(path, relative, self._clock)
-        except (InputRefused, SourceError) as problem:
-            self._refuse(relative, problem)
-            return None
+        opener = OvfSource.open if path.suffix.lower() in {".ova", ".ovf"} else VmxSource.open
+        return opener(path, relative, self._clock)
 
-    def _refuse(self, relative: str, problem: V2xError) -> None:
-        self._first = self._first or problem
-        note = SourceProblem(subject=relative, code=problem.code, text=problem.message)
-        if note not in self._problems:
-            self._problems.append(note)
-
-    def _inventories(self) -> Iterator[tuple[str, Inventory]]:
-        for relative, source in self._sources:
-            try:
-                yield relative, source.inventory()
-            except (InputRefused, SourceError) as problem:
-                self._refuse(relative, problem)
-
-    def _of(self, machine: Machine) -> _Found:
-        if not self._found:
-            self.inventory()
-        if machine.id not in self._found:
+    def _of(self, machine: Machine) -> tuple[Source, Machine]:
+        found = self._found.get(machine.id)
+        if found is None:
             raise InputRefused(
                 f"{machine.name} is not in {self._folder}", hint="take the inventory again; its file is gone"
             )
-        return self._found[machine.id]
+        if found.relative not in self._open:
+            self._open[found.relative] = self._stack.enter_context(self._opened(found.relative))
+        return self._open[found.relative], found.machine
 
 
-def _numbered(parts: list[tuple[str, Inventory]], sources: dict[str, Source]) -> dict[str, _Found]:
+def _numbered(parts: list[tuple[str, Inventory]]) -> dict[str, _Found]:
     ids = Counter(machine.id for _, part in parts for machine in part.machines)
     return {
-        machine.id if ids[machine.id] == 1 else f"{machine.id}@{relative}": _Found(relative, sources[relative], machine)
+        machine.id if ids[machine.id] == 1 else f"{machine.id}@{relative}": _Found(relative, machine)
         for relative, part in parts
         for machine in part.machines
     }
 
 
-def _candidates(folder: Path) -> Iterator[str]:
-    """Paths below `folder`, at most one subfolder deep, links not followed."""
+def _candidates(folder: Path, problems: list[SourceProblem]) -> Iterator[str]:
+    """Paths below `folder` in order, at most one subfolder deep, links not followed, names that are text only.
+
+    A subfolder that may not be listed (`lost+found`, say) is noted in `problems`.
+    """
     count = 0
-    for entry in sorted(folder.iterdir()):
-        inside = [entry]
-        if entry.is_dir() and not entry.is_symlink():
-            inside = sorted(path for path in entry.iterdir())
-        for path in inside:
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink():
-                count += 1
-                if count > MOST_SOURCES:
-                    raise InputRefused(
-                        f"{folder} holds more than {MOST_SOURCES:,} appliances and machines",
-                        hint="give a folder with fewer of them, or one file",
-                    )
-                yield str(path.relative_to(folder))
+    for entry in _entries(folder):
+        try:
+            inside = _entries(Path(entry.path)) if entry.is_dir(follow_symlinks=False) else [entry]
+        except SourceError as problem:
+            problems.append(SourceProblem(subject=entry.name, code=problem.code, text=problem.message))
+            continue
+        for found in inside:
+            if Path(found.name).suffix.lower() not in SUFFIXES or not found.is_file(follow_symlinks=False):
+                continue
+            count += 1
+            if count > MOST_SOURCES:
+                raise InputRefused(
+                    f"{folder} holds more than {MOST_SOURCES:,} appliances and machines",
+                    hint="give a folder with fewer of them, or one file",
+                )
+            yield str(Path(found.path).relative_to(folder))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if _is_text(entry.name)), key=lambda entry: entry.name)
+    except OSError as problem:
+        raise SourceError(
+            f"cannot list {folder}: {problem.strerror}", hint="check that the folder exists and is readable"
+        ) from None
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)

@@ -139,7 +139,7 @@ def _vmware(dialect: Dialect, system: Element, section: Element) -> None:
     dialect.secure_boot = truth(
         configs.get("bootOptions.efiSecureBootEnabled", "") or configs.get("uefi.secureBoot.enabled", "")
     )
-    dialect.vtpm = truth(configs.get("vtpm.present", "") or configs.get("vtpm.ehEnabled", ""))
+    dialect.vtpm = truth(configs.get("vtpm.present", ""))
     dialect.uuid = plain_uuid(configs.get("uuid.bios", "") or configs.get("uuid", "") or attr(system, "uuid", "vmw"))
     dialect.nested = truth(configs.get("nestedHVEnabled", "") or configs.get("vhv.enable", ""))
     words = [attr(found, "type", "vmw") for found in sections(system, "BootOrderSection")]
@@ -172,11 +172,8 @@ def _virtualbox(dialect: Dialect, machine: Element) -> None:
     dialect.firmware = firmware_word(attr(firmware, "type") if firmware is not None else "", "vbox Firmware type")
     platform = child(hardware, "TrustedPlatformModule")
     dialect.vtpm = dialect.vtpm or (platform is not None and attr(platform, "type").lower() not in {"", "none"})
-    for nvram in hardware.iter():
-        if local(nvram) in {"UefiNvram", "NvramUefi", "SecureBoot"}:
-            dialect.secure_boot = dialect.secure_boot or truth(attr(nvram, "SecureBoot") or attr(nvram, "enabled"))
-        if local(nvram) == "NestedHWVirt":
-            dialect.nested = truth(attr(nvram, "enabled"))
+    nested = next((found for found in hardware.iter() if local(found) == "NestedHWVirt"), None)
+    dialect.nested = nested is not None and truth(attr(nested, "enabled"))
     boot = child(hardware, "Boot")
     if boot is not None:
         orders = sorted(children(boot, "Order"), key=lambda order: attr(order, "position").zfill(4))
@@ -221,7 +218,7 @@ def _ovirt(dialect: Dialect, system: Element, section: Element) -> None:
     order = text(system, "DefaultBootSequence")
     if order.isascii() and order.isdigit() and len(order) < 3:
         dialect.boot_order = boot_letters(_OVIRT_BOOT.get(int(order), ""))
-    dialect.is_template = text(system, "TemplateType") != "" or text(system, "IsTemplate").lower() == "true"
+    dialect.is_template = text(system, "TemplateType") != ""
     for found in sections(system, "OperatingSystemSection"):
         number = attr(found, "id", "ovirt")
         word = text(found, "Description")

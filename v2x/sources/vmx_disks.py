@@ -20,6 +20,7 @@ _MODES = {
     "independent-persistent": DiskMode.INDEPENDENT_PERSISTENT,
     "independent-nonpersistent": DiskMode.INDEPENDENT_NONPERSISTENT,
 }
+_MODELS = {"lsisas1068": "lsilogicsas"}
 _DEFAULT_MODELS = {"ide": "piix4", "sata": "ahci", "nvme": "nvme", "scsi": ""}
 
 
@@ -97,6 +98,7 @@ class SlotReader:
         vmx, key = self.vmx, slot.key
         controller = f"{slot.bus}{slot.controller}"
         facts, backing = self._look(slot)
+        model = vmx.get(f"{controller}.virtualDev").strip().lower()
         mode = vmx.get(f"{key}.mode").strip().lower()
         sharing = vmx.get(f"{controller}.sharedBus").strip().lower() in {"virtual", "physical"}
         tracking = vmx.get(f"{key}.ctkEnabled") or vmx.get("ctkEnabled")
@@ -107,7 +109,7 @@ class SlotReader:
             bus=_BUSES[slot.bus],
             controller=slot.controller,
             unit=slot.unit,
-            controller_model=vmx.get(f"{controller}.virtualDev").strip().lower() or _DEFAULT_MODELS[slot.bus],
+            controller_model=_MODELS.get(model, model) or _DEFAULT_MODELS[slot.bus],
             capacity_bytes=facts.capacity_bytes,
             format=DiskFormat.VMDK,
             subformat=facts.subformat,

@@ -66,7 +66,7 @@ def read_machine(
     identity = plain_uuid(vmx.get("uuid.bios")) or plain_uuid(vmx.get("vc.uuid"))
     stem = vmx.name.rpartition(".")[0]
     return Machine(
-        id=identity or str(uuid.uuid5(NAMESPACE, vmx.name)),
+        id=identity or str(uuid.uuid5(NAMESPACE, f"{vmx.name}:{vmx.get('displayName')}")),
         name=vmx.get("displayName").strip() or stem,
         uuid=identity,
         cpu=_cpu(vmx),
@@ -108,13 +108,14 @@ def _boot_list(vmx: VmxFile) -> str:
 def _cpu(vmx: VmxFile) -> Cpu:
     cores = vmx.number("cpuid.coresPerSocket", 0, 0, MOST_CPUS)
     affinity = vmx.get("sched.cpu.affinity").strip()
-    limit = vmx.get("sched.cpu.max").strip()
+    word = vmx.get("sched.cpu.max").strip().lower()
+    limit = 0 if word == "unlimited" else vmx.number("sched.cpu.max", 0, -1)
     return Cpu(
         count=vmx.number("numvcpus", 1, 1, MOST_CPUS),
         cores_per_socket=cores or None,
         hot_add=vmx.flag("vcpu.hotadd"),
         affinity="" if affinity.lower() == "all" else affinity,
-        limit_mhz=vmx.number("sched.cpu.max", 0) if limit.isdigit() and int(limit) else None,
+        limit_mhz=limit if limit > 0 else None,
         reservation_mhz=vmx.number("sched.cpu.min", 0) or None,
         nested_virtualization=vmx.flag("vhv.enable"),
     )
@@ -133,11 +134,9 @@ def _guest(vmx: VmxFile) -> Guest:
     os_id = vmx.get("guestOS").strip()
     detail = vmx.get("guestOS.detailed.data") or vmx.get("guestInfo.detailed.data")
     pretty = re.search(r"prettyName='([^']{1,200})'", detail)
-    tools = vmx.get("guestinfo.vmtools.versionNumber") or vmx.get("tools.remindInstall")
-    state = ToolsState.UNKNOWN
-    if tools:
-        installed = vmx.get("guestinfo.vmtools.versionNumber") or not vmx.flag("tools.remindInstall")
-        state = ToolsState.INSTALLED if installed else ToolsState.MISSING
+    state = ToolsState.INSTALLED if vmx.get("guestinfo.vmtools.versionNumber") else ToolsState.UNKNOWN
+    if vmx.flag("tools.remindInstall"):
+        state = ToolsState.MISSING
     return Guest(
         os_id=os_id,
         os_id_kind=GuestIdKind.VMWARE if os_id else GuestIdKind.NONE,
@@ -191,7 +190,7 @@ def _devices(vmx: VmxFile, passed: Iterable[str]) -> Iterator[Device]:
     yield from _usb(vmx)
     if vmx.flag("sound.present"):
         yield Device(kind="sound", label=vmx.get("sound.virtualDev") or "sound")
-    if vmx.flag("mks.enable3d") or vmx.flag("svga.3dEnabled"):
+    if vmx.flag("mks.enable3d"):
         yield Device(kind="video", label="3D graphics")
     if vmx.flag("vwdt.present"):
         yield Device(kind="watchdog", label="vwdt")
@@ -212,7 +211,7 @@ def _usb(vmx: VmxFile) -> Iterator[Device]:
 
 
 def _attributes(vmx: VmxFile) -> dict[str, str]:
-    keys = ("nvram", "tools.upgrade.policy", "sched.cpu.shares", "sched.mem.shares", "disk.EnableUUID", "vmgenid.x")
+    keys = ("nvram", "tools.upgrade.policy", "sched.cpu.shares", "sched.mem.shares", "disk.EnableUUID")
     found = {f"vmx.{key}": vmx.get(key) for key in keys if vmx.get(key)}
     if "encryption.keysafe" in vmx:
         found["vmx.encryption"] = "keySafe"

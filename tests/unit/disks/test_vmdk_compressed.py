@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """streamOptimized: order of grains, read-ahead, and damage that is told to who meets it."""
 
+import random
 import struct
 import zlib
 from collections.abc import Callable
@@ -111,8 +112,6 @@ def test_the_last_grain_may_be_stored_whole_or_short(images: Any) -> None:
 
 def test_a_grain_that_grew_by_compression_is_read(images: Any) -> None:
     """Deflate of random bytes in stored blocks is longer than the grain; so is one cut into many small blocks."""
-    import random
-
     noise = random.Random(1).randbytes(2 * GRAIN)
     packer = zlib.compressobj(1)
     long = b"".join(
@@ -123,8 +122,8 @@ def test_a_grain_that_grew_by_compression_is_read(images: Any) -> None:
     images.stream("s.vmdk", noise)
     content = bytearray(images.path("s.vmdk").read_bytes())
     at = grain_offset(images, "s.vmdk", 0)
-    place = len(content) // 512 - 0
-    entry = content.index(struct.pack("<I", at // 512), at)
+    place = len(content) // 512
+    entry = content.index(struct.pack("<2I", at // 512, grain_offset(images, "s.vmdk", 1) // 512))
     struct.pack_into("<I", content, entry, place)
     tail = content[-1536:]
     content += struct.pack("<QI", 0, len(long)) + long

@@ -66,7 +66,7 @@ def test_one_wrong_entry_in_a_long_run_is_found(wrong: int) -> None:
     entries = array("I", range(1000, 5096))
     # The last of 256 is right and two before it are exchanged: comparing the ends alone would not tell.
     entries[100], entries[101] = entries[101], entries[100]
-    assert list(stepping_runs(entries, {0: 0}, 1))[0] == (0, 100)
+    assert next(stepping_runs(entries, {0: 0}, 1)) == (0, 100)
 
 
 @pytest.fixture

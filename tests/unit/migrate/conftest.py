@@ -240,12 +240,11 @@ def world():
     """A machine of two disks, its source, a target, and a factory of works."""
 
     class World:
-        contents = {
-            "a": content({0: 1, 1: 2, 3: 3, 9: 4}, 10 * BLOCK_BYTES - 512),
-            "b": content({2: 5}, 5 * BLOCK_BYTES),
-        }
-
         def __init__(self):
+            self.contents = {
+                "a": content({0: 1, 1: 2, 3: 3, 9: 4}, 10 * BLOCK_BYTES - 512),
+                "b": content({2: 5}, 5 * BLOCK_BYTES),
+            }
             self.machine = machine_with(self.contents)
             self.source = MemorySource(self.machine, dict(self.contents))
             self.target = MemoryTarget()

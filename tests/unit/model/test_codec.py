@@ -68,7 +68,7 @@ def test_a_report_survives_json():
 
 def test_another_schema_is_refused():
     data = to_json(replace(report(), schema="v2x.report/99"))
-    with pytest.raises(SchemaError, match="v2x.report/99"):
+    with pytest.raises(SchemaError, match=r"v2x\.report/99"):
         from_json(data, Report, REPORT_SCHEMA)
 
 

@@ -3,10 +3,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from v2x.errors import UsageError
 from v2x.model.target import SecureBoot
 from v2x.model.units import GIB, KIB, MIB, TIB
 from v2x.plan.cells import (
     CellError,
+    parse_size,
     read_flag,
     read_pairs,
     read_size,
@@ -169,3 +171,9 @@ def test_any_cell_is_read_or_refused(text):
 def test_tidy_text_stays_as_it_is(text):
     assert tidy(tidy(text)) == tidy(text)
     tidy(text).encode()
+
+
+def test_a_size_typed_at_a_prompt():
+    assert parse_size(" 4 GiB ") == 4 * 2**30
+    with pytest.raises(UsageError, match="has no unit"):
+        parse_size("4")

@@ -119,27 +119,50 @@ def test_warm_needs_a_live_source(check, make_plan, make_row):
     assert check(make_plan(row, kind="vsphere")) == []
 
 
-def test_room_over_all_rows(check, make_plan, make_row):
-    rows = [make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3)]
-    (finding,) = check(make_plan(*rows))
+@pytest.fixture
+def full_machines(make_machine):
+    """Three machines whose disks of 60 GiB are full, as far as the source tells."""
+
+    def make(allocated=60 * GIB):
+        machines = (make_machine(f"web{number:02}", number) for number in (1, 2, 3))
+        return tuple(
+            replace(machine, disks=(replace(machine.disks[0], allocated_bytes=allocated),)) for machine in machines
+        )
+
+    return make
+
+
+def test_room_over_all_rows(check, make_plan, make_row, full_machines):
+    plan = make_plan(*(make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3)), machines=full_machines())
+    (finding,) = check(plan)
     assert (finding.rule, finding.subject, finding.machine_id) == ("plan.space", "NFS", "")
     assert finding.text == (
-        "'NFS' on pool (thin, by what the disks hold where the source tells it): 180 GiB needed by 3 machines, "
-        "100 GiB free, 80 GiB missing; largest: web01 60 GiB, web02 60 GiB, web03 60 GiB"
+        "'NFS' on pool (thin): 180 GiB needed by 3 machines, 100 GiB free, 80 GiB missing; "
+        "largest: web01 60 GiB, web02 60 GiB, web03 60 GiB"
     )
-    assert check(make_plan(*rows), done={"uuid-1", "uuid-2"}) == []
+    assert check(plan, done={"uuid-1", "uuid-2"}) == []
 
 
-def test_thin_storage_takes_what_disks_hold_and_thick_their_size(check, make_plan, make_row, make_machine, facts):
-    thin = tuple(
-        replace(machine, disks=(replace(machine.disks[0], allocated_bytes=10 * GIB),))
-        for machine in (make_machine(f"web{number:02}", number) for number in (1, 2, 3))
-    )
+def test_room_that_may_be_enough_is_a_warning(check, make_plan, make_row):
+    (finding,) = check(make_plan(*(make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3))))
+    assert (finding.rule, finding.severity) == ("plan.space-unsure", Severity.WARNING)
+    assert "(thin): 0 bytes to 180 GiB needed by 3 machines, 100 GiB free, up to 80 GiB missing" in finding.text
+
+
+def test_thin_storage_takes_what_disks_hold_and_thick_their_size(check, make_plan, make_row, full_machines, facts):
+    thin = full_machines(allocated=10 * GIB)
     assert check(make_plan(*(make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3)), machines=thin)) == []
     small = replace(facts.storage[1], used_bytes=20 * TIB - 100 * GIB)
     rows = [make_row(number, storage={"*": "sr-san"}) for number in (1, 2, 3)]
     (finding,) = check(make_plan(*rows, machines=thin), replace(facts, storage=(facts.storage[0], small)))
-    assert "(thick, by full size): 180 GiB needed" in finding.text
+    assert "(thick): 180 GiB needed" in finding.text
+
+
+def test_the_folder_of_an_xva_target_has_its_room(check, make_plan, make_row, full_machines, facts):
+    folder = replace(facts.storage[0], uuid="xva", name="/srv/out", content_type="", hosts=())
+    offline = replace(facts, kind="xva", storage=(folder,), networks=(), templates=())
+    (finding,) = check(make_plan(*map(make_row, (1, 2, 3)), machines=full_machines()), offline)
+    assert (finding.rule, finding.subject) == ("plan.space", "/srv/out")
 
 
 def test_an_sr_of_unknown_size_is_not_judged(check, make_plan, make_row, facts):

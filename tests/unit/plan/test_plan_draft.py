@@ -138,6 +138,7 @@ def test_an_xva_draft_keeps_the_network_names(draft, facts, make_machine):
     offline = replace(facts, kind="xva", storage=(), networks=(), templates=())
     (row,) = draft(make_machine(), pool=offline).rows
     assert (row.storage, row.networks, row.exclude) == ({}, {"0": "VM Network"}, False)
+    assert "template" not in row.comment
 
 
 def test_a_pool_without_storage_excludes_with_the_reason(draft, facts, make_machine):

@@ -2,6 +2,8 @@
 """The gate for QCOW2, by the format's published specification (docs/interop/qcow2 of qemu). All fields big-endian."""
 
 import struct
+import sys
+from array import array
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +24,10 @@ _EXT_END: Final = 0
 _EXT_BACKING_FORMAT: Final = 0xE2792ACA
 _EXT_DATA_FILE: Final = 0x44415441
 _EXT_ENCRYPTION: Final = 0x0537BE77
+_OFFSET: Final = 0x00FFFFFFFFFFFE00
+_STORED_PACKED: Final = 1 << 62
+_READS_ZERO: Final = 1
+_PAGE_BYTES: Final = 1 << 16
 _MAX_L1_BYTES: Final = 32 << 20
 _MAX_REFCOUNT_TABLE_BYTES: Final = 8 << 20
 _MAX_SNAPSHOTS: Final = 65536
@@ -59,6 +65,7 @@ def check_qcow2(source: ByteSource, *, backing: bytes | None = None) -> ImageFac
     backing_format = _check_extensions(header, source)
     _check_backing(header, source, backing, backing_format)
     _check_snapshots(header, source)
+    _check_clusters(header, source)
     return ImageFacts(format=DiskFormat.QCOW2, size_bytes=header.size, variant=f"version {header.version}")
 
 
@@ -167,6 +174,40 @@ def _check_backing(header: _Header, source: ByteSource, allowed: bytes | None, b
     found = field_bytes(source, header.backing_offset, header.backing_bytes, "the backing name")
     if found != allowed or backing_format != b"raw":
         raise UnsafeImage(f"{source.name} names a backing file other than the export it was made on")
+
+
+def _check_clusters(header: _Header, source: ByteSource) -> None:
+    """Every table and cluster in use begins within the file: a tool reads what a truncated file lacks as zeros."""
+    seen: set[int] = set()
+    for at in range(0, header.l1_entries * 8, _PAGE_BYTES):
+        length = min(_PAGE_BYTES, header.l1_entries * 8 - at)
+        for entry in _entries(source, header.l1_offset + at, length, "the level-1 table"):
+            offset = entry & _OFFSET
+            if offset and offset not in seen:
+                seen.add(offset)
+                _check_table(header, source, offset, header.cluster_bytes, "a level-2 table")
+                _check_level2(header, source, offset)
+
+
+def _check_level2(header: _Header, source: ByteSource, offset: int) -> None:
+    entries = _entries(source, offset, header.cluster_bytes, "a level-2 table")
+    if header.incompatible & _EXTENDED_L2:
+        entries = entries[::2]
+    if entries.count(0) == len(entries):
+        return
+    packed = (1 << 62 - (header.cluster_bits - 8)) - 1
+    last = max(
+        entry & packed if entry & _STORED_PACKED else 0 if entry & _READS_ZERO else entry & _OFFSET for entry in entries
+    )
+    if last >= source.size:
+        raise BadImage(f"a cluster of {source.name} lies outside the file", hint="the file is truncated; copy it again")
+
+
+def _entries(source: ByteSource, offset: int, length: int, what: str) -> "array[int]":
+    entries = array("Q", field_bytes(source, offset, length, what))
+    if sys.byteorder == "little":
+        entries.byteswap()
+    return entries
 
 
 def _check_snapshots(header: _Header, source: ByteSource) -> None:

@@ -2,7 +2,9 @@
 """The gate for VHDX, by Microsoft's [MS-VHDX]. All fields little-endian."""
 
 import struct
+import sys
 import uuid
+from array import array
 from typing import Final
 
 from v2x.disks.chain import MAX_DISK_BYTES
@@ -31,6 +33,8 @@ _ITEMS: Final = {
 }
 _HEADER = struct.Struct("<4sIQ16s16s16sHHIQ")
 _MAX_ENTRIES: Final = 2047
+_PAGE_ENTRIES: Final = 1 << 16
+_STORED: Final = frozenset({6, 7})  # fully and partially present
 
 
 def check_vhdx(source: ByteSource) -> ImageFacts:
@@ -58,12 +62,27 @@ def check_vhdx(source: ByteSource) -> ImageFacts:
     entries = blocks + (blocks - 1) // between if blocks else 0
     if entries * 8 > regions[BAT][1]:
         raise BadImage(f"the block table of {name} is too short for its {blocks:,} blocks")
+    _check_blocks(source, regions[BAT][0], entries)
     return ImageFacts(
         format=DiskFormat.VHDX,
         size_bytes=size,
         variant="fixed" if flags & 1 else "dynamic",
         logical_sector_bytes=sector,
     )
+
+
+def _check_blocks(source: ByteSource, offset: int, entries: int) -> None:
+    """Every block that the table says is stored begins within the file."""
+    for first in range(0, entries, _PAGE_ENTRIES):
+        count = min(_PAGE_ENTRIES, entries - first)
+        page = array("Q", field_bytes(source, offset + first * 8, count * 8, "the block table"))
+        if sys.byteorder == "big":
+            page.byteswap()
+        last = max((entry >> 20 for entry in page if entry & 7 in _STORED), default=0)
+        if last * MIB >= source.size:
+            raise BadImage(
+                f"a block of {source.name} lies outside the file", hint="the file is truncated; copy it again"
+            )
 
 
 def _check_header(source: ByteSource) -> None:

@@ -127,7 +127,7 @@ class SeSparseLayer(GrainLayer):
 
 
 def _of_one_kind(index: int, first: int, count: int) -> Iterator[tuple[int, int, int]]:
-    """(index, first entry, count) of the pieces of a run whose entries share the top nibble: counting up may change it."""
+    """(index, first entry, count) of a run's pieces that share the top nibble, which counting up may change."""
     if first in {0, _UNMAPPED, _ZERO}:
         yield index, first, count
         return

@@ -21,7 +21,7 @@ from v2x.target.xapi.facts import records
 from v2x.target.xapi.failures import GONE, ConnectionLost, xapi_code
 from v2x.target.xapi.owner import Ownership
 
-_ATTEMPTS = 4
+_ATTEMPTS = 6
 Found = tuple[str, Mapping[str, Any]]
 
 

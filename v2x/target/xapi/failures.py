@@ -132,6 +132,8 @@ _TABLE: dict[str, _Row] = {
     "PIF_VLAN_EXISTS": _Row(Conflict, "the VLAN already exists on {0}", "choose its network in the plan"),
     "VLAN_IN_USE": _Row(Conflict, "VLAN {1} is in use on {0}", "choose another network in the plan"),
     "BRIDGE_NAME_EXISTS": _Row(Conflict, "bridge {0} exists"),
+    "UUID_INVALID": _Row(Conflict, "the pool has no {0} {1} any more", "draft the plan again"),
+    "HANDLE_INVALID": _Row(Conflict, "the {0} is gone from the pool", "run again"),
     "HOST_OFFLINE": _Row(TargetError, "the host is offline", "bring it back, then run again", Retry.LATER),
     "TASK_CANCELLED": _Row(TargetError, "the task was cancelled on the pool", "run again", Retry.LATER),
 }

@@ -89,7 +89,7 @@ def test_templates_and_blockers_are_excluded_with_the_reason(draft, make_machine
     ).rows
     assert [row.exclude for row in rows] == [True, True, True, False]
     assert rows[0].comment.startswith("excluded: template of the source | ")
-    assert "has no file on the source" in rows[1].comment
+    assert "is missing" in rows[1].comment
     assert rows[2].comment.startswith("excluded: disk 1 is encrypted | ")
 
 

@@ -252,7 +252,8 @@ def test_the_wizard_in_a_terminal(bench, estate):
     folder, _ = estate
     Path("out").mkdir()
     child = pexpect.spawn(
-        sys.executable, ["-m", "v2x", "wizard"], cwd=str(bench.folder), encoding="utf-8", timeout=20, dimensions=(24, 80),
+        sys.executable, ["-m", "v2x", "wizard"], cwd=str(bench.folder), encoding="utf-8", timeout=20,
+        dimensions=(24, 80),
         env={
             "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT), "TERM": "dumb", "HOME": str(bench.folder),
             "V2X_TARGET_PASSWORD": bench.pool.password, "LANG": "C.UTF-8",

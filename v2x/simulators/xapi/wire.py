@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From decoded wire values to typed ones: what the server takes for an int, an enum, a record (xapi.md 1.3).
+"""From decoded wire values to typed ones: what the server takes for an int, an enum, a record.
+
+Facts: xapi, ocaml-rpc xmlrpc.ml.
 
 Decoders hand over str, int, float, bool, `DateTime`, `Binary`, list, dict and None. A value of the wrong type is
 INTERNAL_ERROR with the text of the exception; an enum or a date that is not understood is INVALID_VALUE.

@@ -2,7 +2,7 @@
 """A VDI read again from the pool, for verification: GET /export_raw_vdi, forward only.
 
 The export has no range and no length: it ends when the host closes, and whether that was the end or a fault is in the
-task (reference/xapi.md 2.9).
+task (xapi: export_raw_vdi.ml).
 """
 
 import contextlib

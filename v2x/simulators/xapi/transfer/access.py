@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the transfer handlers share: who asks, which task tells the outcome, and where the SR is (xapi.md 1.9, 2.1)."""
+"""What the transfer handlers share: who asks, which task tells the outcome, and where the SR is.
+
+Facts: xapi, xapi_http.ml, import_raw_vdi.ml.
+"""
 
 import base64
 import binascii

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /export_raw_vdi (xapi.md 2.9): no length, the end is the end of the connection, success is in the task."""
+"""GET /export_raw_vdi: no length, the end is the end of the connection, success is in the task.
+
+Facts: xapi, export_raw_vdi.ml.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PUT /import_raw_vdi (xapi.md 2.1): 200 first, the verdict in the task only."""
+"""PUT /import_raw_vdi (xapi: import_raw_vdi.ml): 200 first, the verdict in the task only."""
 
 import contextlib
 from typing import TYPE_CHECKING

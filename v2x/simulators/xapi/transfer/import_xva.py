@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PUT /import: a whole VM as an XVA stream (xapi.md 6.5)."""
+"""PUT /import: a whole VM as an XVA stream (xapi: import.ml)."""
 
 import contextlib
 from typing import TYPE_CHECKING

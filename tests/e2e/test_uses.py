@@ -312,3 +312,22 @@ def test_the_demo_with_an_own_appliance(bench, estate):
     assert "1 verified byte for byte" in ran.out
     for name in ("assessment.html", "plan.csv", "report.html", "report.json", "inventory.json"):
         assert (Path("demo") / name).stat().st_size
+
+
+def test_convert_by_qemu_img_and_what_a_disk_is(bench, raw, tmp_path):
+    made = write_vmx_folder(
+        tmp_path / "web",
+        ApplianceSpec(name="web", disks=(DiskSpec(raw=raw("odd")),)),
+        expected=tmp_path / "e",
+        disk_type=CreateType.MONOLITHIC_SPARSE,
+    )
+    disk = made.chains[0].descriptors[0]
+    told = bench.v2x("convert", disk, "--info", "--json", pool=False)
+    assert told.json["size_bytes"] == made.expected[0].stat().st_size
+    assert told.json["data_bytes"] < told.json["size_bytes"]
+    for out in ("q.qcow2", "q.raw"):
+        ran = bench.v2x("convert", disk, out, "--tool", "qemu-img", "--compare", pool=False)
+        assert ran.code == 0, ran.err
+    assert Path("q.raw").read_bytes() == made.expected[0].read_bytes()
+    refused = bench.v2x("convert", made.vmx, "x.vhd", "--tool", "qemu-img", pool=False)
+    assert refused.code == 2

@@ -82,7 +82,7 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         )
     failed = [one for one in report.migrations if one.outcome is Outcome.FAILED]
     if failed and len(report.migrations) == 1:
-        raise _failure(failed[0])
+        raise failure_of(failed[0])
     if failed:
         raise MachinesFailed(
             f"{plural(len(failed), 'machine')} of {len(report.migrations)} failed", hint="the report says why"
@@ -91,7 +91,8 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         raise Stopped("stopped before the end", hint="run the same command again; it continues")
 
 
-def _failure(migration: Migration) -> V2xError:
+def failure_of(migration: Migration) -> V2xError:
+    """The error that a failed migration ended with."""
     failure = migration.failure
     if failure is None:
         return MachinesFailed(f"{migration.machine_name} failed")

@@ -65,7 +65,7 @@ class SeSparseLayer(GrainLayer):
         cls._check_volatile(source, fields[10])
         needed = -(-capacity // (GRAIN_SECTORS * TABLE_ENTRIES))
         directory, directory_sectors = fields[16], fields[17]
-        if directory_sectors * SECTOR_BYTES < needed * 8 or directory * SECTOR_BYTES + needed * 8 > source.size:
+        if directory_sectors * SECTOR_BYTES < needed * 8 or directory + directory_sectors > sectors:
             raise BadImage(
                 f"the grain directory of {name} is too small or lies outside the file",
                 hint="the file is truncated or damaged; copy it again",

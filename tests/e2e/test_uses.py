@@ -268,7 +268,7 @@ def test_the_wizard_in_a_terminal(bench, estate):
     child.sendline("web")
     child.expect("Target: ")
     child.sendline(bench.target)
-    child.expect("Compare it on the server")
+    child.expect("compare these digits")
     child.expect("Trust exactly this certificate")
     child.sendline("yes")
     child.expect("Name on the target")

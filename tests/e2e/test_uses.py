@@ -331,3 +331,26 @@ def test_convert_by_qemu_img_and_what_a_disk_is(bench, raw, tmp_path):
     assert Path("q.raw").read_bytes() == made.expected[0].read_bytes()
     refused = bench.v2x("convert", made.vmx, "x.vhd", "--tool", "qemu-img", pool=False)
     assert refused.code == 2
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(bench, estate):
+    folder, _ = estate
+    words = ["-m", "v2x", "migrate", str(folder / "web.ova"), "--target", bench.target, "--report", "r.json"]
+    environment = {
+        "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TERM": "xterm", "LANG": "C.UTF-8",
+        "V2X_TARGET_PASSWORD": bench.pool.password,
+    }  # fmt: skip
+    child = pexpect.spawn(
+        sys.executable, [*words, "--target-fingerprint", bench.pool.fingerprint], encoding="utf-8", timeout=30,
+        dimensions=(24, 80), env=environment,
+    )  # fmt: skip
+    child.expect("copy ")
+    child.expect(r"\d+%\|")
+    child.expect(r"B/s")
+    child.expect("verify ")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    quiet = bench.migrate(folder / "db.ova")
+    assert "%|" not in quiet.err
+    assert bench.v2x("migrate", folder / "old" / "old.vmx", "--target", bench.target, "--quiet").err == ""

@@ -11,7 +11,7 @@ from v2x import __version__, secrets
 from v2x.config import Config, load_config
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
-from v2x.errors import PlanError, UsageError, V2xError
+from v2x.errors import InputRefused, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.tables import Tables, load_tables
 from v2x.model.address import (
@@ -256,8 +256,11 @@ def machine_of(inventory: Inventory, wanted: str, name: str = "") -> Machine:
         raise UsageError(
             f"{len(found)} machines are named {wanted}", code="AMBIGUOUS", hint=f"give one of the ids {ids}"
         )
-    for broken in inventory.problems:
-        raise V2xError(f"{broken.subject}: {broken.text}", code=broken.code)
+    if not inventory.machines and inventory.problems:
+        broken = inventory.problems[0]
+        raise InputRefused(
+            f"{broken.subject}: {broken.text}", code=broken.code, hint="v2x inventory lists all problems"
+        )
     names = ", ".join(sorted(machine.name for machine in inventory.machines)[:10])
     raise UsageError(f"no machine {name or wanted} in {inventory.source.address}", hint=f"there are: {names or 'none'}")
 

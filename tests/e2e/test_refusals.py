@@ -199,6 +199,10 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("assess", "x.ova", "--format", "xlsx"), "LATER"),
         (("explain", "NO-SUCH-CODE"), "USAGE"),
         (("cleanup",), "USAGE"),
+        (("migrate", "x.ova", "--no-such-option"), "USAGE"),
+        (("no-such-command",), "USAGE"),
+        (("migrate",), "USAGE"),
+        (("migrate", "x.ova", "--vcpus", "many"), "USAGE"),
     ],
 )
 def test_wrong_usage(bench, words, code, tmp_path):

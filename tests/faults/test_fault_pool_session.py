@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +102,17 @@ def test_pool_member_names_the_coordinator(simulated_pool: Callable[..., Pool]) 
     assert caught.value.code == "NOT-COORDINATOR"
     assert pool.address in caught.value.hint
     assert caught.value.exit_code == 5
+
+
+def test_coordinator_is_followed_on_request(simulated_pool: Callable[..., Pool], tmp_path: Path) -> None:
+    pool = simulated_pool(layout=Layout(hosts=2))
+    member, _, port = pool.addresses[1].partition(":")
+    certificates = tmp_path / "pool.pem"
+    certificates.write_text("".join(pool.state.certificates.values()))
+    trust = Trust(ca_file=str(certificates))
+    with open_xapi(member, int(port), pool.user, Secret(pool.password), trust, follow=True) as target:
+        assert target.facts().hosts
+        assert f"{target.client.host}:{target.client.port}" == pool.address
 
 
 def test_another_certificate_than_the_pinned_one_is_refused(simulated_pool: Callable[..., Pool]) -> None:

@@ -115,7 +115,8 @@ class Client:
     def upload(self, vdi: str, body: bytes, *, format: str = "raw", **more: Any) -> dict[str, Any]:
         """Uploads and returns the finished task's record."""
         task = self.task()
-        self.put("/import_raw_vdi", body, task_id=task, vdi=vdi, format=format, **more)
+        with contextlib.suppress(OSError, http.client.HTTPException):  # a reset after an early failure
+            self.put("/import_raw_vdi", body, task_id=task, vdi=vdi, format=format, **more)
         return self.finished(task)
 
     def finished(self, task: str, seconds: float = 20) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def vhd_stream(
     entries: int | None = None,
     block_size: int = 2 * MIB,
 ) -> bytes:
-    """A dynamic VHD of `blocks`; written here by hand from the layout of xapi.md 2.4."""
+    """A dynamic VHD of `blocks`; written here by hand from the layout of xapi: vhd-tool impl.ml, vhd_format f.ml."""
     footer = bytearray(512)
     struct.pack_into(">8sIIQI4sI4s", footer, 0, b"conectix", 2, 0x00010000, 512, 0, b"win ", 0x000A0000, b"Wi2k")
     struct.pack_into(">QQII", footer, 40, size, size, 0, disk_type)

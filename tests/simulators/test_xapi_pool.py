@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pool as a whole: it starts, takes a disk that a real tool made, resumes, and carries out every call it names."""
 
+import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,25 @@ def test_a_stopped_pool_resumes_with_records_disks_and_certificate(simulated_poo
     pool.stop()
     with pytest.raises(UsageError):
         Pool(tmp_path / "state", profile="xcp-ng-8.2").start()
+
+
+def test_stopping_in_the_middle_of_an_upload_leaves_nothing_attached(simulated_pool, client_of, tmp_path):
+    pool = simulated_pool(tmp_path / "state", password="secret", read_rate=2 * MIB)
+    client = client_of(pool)
+    vdi, task = client.vdi(8 * MIB), client.task()
+    client.put("/import_raw_vdi", b"x" * 8 * MIB, vdi=vdi, task_id=task)
+    while not pool.ledger.imports[0].written_bytes:
+        time.sleep(0.01)
+    pool.stop()
+    assert [e["outcome"] for e in pool_ledger(tmp_path / "state") if e["entry"] == "import"] == ["failure"]
+    pool.start()
+    client = client_of(pool)
+    assert client.rpc("VDI.get_VBDs", vdi) == []
+    assert client.export(vdi)[:1] == b"x"
+
+
+def pool_ledger(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
 
 
 def test_serve_returns_a_running_pool(tmp_path: Path, client_of):

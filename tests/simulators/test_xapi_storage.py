@@ -148,6 +148,9 @@ def test_invariant_19_a_local_sr_of_another_host_is_redirected_to(simulated_pool
     assert where == f"https://{pool.addresses[1]}/import_raw_vdi?{query}"
     assert client.rpc("task.get_status", task) == "pending"
     assert client.rpc("VDI.get_VBDs", vdi) == []
+    before = client.rpc("task.get_all")
+    assert client.put("/import_raw_vdi", b"", vdi=vdi).status == 302
+    assert client.rpc("task.get_all") == before
     answer = client.put("/import_raw_vdi", b"x" * MIB, vdi=vdi, task_id=task, address=pool.addresses[1])
     assert answer.status == 200
     assert client.finished(task)["status"] == "success"

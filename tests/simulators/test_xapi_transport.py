@@ -62,7 +62,8 @@ def test_invariant_01_paths_methods_and_header_limit(pool, request_line, status)
 def test_invariant_01_headers_count_into_the_limit_and_body_into_its_own(pool):
     padded = "GET / HTTP/1.1\r\nHost: h\r\nX: " + "y" * 1000 + "\r\n\r\n"
     assert status_of(plain(pool.address, padded.encode())) == 431
-    assert post(pool.address, "/RPC2", b"x" * (300 * 1024 + 1)).status == 413
+    long = f"POST /RPC2 HTTP/1.1\r\nHost: h\r\nContent-Length: {300 * 1024 + 1}\r\n\r\n"
+    assert status_of(plain(pool.address, long.encode())) == 413
     assert post(pool.address, "/RPC2", b"<not xml").status == 500
     assert post(pool.address, "/jsonrpc", b"{}").status == 500
 
@@ -140,6 +141,9 @@ def test_invariant_02_json_rpc_has_numbers_and_both_versions(pool, client):
         "error": {"code": 1, "message": "HANDLE_INVALID", "data": ["VDI", "OpaqueRef:x"]},
         "id": 7,
     }
+    odd = json.dumps(asked | {"method": "VDI.get_by_name_label", "params": [client.session, "\ud800"]})
+    told = json.loads(post(pool.address, "/jsonrpc", odd.encode()).read())
+    assert told["error"]["message"] == "INVALID_VALUE"
     del asked["id"]
     assert post(pool.address, "/jsonrpc", json.dumps(asked).encode()).status == 500
 

@@ -6,18 +6,20 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from v2x.errors import Interrupted, V2xError
+from v2x.errors import Interrupted, UsageError, V2xError
 
 BUG_EXIT = 1
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code. No traceback reaches the user unless --verbose is given."""
-    import click
+    import typer
+    from typer.exceptions import TyperException
 
     from v2x.cli import show
     from v2x.cli.commands import app
 
+    show.begin()
     as_json = "--json" in arguments
     signal.signal(signal.SIGTERM, _terminated)
     code = 0
@@ -27,12 +29,14 @@ def run(arguments: Sequence[str]) -> int:
     except V2xError as error:
         show.problem(error, as_json=as_json)
         code = error.exit_code
-    except click.exceptions.Exit as ended:
+    except typer.Exit as ended:
         code = ended.exit_code
-    except click.ClickException as misused:
-        misused.show()
-        code = 2
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except TyperException as misused:
+        words = misused.format_message().strip().splitlines() or ["wrong usage"]
+        hint = "v2x --help, or --help after a command, lists what there is"
+        show.problem(UsageError(" ".join(words), hint=hint), as_json=as_json)
+        code = UsageError.exit_code
+    except (typer.Abort, KeyboardInterrupt):
         show.note("interrupted; the same command continues")
         code = 130
     except BrokenPipeError:

@@ -33,9 +33,9 @@ _PROGRAMS = (
 )
 _MODULES = (
     ("nbd", "python3-libnbd", "reads disks through qemu-nbd"),
-    ("guestfs", "python3-guestfs", "fix-ups inside guests"),
+    ("guestfs", "python3-guestfs", "fix-ups inside guests (later release)"),
 )
-_PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi", "cryptography")
+_PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi")
 
 
 def check_machine() -> list[Line]:

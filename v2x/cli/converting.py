@@ -4,6 +4,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,55 +31,95 @@ _APPLIANCES = (".ova", ".ovf", ".vmx")
 _OUTPUTS = {".vhd": DiskFormat.VHD, ".qcow2": DiskFormat.QCOW2, ".raw": DiskFormat.RAW, ".img": DiskFormat.RAW}
 
 
-def convert_disk(
-    given: Given, source: Path, output: Path, source_format: str | None, disk: str | None, *, compare: bool
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is to be converted, as it was asked for."""
+
+    source: Path
+    source_format: str | None = None
+    disk: str | None = None
+    force: bool = False
+    compare: bool = False
+
+    @property
+    def is_appliance(self) -> bool:
+        return self.source_format is None and self.source.suffix.lower() in _APPLIANCES
+
+
+def convert_disk(given: Given, wish: Wish, output: Path, *, qemu: bool) -> dict[str, Any]:
     """Writes one disk; returns what was done."""
     target = _OUTPUTS.get(output.suffix.lower())
     if target is None:
         raise UsageError(f"cannot write {output.suffix or output.name}", hint="OUT ends in .vhd, .qcow2, .raw or .xva")
+    if wish.is_appliance and (qemu or wish.compare):
+        raise UsageError("qemu-img reads disk files, not appliances", hint="leave out --tool and --compare")
     begun = time.monotonic()
-    with _opened(source, source_format, disk) as (reader, kind):
-        with _bar(given, reader.size, output.name) as progress:
-            copy_to_file(reader, output, target, progress=progress)
-        size = reader.size
-    if compare:
-        _compare(source, kind, output, target)
+    if qemu:
+        size = _with_qemu(given, wish, output, target)
+    else:
+        with _opened(wish) as reader:
+            size = reader.size
+            with _bar(given, size, output.name) as progress:
+                copy_to_file(reader, output, target, progress=progress, replace=wish.force)
+    if wish.compare:
+        _compare(wish, output, target)
     return {
-        "input": str(source),
-        "format": kind,
+        "input": str(wish.source),
         "output": str(output),
-        "output_format": target.value,
+        "format": target.value,
         "size_bytes": size,
         "file_bytes": output.stat().st_blocks * 512,
         "seconds": round(time.monotonic() - begun, 2),
-        "compared": compare,
+        "compared": wish.compare,
     }
 
 
-def convert_appliance(given: Given, source: Path, output: Path) -> dict[str, Any]:
+def _with_qemu(given: Given, wish: Wish, output: Path, target: DiskFormat) -> int:
+    from v2x.disks import qemu_img
+
+    kind = _format(wish)
+    size = qemu_img.inspect(wish.source, kind).virtual_size_bytes
+    done = 0
+    with _bar(given, size, output.name) as progress:
+
+        def advance(fraction: float) -> None:
+            nonlocal done
+            progress(int(fraction * size) - done)
+            done = int(fraction * size)
+
+        qemu_img.convert(wish.source, kind, output, target, progress=advance, replace=wish.force)
+    return size
+
+
+def describe_disk(wish: Wish) -> dict[str, Any]:
+    """What a disk, or the chosen disk of an appliance, is: its size, and how much of it holds data."""
+    with _opened(wish) as reader:
+        data = sum(extent.length for extent in reader.extents(0, reader.size) if extent.data)
+        return {"input": str(wish.source), "size_bytes": reader.size, "data_bytes": data}
+
+
+def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
     """Writes an XVA from an appliance through the same steps as a migration."""
     from v2x.cli.build import build
-    from v2x.cli.running import run_plan
+    from v2x.cli.running import failure_of, run_plan
     from v2x.cli.single import Choices, single_plan
-    from v2x.errors import V2xError
     from v2x.target.archive import file_name
 
-    folder = output.parent
+    if not wish.is_appliance:
+        raise UsageError("an XVA is made from an appliance", hint="give an .ova, .ovf or .vmx")
     app = build(given)
-    plan, findings = single_plan(app, Choices(source=str(source), target=f"xva:{folder}", name=output.stem))
+    choices = Choices(source=str(wish.source), target=f"xva:{output.parent}", name=output.stem)
+    plan, findings = single_plan(app, choices)
     begun = time.monotonic()
     finished = run_plan(app, given, plan, findings)
     (migration,) = finished.report.migrations
     if migration.failure is not None:
-        error = V2xError(migration.failure.message, code=migration.failure.code, hint=migration.failure.hint)
-        error.exit_code = migration.failure.exit_code
-        raise error
-    made = folder / f"{file_name(migration.target_name)}.xva"
+        raise failure_of(migration)
+    made = output.parent / f"{file_name(migration.target_name)}.xva"
     if made != output:
         made.replace(output)
     return {
-        "input": str(source),
+        "input": str(wish.source),
         "output": str(output),
         "machine": migration.machine_name,
         "disks": len(migration.disks),
@@ -88,15 +129,14 @@ def convert_appliance(given: Given, source: Path, output: Path) -> dict[str, Any
 
 
 @contextmanager
-def _opened(source: Path, source_format: str | None, disk: str | None) -> Iterator[tuple[DiskReader, str]]:
-    if source_format is None and source.suffix.lower() in _APPLIANCES:
-        with _from_appliance(source, disk) as reader:
-            yield reader, source.suffix.lower().lstrip(".")
+def _opened(wish: Wish) -> Iterator[DiskReader]:
+    if wish.is_appliance:
+        with _from_appliance(wish.source, wish.disk) as reader:
+            yield reader
         return
-    kind = _format(source, source_format)
-    reader = open_disk(source, kind)
+    reader = open_disk(wish.source, _format(wish))
     try:
-        yield reader, kind.value
+        yield reader
     finally:
         reader.close()
 
@@ -146,28 +186,27 @@ def _disk(machine: Machine, wanted: str | None) -> Any:
     raise UsageError(f"{machine.name} has {len(machine.disks)} disks", hint=f"choose one with --disk: {names}")
 
 
-def _format(source: Path, given: str | None) -> DiskFormat:
-    if given is not None:
+def _format(wish: Wish) -> DiskFormat:
+    if wish.source_format is not None:
         try:
-            return DiskFormat(given.lower())
+            return DiskFormat(wish.source_format.lower())
         except ValueError:
-            known = ", ".join(DiskFormat)
-            raise UsageError(f"unknown format {given}", hint=f"formats are {known}") from None
-    kind = _EXTENSIONS.get(source.suffix.lower())
+            raise UsageError(
+                f"unknown format {wish.source_format}", hint=f"formats are {', '.join(DiskFormat)}"
+            ) from None
+    kind = _EXTENSIONS.get(wish.source.suffix.lower())
     if kind is None:
-        raise UsageError(f"the extension of {source.name} does not tell its format", hint="add --from FORMAT")
+        raise UsageError(f"the extension of {wish.source.name} does not tell its format", hint="add --from FORMAT")
     return kind
 
 
-def _compare(source: Path, kind: str, output: Path, target: DiskFormat) -> None:
+def _compare(wish: Wish, output: Path, target: DiskFormat) -> None:
     from v2x.disks import qemu_img
     from v2x.errors import BadImage
 
-    if kind not in set(DiskFormat):
-        raise UsageError("--compare works for a disk file, not for an appliance", hint="convert its disk file")
-    differs = qemu_img.compare(source, DiskFormat(kind), output, target)
+    differs = qemu_img.compare(wish.source, _format(wish), output, target)
     if differs is not None:
-        raise BadImage(f"{output} differs from {source} at byte {differs:,}", hint="please report this")
+        raise BadImage(f"{output} differs from {wish.source} at byte {differs:,}", hint="please report this")
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 import time
 from pathlib import Path
 
+from v2x import __version__
 from v2x.app import App
 from v2x.assess.engine import assess
 from v2x.cli import show
@@ -80,7 +81,7 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
     inventory = app.inventory(source)
     facts = app.facts(target)
     findings = list(assess(inventory, facts, app.tables))
-    page = render_findings("html", inventory, facts, findings, now=app.now(), version="demo")
+    page = render_findings("html", inventory, facts, findings, now=app.now(), version=__version__)
     show.save(folder / "inventory.json", to_json(inventory))
     show.save(folder / "assessment.html", page)
     counts = [plural(sum(one.severity is level for one in findings), level.value) for level in Severity]

@@ -22,28 +22,48 @@ PAGES = {
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
+    "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
+    "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
+    "IGNORED": "The source names something that is not in use there; it is left out.",
     "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
     "MAC-USED": "Two adapters with one MAC address in one network break both. Let the pool make a new address, or "
     "remove the adapter that has it.",
     "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",
+    "MEMBER-IGNORED": "The archive has a member that no appliance needs (a link, a device, a second descriptor). It is "
+    "never read.",
     "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",
     "MISSING-FILE": "A file that the appliance or disk names is not beside it. Copy it there.",
     "MISSING-PARENT": "A delta disk needs the disk it was made from. Copy the whole chain into one folder.",
     "MISSING-TOOL": "A program that this step needs is not installed; the message names the Debian package.",
     "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
     "look alike are how the wrong one gets deleted.",
+    "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
     "passwords never stand on the command line.",
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
+    "OWNED": "Another run of v2x works on the same machine. Two runs would send the same disks twice; wait for the "
+    "other to end, or stop it.",
+    "PARENT-CHANGED": "A delta belongs to another content of its parent than the one beside it. Copy the chain again, "
+    "with the machine shut down.",
+    "POINT": "The disk on the pool holds another state of the source than the one to be sent; it must be made anew, "
+    "which the next run does.",
     "POWERED-ON": "The machine runs or is suspended, so that its disks do not hold a state one can start from.",
     "RAW-DEVICE": "The disk lies on a device (raw device mapping, physical disk), which is not in any file.",
     "SECRET-FILE-MODE": "A password file that others can read is no secret: chmod 600.",
     "SECRET-MISSING": "The keyring has no such entry.",
     "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
+    "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
+    "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
+    "again when nothing writes there any more.",
+    "SOURCE-RUNNING": "Lock files say that the machine is running. Shut it down first.",
     "TEMPLATE": "A template has no life of its own; deploy a machine from it and migrate that.",
     "TERMINATED": "The program was ended by a signal. The same command continues.",
+    "TOOL-FAILED": "A program that v2x called ended with an error; the message holds what it said.",
+    "TOOL-TIMEOUT": "A program that v2x called did not end in its time and was stopped.",
+    "TWO-CLAIMS": "More than one object on the pool claims to belong to this migration. v2x never guesses: remove the "
+    "one that is not it (v2x cleanup lists them).",
     "V2X-BUG": "Something that v2x did not expect. Run again with --verbose and report what it prints.",
     "VERIFY-MISMATCH": "The pool holds other bytes than were read. v2x copies the disk once more; if it differs again, "
     "the pool's storage or memory is suspect. The machine stays blocked from starting.",
@@ -68,12 +88,12 @@ def page(code: str) -> Page:
     if name in classes:
         kind = classes[name]
         return Page(code=name, title=f"error, exit code {kind.exit_code}", text=(kind.__doc__ or "").strip())
-    from v2x.assess.engine import rules
+    from v2x.assess.catalogue import find_rule
 
-    for rule in rules():
-        if rule.id == code.lower():
-            text = f"{rule.label}\n\nremedy: {rule.remedy}\nsource: {rule.source}"
-            return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)
+    rule = find_rule(code.lower())
+    if rule is not None:
+        text = f"{rule.label}.\n\nremedy: {rule.remedy}\nsource: {rule.source}"
+        return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)
     raise UsageError(f"no page for {code}", hint="docs/exit-codes.md and docs/rules.md list all codes")
 
 

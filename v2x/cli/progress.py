@@ -20,11 +20,15 @@ _SPOKEN = {
 
 
 class Console:
-    """A watcher that speaks to stderr: bars where that is a terminal, one line per machine where it is not."""
+    """A watcher that speaks to stderr: bars where that is a terminal, one line per machine where it is not.
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+    `failures` is off where the command itself ends with the failure of its one machine.
+    """
+
+    def __init__(self, *, quiet: bool = False, failures: bool = True, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._quiet = quiet
+        self._failures = failures
         self._bars = not quiet and self._stream.isatty()
 
     def begin(self, order: Order) -> "_Bars":
@@ -38,7 +42,7 @@ class Console:
     def end(self, migration: Migration) -> None:
         if migration.outcome in {Outcome.MIGRATED, Outcome.ALREADY}:
             self.say(f"  {migration.outcome}: {printable(migration.target_name)} {migration.vm_uuid}")
-        elif migration.failure is not None:
+        elif migration.failure is not None and self._failures:
             self.say(f"  {migration.outcome}: {printable(migration.failure.message, 1000)} [{migration.failure.code}]")
             if migration.failure.hint:
                 self.say(f"    try: {printable(migration.failure.hint, 1000)}")

@@ -18,7 +18,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.target import TargetFacts
 from v2x.model.units import show_bytes
-from v2x.plan import parse_size
+from v2x.plan import parse_size, write_size
 from v2x.render import text_of_findings, text_of_machine
 from v2x.text import printable
 from v2x.tls import seen_fingerprint
@@ -140,7 +140,7 @@ def _choices(machine: Machine, facts: TargetFacts, before: Choices) -> Choices:
             break
         label = f"Network for {printable(nic.label)} (now on {printable(nic.network) or 'none'})"
         networks.append(f"{nic.position}={_known(label, _suggested(nic.network, nic.vlan, facts), known)}")
-    memory = _memory(before.memory or show_bytes(machine.memory.size_bytes))
+    memory = _memory(before.memory or write_size(machine.memory.size_bytes))
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
     return replace(before, name=name, storage=storage, networks=tuple(networks), memory=memory, start=start)
 

@@ -33,7 +33,7 @@ class Finished:
 def run_plan(app: App, given: Given, plan: Plan, findings: Sequence[Finding]) -> Finished:
     """Migrates the rows of `plan` and returns what happened; failures of machines are in the report."""
     orders = app.orders(plan)
-    engine = app.engine(app.doors(plan.sources, plan.targets), Console(quiet=given.quiet))
+    engine = app.engine(app.doors(plan.sources, plan.targets), Console(quiet=given.quiet, failures=len(orders) > 1))
     engine.submit(orders)
     with draining(engine) as received:
         engine.resume()
@@ -82,7 +82,7 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         )
     failed = [one for one in report.migrations if one.outcome is Outcome.FAILED]
     if failed and len(report.migrations) == 1:
-        raise _failure(failed[0])
+        raise failure_of(failed[0])
     if failed:
         raise MachinesFailed(
             f"{plural(len(failed), 'machine')} of {len(report.migrations)} failed", hint="the report says why"
@@ -91,7 +91,8 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         raise Stopped("stopped before the end", hint="run the same command again; it continues")
 
 
-def _failure(migration: Migration) -> V2xError:
+def failure_of(migration: Migration) -> V2xError:
+    """The error that a failed migration ended with."""
     failure = migration.failure
     if failure is None:
         return MachinesFailed(f"{migration.machine_name} failed")

@@ -10,9 +10,17 @@ from typing import Any
 from v2x.errors import UsageError, V2xError
 from v2x.text import printable
 
+_told: list[bool] = []  # whether this run has printed its result; an error is then no document of its own
+
+
+def begin() -> None:
+    """A new run of the command line begins."""
+    _told.clear()
+
 
 def result(text: str) -> None:
     """Prints a result on stdout."""
+    _told.append(True)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
 
@@ -24,6 +32,8 @@ def document(schema: str, content: dict[str, Any]) -> None:
 
 def raw(data: bytes) -> None:
     """Writes bytes to stdout as they are."""
+    _told.append(True)
+    sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
@@ -37,7 +47,7 @@ def note(text: str, *, quiet: bool = False) -> None:
 
 def problem(error: V2xError, *, as_json: bool = False) -> None:
     """The one line of an error, and its remedy on the next."""
-    if as_json:
+    if as_json and not _told:
         document(
             "v2x.error/1",
             {"code": error.code, "exit_code": error.exit_code, "message": error.message, "hint": error.hint},

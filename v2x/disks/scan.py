@@ -4,28 +4,14 @@
 from collections.abc import Iterator
 
 from v2x.disks.extent import Extent, joined
-from v2x.disks.interface import Buffer, DiskReader
+from v2x.disks.wrap import Wrapper
 from v2x.model.units import MIB
 
 _CHUNK_BYTES = 2 * MIB
 
 
-class ZeroScan:
-    """`inner` with extents found by reading all data: each 2 MiB of zeros is a hole. Costs one read of the disk."""
-
-    def __init__(self, inner: DiskReader) -> None:
-        self._inner = inner
-
-    @property
-    def size(self) -> int:
-        return self._inner.size
-
-    @property
-    def block(self) -> int:
-        return self._inner.block
-
-    def read_into(self, offset: int, buffer: Buffer) -> None:
-        self._inner.read_into(offset, buffer)
+class ZeroScan(Wrapper):
+    """The inner disk with extents found by reading all data: each 2 MiB of zeros is a hole. Costs one read of it."""
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         return joined(self._scanned(start, length))
@@ -51,6 +37,3 @@ class ZeroScan:
 
     def clone(self) -> "ZeroScan":
         return ZeroScan(self._inner.clone())
-
-    def close(self) -> None:
-        self._inner.close()

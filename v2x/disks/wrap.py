@@ -18,8 +18,8 @@ from v2x.errors import SourceError, V2xError
 _DEFAULT_BLOCK = 2 << 20
 
 
-class _Wrapper:
-    """What all wrappers pass on unchanged."""
+class Wrapper:
+    """What all wrappers pass on unchanged. Closing one closes what it stands on; each brings its own `clone`."""
 
     def __init__(self, inner: DiskReader) -> None:
         self._inner = inner
@@ -42,7 +42,7 @@ class _Wrapper:
         self._inner.close()
 
 
-class Retry(_Wrapper):
+class Retry(Wrapper):
     """Tries again what failed with a SourceError, or with any error that says trying again makes sense.
 
     At most `attempts` in all, with waits that double from `wait_seconds` up to a minute. With `reopen` the inner
@@ -145,7 +145,7 @@ class Rate:
             self._sleep(begin - now)
 
 
-class Throttle(_Wrapper):
+class Throttle(Wrapper):
     """At most `rate` bytes per second, over all clones together."""
 
     def __init__(self, inner: DiskReader, rate: Rate) -> None:
@@ -160,7 +160,7 @@ class Throttle(_Wrapper):
         return Throttle(self._inner.clone(), self._rate)
 
 
-class Digest(_Wrapper):
+class Digest(Wrapper):
     """Keeps the XXH3-128 of each block that is read whole and aligned, in `digests` by block number.
 
     The last block of the disk may be short. Reads that do not cover whole blocks are passed on without a digest.
@@ -199,7 +199,7 @@ class Counts:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
 
-class Counted(_Wrapper):
+class Counted(Wrapper):
     """Counts into `counts`, over all clones together. `tell` is called with the bytes of each finished request."""
 
     def __init__(
@@ -248,7 +248,7 @@ class Faults:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
 
-class Faulty(_Wrapper):
+class Faulty(Wrapper):
     """Fails on purpose, so that tests can prove what stands above it."""
 
     def __init__(self, inner: DiskReader, faults: Faults) -> None:

@@ -52,15 +52,7 @@ def write_size(count: int) -> str:
     return f"{count} bytes"
 
 
-def parse_size(text: str) -> int:
-    """Bytes of a size typed at a prompt or an option, where a point is always decimal; UsageError for anything else."""
-    try:
-        return read_size(text.strip(), point_is_decimal=True)
-    except CellError as problem:
-        raise UsageError(f"{text!r} {problem}", hint=f"give {problem.valid}") from None
-
-
-def read_size(text: str, point_is_decimal: bool = False) -> int:
+def read_size(text: str) -> int:
     """Bytes. Units are binary whatever their spelling (4 GB is 4 GiB: the sources mean that); a comma may be decimal.
 
     A number whose one separator stands before exactly three digits could mean either, and is refused.
@@ -73,7 +65,7 @@ def read_size(text: str, point_is_decimal: bool = False) -> int:
         raise CellError(f"has the unknown unit {found[2]!r}", _SIZE_EXAMPLE)
     if not unit:
         raise CellError("has no unit", _SIZE_EXAMPLE)
-    number = _decimal(digits, point_is_decimal)
+    number = _decimal(digits)
     count = number * _UNITS[unit]
     if count != count.to_integral_value():
         raise CellError("is not a whole number of bytes", _SIZE_EXAMPLE)
@@ -82,7 +74,15 @@ def read_size(text: str, point_is_decimal: bool = False) -> int:
     return int(count)
 
 
-def _decimal(digits: str, point_is_decimal: bool) -> Decimal:
+def parse_size(text: str) -> int:
+    """Bytes of a size typed at a prompt or given as an option; UsageError for what `read_size` refuses."""
+    try:
+        return read_size(text.strip())
+    except CellError as problem:
+        raise UsageError(f"{text!r} {problem}", hint=f"give {problem.valid}") from None
+
+
+def _decimal(digits: str) -> Decimal:
     """The number in `digits`, with points or commas as decimal or thousands separators."""
     marks = [char for char in digits if char in ".,"]
     wrong = CellError("is not a number", _SIZE_EXAMPLE)
@@ -92,8 +92,7 @@ def _decimal(digits: str, point_is_decimal: bool) -> Decimal:
         return Decimal(digits)
     whole, _, last = digits.rpartition(marks[-1])
     if len(marks) == 1:
-        surely_decimal = whole == "0" or (point_is_decimal and marks == ["."])
-        if len(last) == 3 and len(whole) <= 3 and not surely_decimal:
+        if len(last) == 3 and len(whole) <= 3 and whole != "0":
             raise CellError(
                 f"could mean {whole + last} or {whole}.{last}", f"the number without a separator, as {whole + last}"
             )

@@ -33,14 +33,13 @@ class _Sums:
 
 
 def check_plan(
-    plan: Plan, tables: Tables, *, facts: Mapping[str, TargetFacts] | None = None, done: Collection[str] = ()
+    plan: Plan, facts: Mapping[str, TargetFacts], tables: Tables, *, done: Collection[str] = ()
 ) -> list[Finding]:
     """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
 
-    `facts` by target alias are the plan's own where none are given. `done` are ids of machines that are known to be on
-    the target or on their way there: their names, MAC addresses and space on it are their own.
+    `facts` by target alias, fresh or the plan's own. `done` are ids of machines that are known to be on the target or
+    on their way there: their names, MAC addresses and space on it are their own.
     """
-    pools = plan.facts if facts is None else facts
     rows = [row for row in plan.rows if not row.exclude]
     if not rows:
         return [rules.EMPTY.finding("every row is excluded" if plan.rows else "there are no rows")]
@@ -52,19 +51,19 @@ def check_plan(
     findings = list(_duplicates(rows))
     sums = _Sums()
     for row in rows:
-        problems = list(_unknown(row, plan, pools, machines))
+        problems = list(_unknown(row, plan, facts, machines))
         if not problems:
-            machine, pool = machines[row.source, row.machine_id], pools[row.target]
+            machine, pool = machines[row.source, row.machine_id], facts[row.target]
             problems = list(_check_row(row, machine, pool, plan.inventories[row.source].source.kind))
             made = None if problems else _build(row, machine, pool, tables, problems)
             if made is not None:
                 problems += _limits(row, machine, made, pool, tables)
             if row.machine_id not in done:
-                _add(sums, row, machine, pool, made)
+                _add(sums, row, machine, made)
         findings += problems
-    findings += _names(sums, pools)
-    findings += _macs(sums, pools)
-    findings += _space(sums, pools)
+    findings += _names(sums, facts)
+    findings += _macs(sums, facts)
+    findings += _space(sums, facts)
     return sorted(findings, key=lambda finding: -finding.severity.weight)
 
 
@@ -162,11 +161,10 @@ def _limits(
             yield rule.finding(f"{count}, at most {limit}", row)
 
 
-def _add(sums: _Sums, row: PlanRow, machine: Machine, facts: TargetFacts, made: TargetMachine | None) -> None:
-    """Counts what the row would take: only its name where the machine cannot be made or is on the target already."""
-    name = target_name(machine, row)
-    sums.names[row.target, name].append(row)
-    if made is None or name in facts.machine_names:
+def _add(sums: _Sums, row: PlanRow, machine: Machine, made: TargetMachine | None) -> None:
+    """Counts what the row would take: only its name where the machine cannot be made."""
+    sums.names[row.target, target_name(machine, row)].append(row)
+    if made is None:
         return
     for nic in made.nics:
         if nic.mac:

@@ -116,7 +116,8 @@ def _draft_row(machine: Machine, row: PlanRow, ground: _Ground, blockers: Sequen
             template=made.template,
         )
         choice = choose_template("", tables.guest_os(machine.guest), made.firmware, facts, tables)
-        comments.append(f"template: {choice.reason}")
+        if facts.templates:
+            comments.append(f"template: {choice.reason}")
         comments += made.notes
     comments += _state(machine, row, facts)
     if reasons:

@@ -71,13 +71,11 @@ WARM = Rule(
 DUPLICATE_NAME = Rule(
     "plan.duplicate-name", _B, "Two machines of the plan get the same name", "Give one another target_name."
 )
-# A warning, because a plan that is run again finds the machines it has moved already. The migration itself refuses a
-# name that another machine has, before it writes anything.
 NAME_ON_TARGET = Rule(
     "plan.name-on-target",
-    _W,
+    _B,
     "The target has a machine of this name",
-    "Nothing to do if it was migrated before; else choose another target_name, or remove that machine.",
+    "Choose another target_name, or remove that machine.",
 )
 DUPLICATE_MAC = Rule(
     "plan.duplicate-mac",

@@ -3,7 +3,7 @@
 
 Member names are `<directory>/<8-digit number>` and the same with `.xxhash` (XXH64, seed 0, 16 upper-case hex digits).
 A reader takes a missing number for that many times the length of the archive's first chunk in zeros, and reads on until
-the disk's size is reached: so the first and the last chunk of a disk are always there (reference/xapi.md 6.4).
+the disk's size is reached: so the first and the last chunk of a disk are always there (xapi: stream_vdi.ml).
 """
 
 import tarfile

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ova.xml, the first member of an XVA: the records of one machine as one XML-RPC value (reference/xapi.md 6.2).
+"""ova.xml, the first member of an XVA: the records of one machine as one XML-RPC value (xapi: import.ml).
 
 Written for all versions from 8.2 on: members that a version does not know are ignored. Read back only as far as v2x
 wrote it, to recognise its own files.
@@ -53,7 +53,7 @@ def reference(number: int) -> str:
 
 
 def derived_mac(mac_seed: str, device: int) -> str:
-    """The address that XAPI derives for a VIF without one (reference/xapi.md 4.8)."""
+    """The address that XAPI derives for a VIF without one (xapi: xapi_vif.ml, xapi_vif_helpers.ml)."""
     first = mac_seed.encode("ascii")
     for _ in range(2 * device + 1):
         first = hashlib.md5(first, usedforsecurity=False).digest()

@@ -28,7 +28,9 @@ _SUFFIX = ".xva"
 
 
 class XvaTarget:
-    """A folder, made where it does not exist. `new_uuid` and `clock` are all that differs between two runs.
+    """A folder, made with the first claim where it does not exist.
+
+    `new_uuid` and `clock` are all that differs between two runs.
 
     `sequential_disks`: the disks of a claim are written one after the other, in the claim's order.
     """
@@ -47,10 +49,8 @@ class XvaTarget:
         self._open: dict[str, Archive] = {}
 
     def __enter__(self) -> "XvaTarget":
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise UsageError(f"cannot use folder {self.folder}: {problem.strerror}", hint="choose another") from None
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is no folder", hint="choose another")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,7 +63,8 @@ class XvaTarget:
 
     def facts(self) -> TargetFacts:
         """One storage repository, the folder; networks are named freely."""
-        usage = shutil.disk_usage(self.folder)
+        there = next(place for place in (self.folder, *self.folder.absolute().parents) if place.is_dir())
+        usage = shutil.disk_usage(there)
         return TargetFacts(
             kind="xva",
             address=str(self.folder),
@@ -200,6 +201,10 @@ class XvaTarget:
 
     def _file(self, name: str, tag: str) -> Archive:
         """The .part under the machine's name, or with the tag behind it where that name is taken."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise UsageError(f"cannot make folder {self.folder}: {problem.strerror}", hint="choose another") from None
         plain = file_name(name)
         taken: Conflict | None = None
         for stem in (plain, f"{plain}-{file_name(tag)[:16]}"):

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from v2x.errors import BadImage, PlanError, Unsupported
+from v2x.errors import InputRefused, PlanError, Unsupported
 from v2x.mapping.build import build_machine, clean_name, clean_text
 from v2x.mapping.devices import lay_out
 from v2x.model.machine import (
@@ -340,10 +340,10 @@ def test_disk_formats_by_size(make_machine, make_row, make_disk, facts, tables):
 
 def test_a_disk_without_content_or_size_is_refused(make_machine, make_row, make_disk, facts, tables):
     for change, says in (
-        ({"backing": DiskBacking.MISSING}, "has no file on the source"),
+        ({"backing": DiskBacking.MISSING}, "is missing"),
         ({"capacity_bytes": 0}, "has a size of 0 bytes"),
     ):
-        with pytest.raises(BadImage, match=says):
+        with pytest.raises(InputRefused, match=says):
             build_machine(make_machine(disks=(make_disk(0, **change),)), make_row(), facts, tables)
 
 

@@ -240,14 +240,13 @@ def test_a_mac_that_is_taken_but_not_by_our_own_claim(world):
     assert world.target.find("tag").sealed
 
 
-def test_an_empty_disk_needs_no_reader(world):
-    world.machine = replace(
-        world.machine, disks=(world.machine.disks[0], replace(world.machine.disks[1], backing=DiskBacking.EMPTY))
-    )
+def test_an_empty_disk_arrives_without_a_block(world):
+    world.source.content["b"] = bytes(len(world.contents["b"]))
     work = world.work()
     follow(work)
-    assert [result.source_disk for result in work.results] == ["a", "b"]
-    assert len(world.source.readers) == 1
+    world.identical()
+    assert [result.data_bytes for result in work.results] == [4 * BLOCK_BYTES, 0]
+    assert [result.verified for result in work.results] == [VerifyLevel.FULL] * 2
 
 
 def test_start_only_after_the_seal(world):

@@ -52,7 +52,7 @@ def test_every_choice_is_filled_in_and_explained(draft, make_machine):
 
 def test_a_draft_passes_its_own_check_and_survives_its_files(draft, tables, make_machine, tmp_path):
     plan = draft(*(make_machine(f"web{number:02}", number) for number in range(1, 9)))
-    assert check_plan(plan, tables) == []
+    assert check_plan(plan, plan.facts, tables) == []
     assert save_plan(plan, tmp_path / "plan.csv") == plan
     assert load_plan(tmp_path / "plan.csv") == plan
     assert plan.id == plan_id(plan.rows)
@@ -89,7 +89,7 @@ def test_templates_and_blockers_are_excluded_with_the_reason(draft, make_machine
     ).rows
     assert [row.exclude for row in rows] == [True, True, True, False]
     assert rows[0].comment.startswith("excluded: template of the source | ")
-    assert "has no file on the source" in rows[1].comment
+    assert "is missing" in rows[1].comment
     assert rows[2].comment.startswith("excluded: disk 1 is encrypted | ")
 
 
@@ -138,6 +138,7 @@ def test_an_xva_draft_keeps_the_network_names(draft, facts, make_machine):
     offline = replace(facts, kind="xva", storage=(), networks=(), templates=())
     (row,) = draft(make_machine(), pool=offline).rows
     assert (row.storage, row.networks, row.exclude) == ({}, {"0": "VM Network"}, False)
+    assert "template" not in row.comment
 
 
 def test_a_pool_without_storage_excludes_with_the_reason(draft, facts, make_machine):

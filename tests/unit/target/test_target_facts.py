@@ -8,7 +8,7 @@ import pytest
 from v2x.errors import TargetError
 from v2x.model.target import ImageFormat
 from v2x.target.xapi import facts, tags
-from v2x.target.xapi.routes import split_address
+from v2x.target.xapi.client import split_address
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_image_formats_of_a_repository(kind: str, own: dict[str, Any], pbd: str,
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        ("10.0.0.1", ("10.0.0.1", 443)),
+        ("10.0.0.1", ("10.0.0.1", 0)),
         ("127.0.0.1:8443", ("127.0.0.1", 8443)),
-        ("host.example", ("host.example", 443)),
-        ("fe80::1", ("fe80::1", 443)),
+        ("host.example", ("host.example", 0)),
+        ("fe80::1", ("fe80::1", 0)),
         ("[fe80::1]:444", ("fe80::1", 444)),
-        ("[fe80::1]", ("fe80::1", 443)),
+        ("[fe80::1]", ("fe80::1", 0)),
     ],
 )
 def test_host_addresses(address: str, expected: tuple[str, int]) -> None:

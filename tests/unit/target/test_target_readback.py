@@ -307,7 +307,9 @@ def test_both_exports_fail_and_the_task_tells_why(held: Held, monkeypatch: pytes
 
     for form in ("vhd", "raw"):
         monkeypatch.setitem(export_vdi._SENDERS, form, refuse)
-    with pytest.raises(TargetError, match="reading web disk: the host could not write the disk: connection lost: sm"):
+    with pytest.raises(
+        TargetError, match="reading web disk: the host could not read or write the disk: connection lost: sm"
+    ):
         held.verify()
     held.settled()
 

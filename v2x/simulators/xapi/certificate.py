@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from v2x.errors import UsageError
+
 
 def certificate_of(folder: Path, name: str) -> Path:
     """The PEM file (key and certificate, mode 0600) of host `name` in `folder`; made when it is not there."""
@@ -21,9 +23,16 @@ def certificate_of(folder: Path, name: str) -> Path:
 
 
 def _make(name: str) -> bytes:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+    except ImportError:
+        raise UsageError(
+            "a simulated pool makes itself a certificate and lacks the package cryptography",
+            code="MISSING-TOOL",
+            hint="pip install 'v2x[simulate]'",
+        ) from None
 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carries out a call with the checks in the order of xapi.md 1.5."""
+"""Carries out a call with the checks in the order of xapi: gen_server.ml, server_helpers.ml."""
 
 import contextlib
 import threading

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON-RPC 1.0 and 2.0 as xapi speaks it (xapi.md 1.4): ints are numbers, dates strings, void ""."""
+"""JSON-RPC 1.0 and 2.0 as xapi speaks it (xapi: ocaml-rpc jsonrpc.ml): ints are numbers, dates strings, void ""."""
 
 import json
 from dataclasses import dataclass

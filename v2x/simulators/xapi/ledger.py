@@ -108,7 +108,7 @@ class Ledger:
 
     def _line(self, kind: str, entry: dict[str, Any]) -> None:
         if not self._file.closed:
-            self._file.write(json.dumps({"kind": kind, **entry}) + "\n")
+            self._file.write(json.dumps({"entry": kind, **entry}) + "\n")
             self._file.flush()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.transfer.connection import Connection
 
 _HANDSHAKE_SECONDS = 10.0
+_END_SECONDS = 5.0
 _RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
@@ -20,7 +21,7 @@ class Listener:
         self._state = state
         self._host = host
         self._context = context
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,24 +60,26 @@ class Listener:
             return
         sock.settimeout(None)
         with self._lock:
-            self._open.add(sock)
+            self._open[sock] = threading.current_thread()
         try:
             with contextlib.suppress(OSError):
                 Connection(self._state, self._host, sock).serve()
         finally:
             with self._lock:
-                self._open.discard(sock)
+                self._open.pop(sock, None)
             sock.close()
 
     def close(self) -> None:
-        """Stops accepting and ends the connections."""
+        """Stops accepting, ends the connections and waits until what they did has come to its end."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         with self._lock:
-            open_now = list(self._open)
+            open_now = dict(self._open)
         for sock in open_now:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        for thread in open_now.values():
+            thread.join(_END_SECONDS)
         if self._thread.is_alive():
-            self._thread.join(5)
+            self._thread.join(_END_SECONDS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""allowed_operations: advice computed from the records; the calls check for themselves (xapi.md 7, 13)."""
+"""allowed_operations: advice computed from the records; the calls check for themselves (xapi: xapi_vm_lifecycle.ml)."""
 
 from v2x.simulators.xapi.attach import attached_vbds
 from v2x.simulators.xapi.datamodel import NULL

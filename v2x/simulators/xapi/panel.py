@@ -11,7 +11,7 @@ import json
 import threading
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 from v2x.errors import UsageError
 from v2x.simulators.xapi import tasks
@@ -41,56 +41,68 @@ def command(state: PoolState, order: dict[str, Any]) -> dict[str, Any]:
     return {"settings": asdict(state.settings), "armed": state.faults.armed(), "kinds": KINDS}
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, state: PoolState, port: int) -> None:
+        super().__init__(("127.0.0.1", port), _Page)
+        self.state = state
+
+
+class _Page(BaseHTTPRequestHandler):
+    @property
+    def _state(self) -> PoolState:
+        return cast(_Server, self.server).state
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The panel keeps quiet."""
+
+    def _send(self, status: int, told: dict[str, Any]) -> None:
+        body = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _local(self) -> bool:
+        """A web page of elsewhere names another host: it gets nothing."""
+        here = self.headers.get("host", "").rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
+        if not here:
+            self._send(403, {"error": "loopback only"})
+        return here
+
+    def do_GET(self) -> None:
+        if not self._local():
+            return
+        if self.path == "/_faults":
+            self._send(200, command(self._state, {}))
+        elif self.path == "/_ledger":
+            self._send(200, self._state.ledger.to_json())
+        else:
+            self._send(404, {"error": "only /_faults and /_ledger"})
+
+    def do_POST(self) -> None:
+        if not self._local():
+            return
+        length = self.headers.get("content-length", "")
+        if self.path != "/_faults" or not length.isdigit() or int(length) > _BODY_LIMIT_BYTES:
+            self._send(400, {"error": "POST a small JSON object to /_faults"})
+            return
+        try:
+            order = json.loads(self.rfile.read(int(length)))
+            if not isinstance(order, dict):
+                raise UsageError("The panel takes a JSON object")
+            self._send(200, command(self._state, order))
+        except (ValueError, UsageError) as error:
+            self._send(400, {"error": str(error)})
+
+
 class Panel:
     """Serves the panel on a free port of 127.0.0.1 (or on `port`)."""
 
     def __init__(self, state: PoolState, port: int = 0) -> None:
-        class Page(BaseHTTPRequestHandler):
-            def log_message(self, format: str, *args: Any) -> None:
-                """The panel keeps quiet."""
-
-            def _send(self, status: int, told: dict[str, Any]) -> None:
-                body = json.dumps(told).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def _local(self) -> bool:
-                """A web page of elsewhere names another host: it gets nothing."""
-                here = self.headers.get("host", "").rsplit(":", 1)[0] in ("127.0.0.1", "localhost")
-                if not here:
-                    self._send(403, {"error": "loopback only"})
-                return here
-
-            def do_GET(self) -> None:
-                if not self._local():
-                    return
-                if self.path == "/_faults":
-                    self._send(200, command(state, {}))
-                elif self.path == "/_ledger":
-                    self._send(200, state.ledger.to_json())
-                else:
-                    self._send(404, {"error": "only /_faults and /_ledger"})
-
-            def do_POST(self) -> None:
-                if not self._local():
-                    return
-                length = self.headers.get("content-length", "")
-                if self.path != "/_faults" or not length.isdigit() or int(length) > _BODY_LIMIT_BYTES:
-                    self._send(400, {"error": "POST a small JSON object to /_faults"})
-                    return
-                try:
-                    order = json.loads(self.rfile.read(int(length)))
-                    if not isinstance(order, dict):
-                        raise UsageError("The panel takes a JSON object")
-                    self._send(200, command(state, order))
-                except (ValueError, UsageError) as error:
-                    self._send(400, {"error": str(error)})
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Page)
-        self._server.daemon_threads = True
+        self._server = _Server(state, port)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
 
     @property

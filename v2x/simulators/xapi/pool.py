@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from v2x.errors import UsageError
 from v2x.simulators.xapi import computed
+from v2x.simulators.xapi.attach import detach, dom0
 from v2x.simulators.xapi.certificate import certificate_of, certificate_pem, fingerprint, server_context
 from v2x.simulators.xapi.datamodel import load
 from v2x.simulators.xapi.faults import Faults, Settings, apply_settings
@@ -115,6 +116,9 @@ class Pool:
             )
         state.volumes.restore(saved["volumes"])
         state.store.restore(saved["records"])
+        for host in state.store.refs("host"):
+            for vbd in state.store.get("VM", dom0(state, host), "VBDs"):
+                detach(state, vbd)  # as a toolstack does when it starts: no transfer has lived on
         self._ports += [0] * (len(state.store.refs("host")) - len(self._ports))
 
     def _listen(self, state: PoolState) -> None:

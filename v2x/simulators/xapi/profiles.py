@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The products a simulated pool can be: which datamodel, which product strings, which abilities (xapi.md 0)."""
+"""The products a simulated pool can be: which datamodel, which product strings, which abilities.
+
+Facts: xapi, xapi_globs.ml.
+"""
 
 from dataclasses import dataclass
 

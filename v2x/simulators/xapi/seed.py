@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fresh pool holds: hosts, storage, networks, drivers, templates (xapi.md 4.6, 4.10, 4.11)."""
+"""What a fresh pool holds: hosts, storage, networks, drivers, templates.
+
+Facts: xapi, guest-templates-json, xapi_sr.ml, xapi_network.ml, xapi_vlan.ml.
+"""
 
 import uuid as uuid_module
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accounts, sessions and roles (xapi.md 1.1, 1.5)."""
+"""Accounts, sessions and roles (xapi: xapi_session.ml, gen_server.ml, server_helpers.ml)."""
 
 import hmac
 import time

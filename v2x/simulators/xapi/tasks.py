@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The life of a task (xapi.md 5.1). A task may vanish at any moment: every function here shrugs at that."""
+"""The life of a task. A task may vanish at any moment: every function here shrugs at that.
+
+Facts: xapi, taskHelper.ml, xapi_task.ml.
+"""
 
 from typing import Any
 

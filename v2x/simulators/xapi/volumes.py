@@ -2,7 +2,7 @@
 """The bytes: one sparse file per VDI, and the space each takes from its SR.
 
 Space on a thin SR is counted in 2 MiB blocks that were ever written through the pool; a thick VDI takes its full size
-and the VHD metadata from the start (xapi.md 4.10).
+and the VHD metadata from the start (xapi: xapi_sr.ml).
 """
 
 import base64

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From decoded wire values to typed ones: what the server takes for an int, an enum, a record (xapi.md 1.3).
+"""From decoded wire values to typed ones: what the server takes for an int, an enum, a record.
+
+Facts: xapi, ocaml-rpc xmlrpc.ml.
 
 Decoders hand over str, int, float, bool, `DateTime`, `Binary`, list, dict and None. A value of the wrong type is
 INTERNAL_ERROR with the text of the exception; an enum or a date that is not understood is INVALID_VALUE.
@@ -43,8 +45,13 @@ def date_of(text: str) -> DateTime:
 def check_text(value: Any) -> None:
     """The first check of all: every string in the parameters is UTF-8."""
     if isinstance(value, str):
-        if BAD_TEXT in value:
-            raise invalid_value("string", value.replace(BAD_TEXT, "?"))
+        try:
+            whole = BAD_TEXT.encode() not in value.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can spell
+            whole = False
+        if not whole:
+            shown = value.replace(BAD_TEXT, "?").encode("utf-8", "replace").decode()
+            raise invalid_value("string", shown)
     elif isinstance(value, list):
         for item in value:
             check_text(item)
@@ -61,7 +68,7 @@ def _wrong(wanted: str, value: Any) -> ApiError:
 def to_int(value: Any) -> int:
     if isinstance(value, str) and not isinstance(value, DateTime):
         try:
-            number = int(value, 10)
+            number = int(value.encode("ascii"), 10)
         except ValueError:
             raise internal(f'Failure("Int64.of_string: {value[:40]}")') from None
     elif isinstance(value, int) and not isinstance(value, bool):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""XML-RPC as xapi speaks it (xapi.md 1.3): strict about types, no entities, no DTD, bounded depth.
+"""XML-RPC as xapi speaks it (xapi: ocaml-rpc xmlrpc.ml): strict about types, no entities, no DTD, bounded depth.
 
 The stdlib's parser is too lenient to stand for the server, so this one is written over expat.
 """

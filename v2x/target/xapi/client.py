@@ -29,6 +29,20 @@ _REPEATABLE = ("get_", "set_", "add_", "remove_", "destroy")
 _FORBIDDEN = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0xFFFE, 0xFFFF])
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of a host.address: a name, IPv4, or IPv6 with or without brackets. The port is 0 where none is."""
+    if address.startswith("["):
+        host, _, rest = address[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif address.count(":") == 1:
+        host, _, port = address.partition(":")
+    else:
+        host, port = address, ""
+    if not host or (port and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536)):
+        raise TargetError(f"the pool names a host address that is none: {address!r}")
+    return host, int(port) if port else 0
+
+
 def wire(value: object) -> object:
     """`value` as XAPI wants it on XML-RPC: every int as a string of digits, text without what XML cannot hold."""
     if isinstance(value, bool | float):
@@ -150,7 +164,9 @@ class Client:
                 except PoolMember as answer:
                     if not self._follow or not answer.coordinator:
                         raise
-                    self.host, self._follow = answer.coordinator, False
+                    self.host, port = split_address(answer.coordinator)
+                    # The address as members know it has a port only where it is not the usual one.
+                    self.port, self._follow = port or self.port, False
                     self._reference = self._logged_in()
                 except (LoginError, TrustError) as refusal:
                     self._refused = refusal

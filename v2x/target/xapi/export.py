@@ -2,7 +2,7 @@
 """One export of a VDI under a task of our own: GET /export_raw_vdi, read forward.
 
 The export has no range and no length: it ends when the host closes, and whether that was the end or a fault is in the
-task (reference/xapi.md 2.9).
+task (xapi: export_raw_vdi.ml).
 """
 
 import contextlib

@@ -30,6 +30,7 @@ _THIN = frozenset(
 # SR types on which QCOW2 VDIs are supported (XCP-ng documentation, storage/qcow2_faq).
 _QCOW2 = frozenset({"ext", "nfs", "lvm", "lvmoiscsi", "lvmohba"})
 _QCOW2_IMPORT = (25, 27)
+_VTPM = (22,)
 _WORD = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -66,6 +67,11 @@ def _text(mapping: object, *keys: str) -> str:
 def takes_qcow2(software: object) -> bool:
     """Whether a host with this software_version imports QCOW2 streams."""
     return version_of(_text(software, "xapi_build", "xapi")) >= _QCOW2_IMPORT
+
+
+def takes_vtpm(software: object) -> bool:
+    """Whether a host with this software_version makes vTPMs: the class of xapi 1.249 (XCP-ng 8.2) cannot."""
+    return version_of(_text(software, "xapi_build", "xapi")) >= _VTPM
 
 
 def prezeroed(sr: Mapping[str, Any]) -> bool:
@@ -270,6 +276,6 @@ def take(client: Client, taken_at: datetime) -> TargetFacts:
         macs=_macs(vms, records(client, "VIF")),
         migrated=_migrated(vms),
         secure_boot_certificates=bool(pool.get("uefi_certificates") or pool.get("custom_uefi_certificates")),
-        vtpm_supported=_text(pool.get("restrictions"), "restrict_vtpm") == "false",
+        vtpm_supported=_text(pool.get("restrictions"), "restrict_vtpm") == "false" and takes_vtpm(software),
         qcow2_import=takes_qcow2(software),
     )

@@ -111,7 +111,7 @@ _TABLE: dict[str, _Row] = {
     "VDI_TOO_LARGE": _Row(Unsupported, "the disk is too large for its format", "choose an SR that knows QCOW2"),
     "VDI_READONLY": _Row(Conflict, "the disk is read only"),
     "VDI_IO_ERROR": _Row(
-        TargetError, "the host could not write the disk: {0}", "its /var/log/daemon.log says why", Retry.LATER
+        TargetError, "the host could not read or write the disk: {0}", "its /var/log/daemon.log says why", Retry.LATER
     ),
     "VM_BAD_POWER_STATE": _Row(Conflict, "the VM is {2}, not {1}", "shut it down first"),
     "DEVICE_ALREADY_EXISTS": _Row(Conflict, "device {0} of the VM is already taken", "run v2x cleanup, then again"),
@@ -132,6 +132,8 @@ _TABLE: dict[str, _Row] = {
     "PIF_VLAN_EXISTS": _Row(Conflict, "the VLAN already exists on {0}", "choose its network in the plan"),
     "VLAN_IN_USE": _Row(Conflict, "VLAN {1} is in use on {0}", "choose another network in the plan"),
     "BRIDGE_NAME_EXISTS": _Row(Conflict, "bridge {0} exists"),
+    "UUID_INVALID": _Row(Conflict, "the pool has no {0} {1} any more", "draft the plan again"),
+    "HANDLE_INVALID": _Row(Conflict, "the {0} is gone from the pool", "run again"),
     "HOST_OFFLINE": _Row(TargetError, "the host is offline", "bring it back, then run again", Retry.LATER),
     "TASK_CANCELLED": _Row(TargetError, "the task was cancelled on the pool", "run again", Retry.LATER),
 }

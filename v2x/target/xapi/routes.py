@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 
 from v2x.errors import TargetError, TrustError
-from v2x.target.xapi.client import Client
+from v2x.target.xapi.client import Client, split_address
 from v2x.target.xapi.facts import records
 from v2x.tls import Trust, fingerprint_of
 
@@ -22,20 +22,6 @@ class Route:
     host: str
     port: int
     trust: Trust
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of a host.address, which may be a name, IPv4, IPv6 with or without brackets, with a port or not."""
-    if address.startswith("["):
-        host, _, rest = address[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif address.count(":") == 1:
-        host, _, port = address.partition(":")
-    else:
-        host, port = address, ""
-    if not host or (port and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536)):
-        raise TargetError(f"the pool names a host address that is none: {address!r}")
-    return host, int(port) if port else 443
 
 
 class Routes:
@@ -66,9 +52,11 @@ class Routes:
 
     def redirected(self, address: str) -> Route:
         """The route to a 302's address. TrustError for one that is no host of the pool: the session goes along."""
-        wanted = split_address(address)
+        host, port = split_address(address)
+        wanted = (host, port or 443)
         for reference, record in records(self._client, "host").items():
-            if split_address(str(record.get("address", ""))) == wanted:
+            host, port = split_address(str(record.get("address", "")))
+            if (host, port or 443) == wanted:
                 return self.coordinator() if reference == self._master() else self._member(reference)
         raise TrustError(
             f"the pool redirects an upload to {address}, which is none of its hosts",
@@ -93,7 +81,7 @@ class Routes:
             except ValueError:
                 raise TrustError(f"the pool tells no usable certificate for its member {address}") from None
             trust = Trust(fingerprint=fingerprint_of(certificate), option=self._client.trust.option)
-            found = Route(address, port, trust)
+            found = Route(address, port or 443, trust)
             with self._lock:
                 self._known[host] = found
         return found

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stream formats of /import_raw_vdi (reference/xapi.md 2.4 to 2.7), each as one upload of chosen blocks.
+"""The stream formats of /import_raw_vdi, each as one upload of chosen blocks.
+
+Facts: xapi, vhd-tool impl.ml, vhd_format f.ml, ocaml-qcow qcow_stream.ml.
 
 `SEGMENTED` formats can carry any part of a disk, so an upload is cut and continued; the others hold the whole disk.
 """

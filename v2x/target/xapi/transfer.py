@@ -2,7 +2,7 @@
 """One HTTP transfer with a host of the pool, over a socket of our own.
 
 XAPI answers 200 before it reads a byte of an upload, and closes without reading when it redirects: so the answer is
-read before anything is sent (reference/xapi.md 2.1). No Expect, no Transfer-Encoding, no cookie; request line and
+read before anything is sent (xapi: import_raw_vdi.ml). No Expect, no Transfer-Encoding, no cookie; request line and
 headers stay below 1024 bytes. The session reference is in the query string, where alone XAPI takes it reliably: never
 log a URL.
 """

@@ -35,7 +35,7 @@ def fingerprint(spec: TargetMachine) -> str:
 
 
 def record_of(spec: TargetMachine, tag: str) -> dict[str, Any]:
-    """The complete VM.create record (reference/xapi.md 4.2)."""
+    """The complete VM.create record (xapi: xapi_vm.ml, datamodel_vm.ml)."""
     platform = dict(spec.platform)
     platform.setdefault("secureboot", spec.secure_boot.value)
     if spec.cores_per_socket is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""event.from and event.inject (xapi.md 1.7)."""
+"""event.from and event.inject (xapi: xapi_event.ml)."""
 
 import re
 import time

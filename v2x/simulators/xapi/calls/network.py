@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""network: bridge names and removal (xapi.md 4.11)."""
+"""network: bridge names and removal (xapi: xapi_network.ml, xapi_vlan.ml)."""
 
 from v2x.simulators.xapi.failure import ApiError, invalid_value
 from v2x.simulators.xapi.state import Context, PoolState, call

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""session: login, logout, password (xapi.md 1.1)."""
+"""session: login, logout, password (xapi: xapi_session.ml)."""
 
 import dataclasses
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Snapshots, clones and copies of VDIs and VMs (xapi.md 3, 4.1, 7 number 15)."""
+"""Snapshots, clones and copies of VDIs and VMs.
+
+Facts: xapi, xapi_vdi.ml, xapi_templates.ml, xapi_vm_lifecycle.ml number 15.
+"""
 
 import uuid as uuid_module
 from collections.abc import Callable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SR and PBD: create, scan, plug, forget (xapi.md 4.10)."""
+"""SR and PBD: create, scan, plug, forget (xapi: xapi_sr.ml)."""
 
 from v2x.simulators.xapi.attach import assert_sr_usable, attached_vbds, plugged_hosts
 from v2x.simulators.xapi.calls.vdi import remove_vdi

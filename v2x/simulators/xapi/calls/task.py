@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""task: create, destroy, cancel and the setters of one's own task (xapi.md 5.1)."""
+"""task: create, destroy, cancel and the setters of one's own task (xapi: taskHelper.ml, xapi_task.ml)."""
 
 from v2x.simulators.xapi import tasks
 from v2x.simulators.xapi.failure import ApiError

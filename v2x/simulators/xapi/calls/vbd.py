@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VBD: create with the checks of xapi.md 4.7 in their order, plug, eject, insert."""
+"""VBD: create with the checks of xapi: xapi_vbd.ml, xapi_vbd_helpers.ml in their order, plug, eject, insert."""
 
 import re
 

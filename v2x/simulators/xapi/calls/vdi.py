@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VDI: create, destroy, resize, copy, checksum (xapi.md 2.8, 4.9). Snapshots and clones are in snapshot.py."""
+"""VDI: create, destroy, resize, copy, checksum. Snapshots and clones are in snapshot.py.
+
+Facts: xapi, sm vhdutil.py, xapi_vdi.ml.
+"""
 
 import hashlib
 import uuid as uuid_module
@@ -63,7 +66,7 @@ def rounded(size: int, format_: str) -> int:
 
 
 def prezeroed(state: PoolState, vdi: str) -> bool:
-    """What the import handler believes about the VDI (xapi.md 2.3): false means a sparse stream will not do."""
+    """What the import handler believes of the VDI (xapi: vhd_tool_wrapper.ml): false, and no sparse stream will do."""
     store = state.store
     sr = store.get("VDI", vdi, "SR")
     kind, sr_config = store.get("SR", sr, "type"), store.get("SR", sr, "sm_config")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VIF: create with the checks of xapi.md 4.8, MAC addresses from the seed, plug, move."""
+"""VIF: create with the checks of xapi: xapi_vif.ml, xapi_vif_helpers.ml, MAC addresses from the seed, plug, move."""
 
 import hashlib
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VLAN and PIF: the rules of xapi.md 4.11."""
+"""VLAN and PIF: the rules of xapi: xapi_network.ml, xapi_vlan.ml."""
 
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError

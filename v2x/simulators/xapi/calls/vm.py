@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VM: create, destroy, clone, copy, provision and what devices are free (xapi.md 4.1, 4.2)."""
+"""VM: create, destroy, clone, copy, provision and what devices are free.
+
+Facts: xapi, xapi_templates.ml, xapi_vm.ml, datamodel_vm.ml.
+"""
 
 import secrets
 import uuid as uuid_module

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VM: start with the checks of xapi.md 4.12 in their order, shutdown, and the dry runs."""
+"""VM: start with the checks of xapi in their order, shutdown, and the dry runs.
+
+Facts: xapi, xapi_vm_helpers.ml, xapi_vm_lifecycle.ml.
+"""
 
 from v2x.simulators.xapi.attach import assert_attachable, plugged_hosts
 from v2x.simulators.xapi.calls.vbd import attach_vbd

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VM: the setters that check: memory, vCPUs, NVRAM, BIOS strings (xapi.md 4.2–4.4)."""
+"""VM: the setters that check: memory, vCPUs, NVRAM, BIOS strings.
+
+Facts: xapi, xapi_vm.ml, datamodel_vm.ml, xapi_vtpm.ml, vm_platform.ml.
+"""
 
 from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.failure import ApiError, invalid_value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""VTPM: one per VM, made while the VM is halted (xapi.md 4.4)."""
+"""VTPM: one per VM, made while the VM is halted (xapi: xapi_vtpm.ml, vm_platform.ml)."""
 
 from typing import Any
 

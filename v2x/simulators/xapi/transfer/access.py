@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the transfer handlers share: who asks, which task tells the outcome, and where the SR is (xapi.md 1.9, 2.1)."""
+"""What the transfer handlers share: who asks, which task tells the outcome, and where the SR is.
+
+Facts: xapi, xapi_http.ml, import_raw_vdi.ml.
+"""
 
 import base64
 import binascii
@@ -81,6 +84,12 @@ def task_of(connection: "Connection", request: Request, session: Session, label:
         return ref
     parent = request.query.get("subtask_of", NULL)
     return tasks.create(state, label, session=session.ref, host=connection.host, parent=parent)
+
+
+def forget_own_task(state: PoolState, request: Request, task: str) -> None:
+    """After a redirect: a task that the server made itself goes, the client's stays untouched."""
+    if "task_id" not in request.query:
+        tasks.vanish(state, task)
 
 
 def found(state: PoolState, cls: str, named: str) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outer layer of an XVA: a plain tar, or one packed with zstd or gzip (xapi.md 6.1)."""
+"""The outer layer of an XVA: a plain tar, or one packed with zstd or gzip (xapi: import.ml)."""
 
 import shutil
 import subprocess

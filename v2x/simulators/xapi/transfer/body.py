@@ -3,7 +3,7 @@
 
 import socket
 import ssl
-import time
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,12 +29,14 @@ class Body:
         pending: bytes,
         length: int | None,
         *,
-        rate: Callable[[], int] = lambda: 0,
+        rate: Callable[[], int],
+        stopping: threading.Event,
     ) -> None:
         self._sock = sock
         self._pending = memoryview(pending)
         self.length = length
         self._rate = rate
+        self._stopping = stopping
         self.cut_at: int | None = None
         self.position = 0
         self._scratch = bytearray()
@@ -63,6 +65,8 @@ class Body:
         return got
 
     def _receive(self, view: memoryview) -> int:
+        if self._stopping.is_set():
+            raise StreamEnded(f"the server stopped after {self.position} bytes")
         rate = self._rate()
         if rate:
             view = view[:_SLOW_PIECE]
@@ -71,7 +75,7 @@ class Body:
         except (OSError, ssl.SSLError, ValueError) as error:
             raise StreamEnded(f"connection lost after {self.position} bytes: {error}") from None
         if rate and got:
-            time.sleep(got / rate)
+            self._stopping.wait(got / rate)
         return got
 
     def read_into(self, view: memoryview) -> None:

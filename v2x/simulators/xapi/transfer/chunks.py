@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks as numbered, checksummed chunks in a tar: the reader's rules of xapi.md 6.4."""
+"""Disks as numbered, checksummed chunks in a tar: the reader's rules of xapi: stream_vdi.ml."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an export sends: raw, a dynamic VHD, or the checksummed chunks of a tar (xapi.md 2.4, 2.6, 2.9)."""
+"""What an export sends: raw, a dynamic VHD, or the checksummed chunks of a tar.
+
+Facts: xapi, vhd-tool impl.ml, vhd_format f.ml, stream_vdi.ml, export_raw_vdi.ml.
+"""
 
 import hashlib
 import struct

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /export_raw_vdi (xapi.md 2.9): no length, the end is the end of the connection, success is in the task."""
+"""GET /export_raw_vdi: no length, the end is the end of the connection, success is in the task.
+
+Facts: xapi, export_raw_vdi.ml.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,7 @@ def handle(connection: "Connection", request: Request) -> None:
         connection.page(500)
         return
     if access.redirect(connection, request, state.store.get("VDI", vdi, "SR")):
+        access.forget_own_task(state, request, task)
         return
     format_ = request.query.get("format", "raw").lower()
     if format_ not in _TYPES:

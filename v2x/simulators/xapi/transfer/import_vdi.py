@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PUT /import_raw_vdi (xapi.md 2.1): 200 first, the verdict in the task only."""
+"""PUT /import_raw_vdi (xapi: import_raw_vdi.ml): 200 first, the verdict in the task only."""
 
 import contextlib
 from typing import TYPE_CHECKING
@@ -55,6 +55,7 @@ def _accept(connection: "Connection", request: Request, task: str) -> None:
     state = connection.state
     target, sr = _target(state, request)
     if access.redirect(connection, request, sr):
+        access.forget_own_task(state, request, task)
         return
     format_ = _format(state, request, target)
     target = target or _new_vdi(state, request, sr)
@@ -121,6 +122,7 @@ class _Upload:
             request.pending,
             request.content_length,
             rate=lambda: self._state.settings.read_rate,
+            stopping=self._state.stopping,
         )
         self._uuid: str = self._state.store.get("VDI", vdi, "uuid")
         self._entry: Import = self._state.ledger.open_import("vdi", task, format_, self._uuid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PUT /import: a whole VM as an XVA stream (xapi.md 6.5)."""
+"""PUT /import: a whole VM as an XVA stream (xapi: import.ml)."""
 
 import contextlib
 from typing import TYPE_CHECKING
@@ -44,7 +44,9 @@ def handle(connection: "Connection", request: Request) -> None:
     elif state.store.get("SR", sr, "content_type") == "iso":
         tasks.fail(state, task, ApiError("SR_OPERATION_NOT_SUPPORTED", sr))
         connection.page(400)
-    elif not access.redirect(connection, request, sr):
+    elif access.redirect(connection, request, sr):
+        access.forget_own_task(state, request, task)
+    else:
         _Intake(connection, request, task, sr).run()
 
 
@@ -74,6 +76,7 @@ class _Intake:
             request.pending,
             request.content_length,
             rate=lambda: self._state.settings.read_rate,
+            stopping=self._state.stopping,
         )
         self._entry: Import = self._state.ledger.open_import("xva", task, "xva")
         self._creator: Creator | None = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The QCOW2 stream reader: all metadata first, then data clusters without a gap (xapi.md 2.7)."""
+"""The QCOW2 stream reader: all metadata first, then data clusters without a gap (xapi: ocaml-qcow qcow_stream.ml)."""
 
 import struct
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Raw streams: a plain copy from offset 0, and the chunked form (xapi.md 2.5)."""
+"""Raw streams: a plain copy from offset 0, and the chunked form (xapi: vhd-tool chunked.ml)."""
 
 import struct
 

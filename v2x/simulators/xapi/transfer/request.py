@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A request head within the limits of xapi's HTTP server (xapi.md 1.2)."""
+"""A request head within the limits of xapi's HTTP server (xapi: http_svr.ml)."""
 
 import socket
 import time

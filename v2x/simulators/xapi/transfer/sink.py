@@ -26,7 +26,7 @@ class Sink:
             room = min(room, max(self._full_at - self._entry.written_bytes, 0))
         try:
             self.volume.write(view[:room], offset)
-        except (NoRoom, PastEnd) as error:
+        except (NoRoom, PastEnd, OSError) as error:
             raise DeviceFull(f"Device I/O errors: {error}") from None
         finally:
             fitted = min(room, max(self.volume.size - offset, 0))

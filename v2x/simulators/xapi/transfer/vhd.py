@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The VHD stream reader of the import helper: strictly forward, with the checks of xapi.md 2.4 in stream order."""
+"""The VHD stream reader of the import helper: strictly forward, with the checks of xapi in stream order.
+
+Facts: xapi, vhd-tool impl.ml, vhd_format f.ml.
+"""
 
 import struct
 from array import array

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ova.xml: read with the strictness of the RPC decoder, and the records it describes made (xapi.md 6.2, 6.5)."""
+"""ova.xml: read with the strictness of the RPC decoder, and the records it describes made (xapi: import.ml)."""
 
 import uuid as uuid_module
 from dataclasses import dataclass, field

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three uses: dry-run report, batch from a CSV plan, wizard; and the commands around them."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from v2x.model.machine import DiskBus, Firmware
+from v2x.simulators.appliance import ApplianceSpec, CreateType, DiskSpec, NicSpec, write_ova, write_vmx_folder
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def estate(raw, tmp_path):
+    """A folder with three machines: two appliances and a folder with a .vmx."""
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    raws = {name: raw("odd", f"{name}.raw") for name in ("web", "db", "old")}
+    for name in ("web", "db"):
+        spec = ApplianceSpec(
+            name=name,
+            disks=(DiskSpec(raw=raws[name]),),
+            nics=(NicSpec(network="Pool-wide network associated with eth0", mac=f"00:50:56:00:00:0{len(name)}"),),
+            firmware=Firmware.UEFI if name == "web" else Firmware.BIOS,
+        )
+        write_ova(folder / f"{name}.ova", spec)
+    spec = ApplianceSpec(name="old", disks=(DiskSpec(raw=raws["old"], bus=DiskBus.IDE),))
+    write_vmx_folder(folder / "old", spec, expected=tmp_path / "e", disk_type=CreateType.MONOLITHIC_FLAT)
+    return folder, raws
+
+
+def test_the_inventory_of_a_folder(bench, estate):
+    folder, _ = estate
+    ran = bench.v2x("inventory", folder, "-o", "inventory.json", pool=False)
+    assert ran.code == 0, ran.err
+    ran = bench.v2x("inventory", folder, "--json", "--select", "W*", pool=False)
+    assert [one["name"] for one in ran.json["machines"]] == ["web"]
+    saved = json.loads(Path("inventory.json").read_text())
+    assert sorted(one["name"] for one in saved["machines"]) == ["db", "old", "web"]
+    again = bench.v2x("assess", "inventory.json", pool=False)
+    assert again.code == 0, again.err
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
+def test_a_dry_run_report_in_every_form(bench, estate, form):
+    folder, _ = estate
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    calls = len(bench.pool.ledger.calls)
+    ran = bench.v2x("assess", folder, "--target", bench.target, "--format", form, "-o", f"report.{form}")
+    assert ran.code == 0, ran.err
+    assert b"web" in Path(f"report.{form}").read_bytes()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    changed = [one.call for one in bench.pool.ledger.calls[calls:] if not one.call.startswith("session.")]
+    assert changed == []
+
+
+def test_fail_on(bench, estate):
+    folder, _ = estate
+    assert bench.v2x("assess", folder, "--fail-on", "blocker", pool=False).code == 0
+    ran = bench.v2x("assess", folder, "--fail-on", "warning", pool=False)
+    assert ran.code == 3
+    assert "[FINDINGS]" in ran.err
+
+
+def test_a_batch_from_a_plan(bench, estate, same_bytes, tmp_path):
+    folder, raws = estate
+    assert bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv").code == 0
+    ran = bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv")
+    assert ran.code == 2, "edits are not overwritten"
+    rows = list(csv.DictReader(Path("plan.csv").read_text(encoding="utf-8-sig").splitlines()))
+    assert {row["machine_name"] for row in rows} == {"web", "db", "old"}
+    assert bench.pool.password not in Path("plan.csv").read_text() + Path("plan.json").read_text()
+    _edit(Path("plan.csv"), "db", target_name="database")
+    ran = bench.v2x("plan", "check", "plan.csv")
+    assert ran.code == 0, ran.err + ran.out
+    ran = bench.v2x("batch", "run", "plan.csv", "--json")
+    assert ran.code == 0, ran.err
+    assert [one["outcome"] for one in ran.json["migrations"]] == ["migrated"] * 3
+    for name, raw_name in (("web", "web"), ("database", "db"), ("old", "old")):
+        same_bytes(bench.vdis_of(bench.vm(name))[0], raws[raw_name], "raw", tmp_path)
+    assert Path("plan.report.html").exists()
+    again = bench.v2x("batch", "run", "plan.csv", "--json")
+    assert again.code == 0, again.err
+    assert [one["outcome"] for one in again.json["migrations"]] == ["already migrated"] * 3
+
+
+def _edit(path, machine, **changes):
+    text = path.read_text(encoding="utf-8-sig").splitlines()
+    reader = csv.DictReader(text)
+    rows = list(reader)
+    for row in rows:
+        if row["machine_name"] == machine:
+            row.update(changes)
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, reader.fieldnames)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def test_a_plan_that_does_not_hold_is_refused_before_anything_happens(bench, estate):
+    folder, _ = estate
+    bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv")
+    _edit(Path("plan.csv"), "db", target_name="web")
+    checked = bench.v2x("plan", "check", "plan.csv", "--json")
+    assert checked.code == 2
+    assert any(one["rule"] == "plan.duplicate-name" for one in checked.json["findings"])
+    ran = bench.v2x("batch", "run", "plan.csv")
+    assert ran.code == 2
+    assert "web" in ran.err
+    assert not bench.leftovers()
+    _edit(Path("plan.csv"), "db", target_name="db", memory="a lot")
+    ran = bench.v2x("plan", "check", "plan.csv")
+    assert ran.code == 2
+    assert "memory" in ran.err
+
+
+def test_one_failure_does_not_stop_the_batch(bench, estate):
+    folder, _ = estate
+    bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv")
+    (folder / "old" / "old-flat.vmdk").write_bytes(b"")
+    ran = bench.v2x("batch", "run", "plan.csv", "--json")
+    outcomes = {one["machine_name"]: one["outcome"] for one in ran.json["migrations"]}
+    assert ran.code == 4, ran.err
+    assert outcomes == {"web": "migrated", "db": "migrated", "old": "failed"}
+
+
+def test_aliases_and_their_secrets(bench, estate, monkeypatch):
+    folder, _ = estate
+    monkeypatch.delenv("V2X_TARGET_PASSWORD")
+    secret = Path("pool.pw")
+    secret.write_text(bench.pool.password + "\n")
+    secret.chmod(0o600)
+    Path("v2x.toml").write_text(
+        f'[source.exports]\naddress = "{folder}"\n'
+        f'[target.pool1]\naddress = "{bench.target}"\n'
+        f'fingerprint = "{bench.pool.fingerprint}"\nsecret = "file:{secret.absolute()}"\n'
+    )
+    ran = bench.v2x("plan", "draft", "exports", "--target", "pool1", "-o", "plan.csv", pool=False)
+    assert ran.code == 0, ran.err
+    rows = list(csv.DictReader(Path("plan.csv").read_text(encoding="utf-8-sig").splitlines()))
+    assert {(row["source"], row["target"]) for row in rows} == {("exports", "pool1")}
+    ran = bench.v2x("batch", "run", "plan.csv", pool=False)
+    assert ran.code == 0, ran.err
+    ran = bench.v2x("verify", "plan.report.json", pool=False)
+    assert ran.code == 0, ran.err
+    assert ran.out.count("identical") == 3
+
+
+def test_verify_finds_what_changed_later(bench, estate):
+    folder, _ = estate
+    assert bench.migrate(folder / "web.ova").code == 0
+    ran = bench.v2x("verify", "report.json", "--target", bench.target)
+    assert ran.code == 0, ran.err
+    (vdi,) = bench.vdis_of(bench.vm("web"))
+    with vdi.open("r+b") as file:
+        file.seek(4 << 20)
+        file.write(b"changed")
+    ran = bench.v2x("verify", "report.json", "--target", bench.target)
+    assert ran.code == 4
+    assert "[VERIFY-MISMATCH]" in ran.err
+    assert "4,194,304" in ran.err
+
+
+def test_dry_run_writes_nothing(bench, estate):
+    folder, _ = estate
+    ran = bench.migrate(folder / "web.ova", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "web becomes web" in ran.out
+    assert "nothing was written" in ran.out
+    assert not bench.leftovers()
+    assert not Path("report.json").exists()
+    assert max(len(line) for line in ran.out.splitlines()) <= 80
+
+
+def test_options_change_the_machine(bench, estate):
+    folder, _ = estate
+    network = next(one["name_label"] for one in bench.pool.records("network").values() if "VLAN" in one["name_label"])
+    ran = bench.migrate(
+        folder / "web.ova", "web", "--name", "web new", "--memory", "2 GiB", "--vcpus", "2", "--mac", "new",
+        "--network", f"*={network}", "--allocation", "read-all", "--verify", "sample", "--start",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    vm = bench.vm("web new")
+    assert vm["power_state"] == "Running"
+    assert int(vm["memory_static_max"]) == 2 << 30
+    assert int(vm["VCPUs_max"]) == 2
+    vif = bench.pool.records("VIF")[vm["VIFs"][0]]
+    assert bench.pool.records("network")[vif["network"]]["name_label"] == network
+    assert not vif["MAC"].startswith("00:50:56")
+
+
+def test_staging(bench, estate, same_bytes, tmp_path):
+    folder, raws = estate
+    ran = bench.migrate(folder / "web.ova", "--stage", tmp_path / "stage")
+    assert ran.code == 0, ran.err
+    same_bytes(bench.vdis_of(bench.vm("web"))[0], raws["web"], "raw", tmp_path)
+    assert not list((tmp_path / "stage").iterdir())
+
+
+def test_networks_are_made_on_request(bench, raw, tmp_path):
+    spec = ApplianceSpec(name="web", disks=(DiskSpec(raw=raw()),), nics=(NicSpec(network="Quite New"),))
+    file = write_ova(tmp_path / "web.ova", spec).path
+    assert bench.migrate(file, "--create-networks").code == 0
+    assert any(one["name_label"] == "Quite New" for one in bench.pool.records("network").values())
+
+
+def test_doctor(bench, estate):
+    folder, _ = estate
+    ran = bench.v2x("doctor", "--source", folder, "--target", bench.target, "--json")
+    assert ran.code == 0, ran.out + ran.err
+    checks = {one["check"]: one for one in ran.json["checks"]}
+    assert checks["target"]["ok"]
+    assert "XCP-ng" in checks["target"]["found"]
+    ran = bench.v2x("doctor", "--target", bench.target, pin=False)
+    assert ran.code == 5
+    assert bench.pool.fingerprint in ran.out
+
+
+@pytest.mark.parametrize("out", ["out.vhd", "out.qcow2", "out.raw"])
+def test_convert(bench, raw, out, tmp_path):
+    made = write_vmx_folder(
+        tmp_path / "web",
+        ApplianceSpec(name="web", disks=(DiskSpec(raw=raw("odd")),)),
+        expected=tmp_path / "e",
+        disk_type=CreateType.MONOLITHIC_SPARSE,
+    )
+    ran = bench.v2x("convert", made.chains[0].descriptors[0], out, "--compare", "--json", pool=False)
+    assert ran.code == 0, ran.err
+    assert ran.json["compared"] is True
+    again = bench.v2x("convert", made.chains[0].descriptors[0], out, pool=False)
+    assert again.code == 2
+    assert "--force" in again.err
+    back = bench.v2x("convert", out, "back.raw", "--json", pool=False)
+    assert back.code == 0, back.err
+    assert Path("back.raw").read_bytes() == made.expected[0].read_bytes()
+
+
+def test_convert_does_not_guess(bench, raw):
+    Path("disk.dat").write_bytes(raw("odd").read_bytes())
+    ran = bench.v2x("convert", "disk.dat", "out.vhd", pool=False)
+    assert ran.code == 2
+    assert "--from" in ran.err
+    assert bench.v2x("convert", "disk.dat", "out.vhd", "--from", "raw", pool=False).code == 0
+
+
+def test_the_wizard_in_a_terminal(bench, estate):
+    folder, _ = estate
+    Path("out").mkdir()
+    child = pexpect.spawn(
+        sys.executable, ["-m", "v2x", "wizard"], cwd=str(bench.folder), encoding="utf-8", timeout=20,
+        dimensions=(24, 80),
+        env={
+            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT), "TERM": "dumb", "HOME": str(bench.folder),
+            "V2X_TARGET_PASSWORD": bench.pool.password, "LANG": "C.UTF-8",
+        },
+    )  # fmt: skip
+    child.expect("Source: ")
+    child.sendline("nothing-there.ova")
+    child.expect("does not exist")
+    child.expect("Source: ")
+    child.sendline(str(folder))
+    child.expect("Machine: number or name")
+    child.sendline("web")
+    child.expect("Target: ")
+    child.sendline(bench.target)
+    child.expect("Compare it on the server")
+    child.expect("Trust exactly this certificate")
+    child.sendline("yes")
+    child.expect("Name on the target")
+    child.sendline("")
+    child.expect("Storage repository")
+    child.sendline("")
+    child.expect("Network for")
+    child.sendline("")
+    child.expect("Memory")
+    child.sendline("2 GiB")
+    child.expect("Start it when all is done")
+    child.sendline("no")
+    child.expect("v2x migrate .*--memory '2 GiB'")
+    child.expect("Migrate now")
+    child.sendline("yes")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert int(bench.vm("web")["memory_static_max"]) == 2 << 30
+
+
+def test_leaving_the_wizard_changes_nothing(bench, estate):
+    child = pexpect.spawn(
+        sys.executable,
+        ["-m", "v2x", "wizard"],
+        encoding="utf-8",
+        timeout=20,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/bin"},
+    )
+    child.expect("Source: ")
+    child.sendline("q")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+
+
+def test_the_demo_with_an_own_appliance(bench, estate):
+    folder, _ = estate
+    ran = bench.v2x("demo", folder / "web.ova", "--folder", "demo", pool=False)
+    assert ran.code == 0, ran.err
+    assert "1 verified byte for byte" in ran.out
+    for name in ("assessment.html", "plan.csv", "report.html", "report.json", "inventory.json"):
+        assert (Path("demo") / name).stat().st_size
+
+
+def test_convert_by_qemu_img_and_what_a_disk_is(bench, raw, tmp_path):
+    made = write_vmx_folder(
+        tmp_path / "web",
+        ApplianceSpec(name="web", disks=(DiskSpec(raw=raw("odd")),)),
+        expected=tmp_path / "e",
+        disk_type=CreateType.MONOLITHIC_SPARSE,
+    )
+    disk = made.chains[0].descriptors[0]
+    told = bench.v2x("convert", disk, "--info", "--json", pool=False)
+    assert told.json["size_bytes"] == made.expected[0].stat().st_size
+    assert told.json["data_bytes"] < told.json["size_bytes"]
+    for out in ("q.qcow2", "q.raw"):
+        ran = bench.v2x("convert", disk, out, "--tool", "qemu-img", "--compare", pool=False)
+        assert ran.code == 0, ran.err
+    assert Path("q.raw").read_bytes() == made.expected[0].read_bytes()
+    refused = bench.v2x("convert", made.vmx, "x.vhd", "--tool", "qemu-img", pool=False)
+    assert refused.code == 2

@@ -101,7 +101,7 @@ class VhdReader:
         return bytes(taken)
 
     def _first(self, export: Export, view: memoryview) -> int:
-        """The stream's first bytes. A host that fails after its 200 says so in the body, or ends it (xapi: export_raw_vdi.ml)."""
+        """The first bytes. A host failing after its 200 says so in the body, or ends it (xapi: export_raw_vdi.ml)."""
         got = 0
         while got < 5:
             try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The start of a VHD export: footer copy, header and block table, by which the rest of the stream is read.
 
-Layout: Microsoft's Virtual Hard Disk Image Format Specification 1.0; order and bitmaps: xapi, vhd_format/f.ml. All fields are
-big-endian. Everything here comes from another machine and is checked before it is used.
+Layout: Microsoft's Virtual Hard Disk Image Format Specification 1.0; order and bitmaps: xapi, vhd_format/f.ml. All
+fields are big-endian. Everything here comes from another machine and is checked before it is used.
 """
 
 import struct

@@ -111,6 +111,8 @@ class Contest:
         result = self.folder / "figures.json"
         starter = [sys.executable, "-I", "-S", str(PROGRAMS / "starter.py"), str(result), *step]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **self.environment}
+        # An installed v2x is compiled; the warm-up compiles this one.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         ended = subprocess.run(
             starter,
             env=environment,

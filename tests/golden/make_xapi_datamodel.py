@@ -5,7 +5,7 @@
 
 The input is the datamodel of format `v2x-xapi-datamodel/1`: classes, fields, calls, enums, error codes, HTTP paths and
 templates for several xapi versions, as compiled from the modules under ocaml/idl of xapi-project/xen-api. Kept are the
-versions that XCP-ng ships and what decides an answer on the wire; release names, lifecycle notes and the declared
+versions that XCP-ng ships, the line after them, and what decides an answer on the wire; release names, lifecycle notes and the declared
 errors of a call go. The output is the same byte for byte when made again.
 """
 
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-VERSIONS = ("1.249", "24.19", "25.6", "25.33", "26.1")
+VERSIONS = ("1.249", "24.19", "25.6", "25.33", "26.1", "head")
 _DROPPED = frozenset({"since", "later", "state", "persist", "declared_errors", "hidden"})
 
 

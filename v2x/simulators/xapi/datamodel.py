@@ -8,6 +8,7 @@ role an answer depends on comes from there, so that a class costs no code.
 import gzip
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,6 +20,10 @@ class DateTime(str):
     """A date in the form xapi sends: `YYYYMMDDTHH:MM:SSZ`."""
 
     __slots__ = ()
+
+
+def utc_now() -> DateTime:
+    return DateTime(datetime.now(UTC).strftime("%Y%m%dT%H:%M:%SZ"))
 
 
 EPOCH = DateTime("19700101T00:00:00Z")
@@ -242,7 +247,7 @@ def _enum(raw: dict[str, Any]) -> tuple[str, ...]:
 
 @cache
 def load(version: str) -> Datamodel:
-    """The datamodel of `version` (1.249, 24.19, 25.6, 25.33 or 26.1). KeyError for any other."""
+    """The datamodel of `version` (1.249, 24.19, 25.6, 25.33, 26.1 or head). KeyError for any other."""
     packed = files(__package__).joinpath("datamodel.json.gz").read_bytes()
     raw = json.loads(gzip.decompress(packed))
     major, minor = raw["versions"][version]["api"].split(".")

@@ -14,7 +14,10 @@ from v2x.simulators.xapi.state import CALLS, Context, PoolState
 from v2x.simulators.xapi.wire import Decoder, check_text, to_string
 
 _ON_MEMBERS = frozenset(
-    {"session.slave_local_login_with_password", "session.local_logout", "host.is_in_emergency_mode"}
+    {
+        *("session.slave_local_login_with_password", "session.local_logout", "host.is_in_emergency_mode"),
+        "pool.emergency_transition_to_master",
+    }
 )
 """Calls that a member answers itself."""
 

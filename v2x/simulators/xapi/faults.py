@@ -19,6 +19,11 @@ class Settings:
     `attach_delay` passes between the 200 answer of an upload and the first byte read of it; `release_delay` is how
     long a VDI stays attached to the control domain after a failed import; `detach_delay` the same after a good one,
     spent before the task completes. `cancel_poll` is how often tar and XVA imports look at cancellation.
+
+    A collector passes every `collect_every`: it drops finished tasks after `tasks_kept_for`, pending ones that are
+    older than `tasks_pending_for` and made no progress since the last pass, and idle sessions. Beyond `tasks_kept`
+    finished tasks the oldest go at once. The oldest session goes when there are `sessions_per_originator` of one
+    originator (root) or `sessions_per_user` of one user name.
     """
 
     login_delay: float = 5.0
@@ -29,6 +34,12 @@ class Settings:
     session_idle: float = 86400.0
     cancel_poll: float = 10.0
     guest_agent: bool = False
+    collect_every: float = 30.0
+    tasks_kept: int = 200
+    tasks_kept_for: float = 3900.0
+    tasks_pending_for: float = 86400.0
+    sessions_per_originator: int = 500
+    sessions_per_user: int = 500
 
 
 @dataclass(slots=True)

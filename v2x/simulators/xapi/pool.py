@@ -1,32 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated XCP-ng pool in this process: the way in for tests, the demo and `v2x simulate xapi`."""
 
-import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from v2x.errors import UsageError
 from v2x.simulators.xapi import computed
-from v2x.simulators.xapi.attach import detach, dom0
+from v2x.simulators.xapi.calls.vm_life import halt
 from v2x.simulators.xapi.certificate import certificate_of, certificate_pem, fingerprint, server_context
+from v2x.simulators.xapi.collecting import Collector
 from v2x.simulators.xapi.datamodel import load
 from v2x.simulators.xapi.faults import Faults, Settings, apply_settings
+from v2x.simulators.xapi.keeping import Keeper
 from v2x.simulators.xapi.ledger import Ledger
 from v2x.simulators.xapi.listener import Listener
+from v2x.simulators.xapi.machines import Machines
+from v2x.simulators.xapi.nbd import NbdListener
 from v2x.simulators.xapi.panel import Panel
+from v2x.simulators.xapi.populating import populate
 from v2x.simulators.xapi.profiles import DEFAULT_PROFILE, profile_named
 from v2x.simulators.xapi.seed import Layout, seed
 from v2x.simulators.xapi.sessions import Account, Sessions
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.store import Store
 from v2x.simulators.xapi.volumes import Volumes
-
-_STATE_FORMAT = "v2x-simulated-pool/1"
-_FORGOTTEN = frozenset({"session", "task", "event"})
-"""Classes that a restart of the coordinator's database loses."""
 
 
 class Pool:
@@ -35,7 +35,8 @@ class Pool:
     `host.address` of every host is `127.0.0.1:PORT`, so `https://<address>` reaches it; the first host is the
     coordinator and takes `port` (0: a free one). `accounts` adds users with an RBAC role beside root. Settings
     (`attach_delay`, `login_delay`, …: faults.Settings) may be given by name and changed later in `settings`.
-    A folder that holds a saved pool is resumed; `save` says whether stop() keeps the records there.
+    A folder that holds a saved pool is resumed; `save` says whether the records are kept there, as they change.
+    `boot` makes VM.start run the VM's disks in QEMU (no KVM), its serial console in `console`.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Pool:
         accounts: Sequence[Account] = (),
         layout: Layout | None = None,
         save: bool = True,
+        boot: bool = False,
         **settings: Any,
     ) -> None:
         self.folder = Path(state_dir)
@@ -61,32 +63,48 @@ class Pool:
         apply_settings(self.settings, settings)
         self.faults = Faults()
         self._save = save
+        self._boot = boot
         self._accounts = [Account(self.user, self.password, superuser=True), *accounts]
         self._ports = [port] + [0] * (self.layout.hosts - 1)
         self._panel_port = panel_port
         self._listeners: list[Listener] = []
+        self._nbd: list[NbdListener] = []
+        self._keeper: Keeper | None = None
+        self._collector: Collector | None = None
         self._panel: Panel | None = None
         self._state: PoolState | None = None
 
     # life
 
     def start(self) -> Self:
-        """Listens. UsageError when the folder holds a pool of another profile; OSError when a port is taken."""
+        """Listens.
+
+        UsageError when the folder holds a pool of another profile, or when QEMU is missing for `boot`; OSError when a
+        port is taken.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        state = self._open_state()
+        machines = Machines(self.folder / "guests") if self._boot else None
+        state = self._open_state(machines)
         self._state = state
         try:
+            self._fill(state)
             self._listen(state)
-        except OSError:
+            self._panel = Panel(state, self._panel_port, self._orders())
+        except (OSError, UsageError):
             self.stop()
             raise
         for listener in self._listeners:
             listener.start()
-        self._panel = Panel(state, self._panel_port)
+        for nbd in self._nbd:
+            nbd.start()
         self._panel.start()
+        if self._keeper is not None:
+            self._keeper.start()
+        self._collector = Collector(state)
+        self._collector.start()
         return self
 
-    def _open_state(self) -> PoolState:
+    def _open_state(self, machines: Machines | None) -> PoolState:
         model = load(self.profile.datamodel)
         store = Store(model)
         state = PoolState(
@@ -99,26 +117,25 @@ class Pool:
             Sessions(model, store, self.settings, self._accounts),
             Volumes(self.folder / "vdi"),
             self.folder,
+            machines=machines,
         )
         computed.install(state)
-        saved = self.folder / "pool.json"
-        if saved.exists():
-            self._resume(state, json.loads(saved.read_text(encoding="utf-8")))
-        else:
-            seed(state, self.layout)
         return state
 
-    def _resume(self, state: PoolState, saved: dict[str, Any]) -> None:
-        if saved.get("format") != _STATE_FORMAT or saved.get("profile") != self.profile.name:
-            raise UsageError(
-                f"{self.folder} holds a pool of profile {saved.get('profile')}, not {self.profile.name}",
-                hint="choose another folder or the same profile",
-            )
-        state.volumes.restore(saved["volumes"])
-        state.store.restore(saved["records"])
-        for host in state.store.refs("host"):
-            for vbd in state.store.get("VM", dom0(state, host), "VBDs"):
-                detach(state, vbd)  # as a toolstack does when it starts: no transfer has lived on
+    def _fill(self, state: PoolState) -> None:
+        """What the folder holds, or a fresh pool."""
+        if self._save or (self.folder / "pool.sqlite").exists():
+            self._keeper = Keeper(state, self.folder)
+        if self._keeper is None or not self._keeper.resume():
+            seed(state, self.layout)
+        elif state.machines is not None:
+            up = [v for power in ("Running", "Paused") for v in state.store.find("VM", power_state=power)]
+            for vm in up:
+                if not state.store.get("VM", vm, "is_control_domain"):
+                    halt(state, vm)  # its guest ended with the pool
+        if self._keeper is not None and not self._save:
+            self._keeper.discard()
+            self._keeper = None
         self._ports += [0] * (len(state.store.refs("host")) - len(self._ports))
 
     def _listen(self, state: PoolState) -> None:
@@ -131,10 +148,13 @@ class Pool:
             listener = Listener(state, host, server_context(path), self._ports[number])
             self._listeners.append(listener)
             self._ports[number] = listener.port
+            nbd = NbdListener(state, host, server_context(path))
+            self._nbd.append(nbd)
+            state.nbd_ports[host] = nbd.port
             state.store.set("host", host, address=listener.address)
 
     def stop(self) -> None:
-        """Ends all connections and, unless told not to, saves the records. The disks stay. Safe to call twice."""
+        """Ends all connections and guests. The disks stay, and the records when they are kept. Safe to call twice."""
         state, self._state = self._state, None
         if state is None:
             return
@@ -143,24 +163,21 @@ class Pool:
             state.store.changed.notify_all()
         for listener in self._listeners:
             listener.close()
-        self._listeners = []
+        for nbd in self._nbd:
+            nbd.close()
+        self._listeners, self._nbd = [], []
+        if self._collector is not None:
+            self._collector.close()
         if self._panel is not None:
             self._panel.close()
-        if self._save:
-            self._write(state)
+            self._panel = None
+        if state.machines is not None:
+            state.machines.close()
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
         state.ledger.close()
         state.volumes.close()
-
-    def _write(self, state: PoolState) -> None:
-        saved = {
-            "format": _STATE_FORMAT,
-            "profile": self.profile.name,
-            "records": state.store.dump(_FORGOTTEN),
-            "volumes": state.volumes.dump(),
-        }
-        fresh = self.folder / "pool.json.new"
-        fresh.write_text(json.dumps(saved), encoding="utf-8")
-        fresh.replace(self.folder / "pool.json")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -244,9 +261,45 @@ class Pool:
 
     def promote(self, number: int) -> None:
         """Host `number` is the coordinator from now on; the others answer HOST_IS_SLAVE with its address."""
-        store = self.state.store
-        host = store.find("host", address=self.addresses[number])[0]
-        store.set("pool", self.state.pool_ref, master=host)
+        self.state.store.set("pool", self.state.pool_ref, master=self._host(number))
+
+    def fail_over(self, number: int) -> None:
+        """The coordinator dies and host `number` takes its place: sessions and tasks are lost, as its database has
+        neither; open connections to the dead host end, and it refuses new ones until `open_host`.
+        """
+        state = self.state
+        dead = state.master
+        address = state.store.get("host", dead, "address")
+        self.close_host(self.addresses.index(address))
+        with state.store.lock:
+            metrics = state.store.get("host", dead, "metrics")
+            state.store.set("host_metrics", metrics, live=False)
+            state.sessions.expire_all()
+            for task in state.store.refs("task"):
+                state.store.remove("task", task)
+            self.promote(number)
+
+    def _host(self, number: int) -> str:
+        return self.state.store.find("host", address=self.addresses[number])[0]
+
+    def _orders(self) -> dict[str, Callable[[int], None]]:
+        """What the panel can do to a host by its number."""
+        return {
+            "close_host": self.close_host,
+            "open_host": self.open_host,
+            "promote": self.promote,
+            "fail_over": self.fail_over,
+        }
+
+    def console(self, uuid: str) -> str:
+        """What the serial console of a VM has said. UsageError when the pool does not boot its VMs."""
+        if self.state.machines is None:
+            raise UsageError("The simulated pool does not boot its VMs", hint="Pool(boot=True), or --boot")
+        return self.state.machines.console(uuid)
+
+    def populate(self, vms: int, **options: Any) -> list[str]:
+        """Adds `vms` halted VMs with a disk and a NIC each (see populating.populate); returns their references."""
+        return populate(self.state, vms, **options)
 
     def expire_sessions(self) -> int:
         """Ends every session now; returns how many there were."""

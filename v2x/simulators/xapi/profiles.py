@@ -11,9 +11,14 @@ from v2x.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One product version. `vif_devices` is what VM.get_allowed_VIF_devices offers at most."""
+    """One product version. `vif_devices` is what VM.get_allowed_VIF_devices offers at most.
+
+    `datamodel` names the version of the datamodel, from which fields, calls, defaults, roles and codes come. What is
+    here is what the datamodel does not say: product strings and limits that xapi's code holds.
+    """
 
     name: str
+    says: str
     datamodel: str
     xapi_build: str
     product_version: str
@@ -23,6 +28,7 @@ class Profile:
     vtpm: bool
     vif_devices: int
     semicolon_cookies: bool
+    brand: str = "XCP-ng"
 
     @property
     def xapi(self) -> str:
@@ -35,6 +41,7 @@ PROFILES = {
     for p in (
         Profile(
             name="xcp-ng-8.3",
+            says="XCP-ng 8.3 as of 2026, with QCOW2",
             datamodel="26.1",
             xapi_build="26.1.4",
             product_version="8.3.0",
@@ -47,6 +54,7 @@ PROFILES = {
         ),
         Profile(
             name="xcp-ng-8.3-2025",
+            says="XCP-ng 8.3 at the end of 2025",
             datamodel="25.33",
             xapi_build="25.33.1",
             product_version="8.3.0",
@@ -58,7 +66,21 @@ PROFILES = {
             semicolon_cookies=True,
         ),
         Profile(
+            name="xcp-ng-8.3-2025-06",
+            says="XCP-ng 8.3 in the middle of 2025",
+            datamodel="25.6",
+            xapi_build="25.6.0",
+            product_version="8.3.0",
+            product_version_text="8.3",
+            platform_version="3.4.0",
+            qcow2=False,
+            vtpm=True,
+            vif_devices=7,
+            semicolon_cookies=True,
+        ),
+        Profile(
             name="xcp-ng-8.3-2024",
+            says="XCP-ng 8.3 at release",
             datamodel="24.19",
             xapi_build="24.19.2",
             product_version="8.3.0",
@@ -71,6 +93,7 @@ PROFILES = {
         ),
         Profile(
             name="xcp-ng-8.2",
+            says="XCP-ng 8.2 LTS",
             datamodel="1.249",
             xapi_build="1.249.41",
             product_version="8.2.1",
@@ -81,6 +104,20 @@ PROFILES = {
             vif_devices=7,
             semicolon_cookies=False,
         ),
+        Profile(
+            name="xenserver-9",
+            says="the line that becomes XenServer 9",
+            datamodel="head",
+            xapi_build="26.17.0",
+            product_version="9.0.0",
+            product_version_text="9",
+            platform_version="3.5.0",
+            qcow2=True,
+            vtpm=True,
+            vif_devices=16,
+            semicolon_cookies=True,
+            brand="XenServer",
+        ),
     )
 }
 DEFAULT_PROFILE = "xcp-ng-8.3"
@@ -89,5 +126,8 @@ DEFAULT_PROFILE = "xcp-ng-8.3"
 def profile_named(name: str) -> Profile:
     """The profile `name`; UsageError when there is none."""
     if name not in PROFILES:
-        raise UsageError(f"No profile {name!r} of the simulated pool", hint=f"one of {', '.join(PROFILES)}")
+        raise UsageError(
+            f"No profile {name!r} of the simulated pool",
+            hint="one of " + ", ".join(f"{p.name} ({p.says})" for p in PROFILES.values()),
+        )
     return PROFILES[name]

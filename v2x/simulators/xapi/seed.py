@@ -60,7 +60,7 @@ def seed(state: PoolState, layout: Layout) -> None:
             "suspend_image_SR": NULL,
             "crash_dump_SR": NULL,
             "other_config": {"memory-ratio-hvm": "0.25", "memory-ratio-pv": "0.25"},
-            "restrictions": {"restrict_vtpm": "false", "restrict_dmc": "false", "restrict_nested_virt": "false"},
+            "restrictions": _restrictions_of_features(state),
             "cpu_info": {"cpu_count": str(layout.host_cpus * layout.hosts), "vendor": "GenuineIntel"},
             "tls_verification_enabled": True,
         },
@@ -73,19 +73,25 @@ def seed(state: PoolState, layout: Layout) -> None:
             _template(state, template)
 
 
+def _restrictions_of_features(state: PoolState) -> dict[str, str]:
+    """What the licence holds back: nothing. A version without the vTPM feature has no word for it."""
+    known = ("restrict_dmc", "restrict_nested_virt", *(["restrict_vtpm"] if state.profile.vtpm else []))
+    return dict.fromkeys(known, "false")
+
+
 def _software(state: PoolState, name: str) -> dict[str, str]:
     profile = state.profile
     return {
         "product_version": profile.product_version,
         "product_version_text": profile.product_version_text,
         "product_version_text_short": profile.product_version_text,
-        "product_brand": "XCP-ng",
+        "product_brand": profile.brand,
         "build_number": "cloud",
         "platform_name": "XCP",
         "platform_version": profile.platform_version,
         "xapi": profile.xapi,
         "xapi_build": profile.xapi_build,
-        "xen": "4.17.5-13" if profile.product_version_text == "8.3" else "4.13.5",
+        "xen": "4.13.5" if profile.product_version_text == "8.2" else "4.17.5-13",
         "linux": "4.19.0+1",
         "network_backend": "openvswitch",
         "db_schema": "5.786",
@@ -122,7 +128,7 @@ def _host(state: PoolState, layout: Layout, number: int) -> str:
             "metrics": metrics,
             "suspend_image_sr": NULL,
             "crash_dump_sr": NULL,
-            "edition": "xcp-ng",
+            "edition": "xcp-ng" if state.profile.brand == "XCP-ng" else "premium",
             "virtual_hardware_platform_versions": [0, 1, 2],
             "bios_strings": {"bios-vendor": "Simulated", "system-manufacturer": "Simulated"},
         },
@@ -165,8 +171,10 @@ def _dom0(state: PoolState, host: str, name: str, number: int) -> dict[str, Any]
 def _drivers(state: PoolState) -> None:
     for kind, (label, features) in DRIVERS.items():
         configuration = {"device": "local device path"} if kind not in ("nfs", "iso", "smb") else {"location": "path"}
+        formats: list[str] = []
         if state.profile.qcow2 and kind in _IMAGE_FORMATS:
             configuration["preferred-image-formats"] = "comma separated list of image formats, first is the default"
+            formats = ["vhd", "qcow2"]
         state.store.add(
             "SM",
             {
@@ -178,6 +186,7 @@ def _drivers(state: PoolState) -> None:
                 "configuration": configuration,
                 "capabilities": list(features),
                 "features": dict.fromkeys(features, 1),
+                "supported_image_formats": formats,
             },
         )
 

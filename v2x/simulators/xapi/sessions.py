@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from v2x.simulators.xapi.datamodel import Datamodel
+from v2x.simulators.xapi.datamodel import Datamodel, DateTime, utc_now
 from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.faults import Settings
 from v2x.simulators.xapi.store import Store
 
-PER_ORIGINATOR_LIMIT = 500
+_SHOWN_EVERY = 600.0
+"""`last_active` of a session record is brought up to date at most once in this many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Session:
     account: Account
     originator: str
     last_active: float
+    shown_active: float
 
 
 class Sessions:
@@ -42,6 +44,7 @@ class Sessions:
         settings: Settings,
         accounts: list[Account],
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], DateTime] = utc_now,
     ) -> None:
         self._model = model
         self._store = store
@@ -49,6 +52,7 @@ class Sessions:
         self.accounts = {a.name: a for a in accounts}
         self._open: dict[str, Session] = {}
         self._clock = clock
+        self._now = now
 
     def authenticate(self, user: str, password: str) -> Account | None:
         account = self.accounts.get(user)
@@ -56,11 +60,16 @@ class Sessions:
         return account if good else None
 
     def open(self, account: Account, originator: str, host: str, values: dict[str, object]) -> str:
-        """A new session record; the oldest one of the originator goes when there are too many."""
+        """A new session record; the oldest of the originator (root) or of the user goes when there are too many."""
         with self._store.lock:
-            mine = [s for s in self._open.values() if s.originator == originator]
-            if len(mine) >= PER_ORIGINATOR_LIMIT:
-                self.close(min(mine, key=lambda s: s.last_active).ref)
+            if account.superuser:
+                limit = self._settings.sessions_per_originator
+                mine = [s for s in self._open.values() if s.account.superuser and s.originator == originator]
+            else:
+                limit = self._settings.sessions_per_user
+                mine = [s for s in self._open.values() if s.account.name == account.name]
+            for session in sorted(mine, key=lambda s: s.last_active)[: max(len(mine) + 1 - limit, 0)]:
+                self.close(session.ref)
             record = {
                 "this_host": host,
                 "pool": False,
@@ -70,16 +79,19 @@ class Sessions:
                 "rbac_permissions": [] if account.superuser else [account.role],
             }
             ref = self._store.add("session", {**record, **values})
-            self._open[ref] = Session(ref, account, originator, self._clock())
+            self._open[ref] = Session(ref, account, originator, self._clock(), self._clock())
             return ref
 
     def find(self, ref: str) -> Session | None:
         """The live session `ref`, its idle time reset; None when there is none."""
         with self._store.lock:
-            self._collect()
+            self.collect()
             session = self._open.get(ref)
             if session is not None:
                 session.last_active = self._clock()
+                if session.last_active - session.shown_active >= _SHOWN_EVERY and self._store.exists("session", ref):
+                    session.shown_active = session.last_active
+                    self._store.set("session", ref, last_active=self._now())
             return session
 
     def check(self, ref: str) -> Session:
@@ -88,13 +100,15 @@ class Sessions:
             raise ApiError("SESSION_INVALID", ref)
         return session
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Ends idle sessions, except those with a pending task."""
         limit = self._clock() - self._settings.session_idle
-        busy = {
-            self._store.get("task", t, "session") for t in self._store.find("task", status="pending")
-        }  # a session with a pending task is kept
-        for session in [s for s in self._open.values() if s.last_active < limit and s.ref not in busy]:
-            self.close(session.ref)
+        idle = [s for s in self._open.values() if s.last_active < limit]
+        if idle:
+            busy = {self._store.get("task", t, "session") for t in self._store.find("task", status="pending")}
+            for session in idle:
+                if session.ref not in busy:
+                    self.close(session.ref)
 
     def close(self, ref: str) -> None:
         with self._store.lock:

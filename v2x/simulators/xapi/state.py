@@ -4,21 +4,17 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from v2x.simulators.xapi.datamodel import NULL, Datamodel, DateTime
+from v2x.simulators.xapi.datamodel import NULL, Datamodel, DateTime, utc_now
 from v2x.simulators.xapi.faults import Faults, Settings
 from v2x.simulators.xapi.ledger import Ledger
+from v2x.simulators.xapi.machines import Machines
 from v2x.simulators.xapi.profiles import Profile
 from v2x.simulators.xapi.sessions import Session, Sessions
 from v2x.simulators.xapi.store import Store
 from v2x.simulators.xapi.volumes import Volume, Volumes
-
-
-def utc_now() -> DateTime:
-    return DateTime(datetime.now(UTC).strftime("%Y%m%dT%H:%M:%SZ"))
 
 
 @dataclass
@@ -38,6 +34,10 @@ class PoolState:
     """PEM of the certificate each host serves, by host reference."""
     stopping: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], DateTime] = utc_now
+    machines: Machines | None = None
+    """The guests of a pool that boots its VMs; None where starting a VM is a matter of records."""
+    nbd_ports: dict[str, int] = field(default_factory=dict)
+    """Where the NBD server of each host listens."""
 
     @property
     def pool_ref(self) -> str:

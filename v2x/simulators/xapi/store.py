@@ -2,6 +2,7 @@
 """The database: records by reference, relations kept both ways, and the generations that events are read from."""
 
 import copy
+import json
 import threading
 import uuid as uuid_module
 from collections.abc import Callable, Iterable
@@ -44,11 +45,13 @@ class Store:
         self.changed = threading.Condition(self.lock)
         self.generation = 0
         self.removals: list[Removal] = []
+        self._recent: dict[tuple[str, str], int] = {}  # the generation each record changed in, the latest last
         self._rows: dict[str, dict[str, _Row]] = {name: {} for name in self.model.classes}
         self._uuids: dict[tuple[str, str], str] = {}
         self._computed: dict[tuple[str, str], Computed] = {}
         self._links: dict[str, list[tuple[str, str, str]]] = {}
-        self._back: dict[tuple[str, str], dict[str, list[str]]] = {}
+        self._back: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+        self._plans: dict[str, list[tuple[str, Computed | None, dict[str, dict[str, None]] | None]]] = {}
         for cls, name, other, other_field in self.model.relations:
             if (cls, name) == (other, other_field):
                 continue
@@ -58,11 +61,14 @@ class Store:
     def compute(self, cls: str, name: str, how: Computed) -> None:
         """Field `name` of `cls` is from now on `how(ref, values)` whenever it is read."""
         self._computed[cls, name] = how
+        self._plans.pop(cls, None)
 
     # changes
 
-    def _tick(self) -> int:
+    def _tick(self, cls: str, ref: str) -> int:
         self.generation += 1
+        self._recent.pop((cls, ref), None)
+        self._recent[cls, ref] = self.generation
         self.changed.notify_all()
         return self.generation
 
@@ -76,7 +82,7 @@ class Store:
             }
             if "uuid" in row and not row["uuid"]:
                 row["uuid"] = str(uuid_module.uuid4())
-            now = self._tick()
+            now = self._tick(cls, ref)
             self._rows[cls][ref] = _Row(row, now, now)
             if "uuid" in row:
                 self._uuids[cls, row["uuid"]] = ref
@@ -96,14 +102,14 @@ class Store:
                 self._uuids.pop((cls, row.values["uuid"]), None)
                 self._uuids[cls, values["uuid"]] = ref
             row.values.update(values)
-            row.changed = self._tick()
+            row.changed = self._tick(cls, ref)
 
     def touch(self, cls: str, ref: str) -> None:
         """Something computed changed: `ref` gets a mod event. An unknown reference is left alone."""
         with self.lock:
             row = self._rows.get(cls, {}).get(ref)
             if row is not None:
-                row.changed = self._tick()
+                row.changed = self._tick(cls, ref)
 
     def remove(self, cls: str, ref: str) -> None:
         with self.lock:
@@ -112,7 +118,8 @@ class Store:
                 self._unlink(ref, row.values[name], other, other_field)
             del self._rows[cls][ref]
             self._uuids.pop((cls, row.values.get("uuid", "")), None)
-            self.removals.append(Removal(cls, ref, row.created, self._tick()))
+            self.removals.append(Removal(cls, ref, row.created, self._tick(cls, ref)))
+            del self._recent[cls, ref]
 
     def _targets(self, value: Any) -> Iterable[str]:
         return value if isinstance(value, list) else (value,)
@@ -120,14 +127,16 @@ class Store:
     def _link(self, ref: str, value: Any, other: str, other_field: str) -> None:
         for target in self._targets(value):
             if target and target != NULL:
-                self._back[other, other_field].setdefault(target, []).append(ref)
+                self._back[other, other_field].setdefault(target, {})[ref] = None
                 self.touch(other, target)
 
     def _unlink(self, ref: str, value: Any, other: str, other_field: str) -> None:
         for target in self._targets(value):
-            held = self._back[other, other_field].get(target, [])
-            if ref in held:
-                held.remove(ref)
+            held = self._back[other, other_field].get(target)
+            if held is not None and ref in held:
+                del held[ref]
+                if not held:
+                    del self._back[other, other_field][target]
                 self.touch(other, target)
 
     # reading
@@ -157,12 +166,29 @@ class Store:
                 return list(back.get(ref, ()))
             return copy.copy(row.values[name])
 
+    def _plan(self, cls: str) -> list[tuple[str, Computed | None, dict[str, dict[str, None]] | None]]:
+        """How each field a client sees is read: computed, from the other side of a relation, or as stored."""
+        plan = self._plans.get(cls)
+        if plan is None:
+            shown = [f.name for f in self.model.classes[cls].fields.values() if not f.internal_only]
+            plan = [(name, self._computed.get((cls, name)), self._back.get((cls, name))) for name in shown]
+            self._plans[cls] = plan
+        return plan
+
     def record(self, cls: str, ref: str) -> Record:
         """All fields a client sees; internal ones are left out."""
         with self.lock:
-            self._row(cls, ref)
-            fields = self.model.classes[cls].fields.values()
-            return {f.name: self.get(cls, ref, f.name) for f in fields if not f.internal_only}
+            values = self._row(cls, ref).values
+            made: Record = {}
+            for name, how, back in self._plan(cls):
+                if how is not None:
+                    made[name] = how(ref, values)
+                elif back is not None:
+                    made[name] = list(back.get(ref, ()))
+                else:
+                    held = values[name]
+                    made[name] = held.copy() if isinstance(held, (dict, list)) else held
+            return made
 
     def values(self, cls: str, ref: str) -> Record:
         """The stored fields, the internal ones too, without the computed ones: a copy."""
@@ -182,40 +208,58 @@ class Store:
             rows = self._rows.get(cls, {})
             return [r for r, row in rows.items() if all(row.values.get(k) == v for k, v in wanted.items())]
 
-    def changes(self, since: int) -> list[tuple[int, str, str, str]]:
-        """(generation, operation, class, ref) of all records of event classes that changed after `since`."""
+    def changes(self, since: int, upto_created: int | None = None) -> list[tuple[int, str, str, str]]:
+        """(generation, operation, class, ref) of all records of event classes that changed after `since`.
+
+        A record made after `upto_created` (when not given: after `since`) is told as added, and not at all when it
+        is gone again. Costs what has changed, however many records there are.
+        """
+        known = since if upto_created is None else upto_created
         with self.lock:
             told: list[tuple[int, str, str, str]] = []
-            for cls, rows in self._rows.items():
-                if not self.model.classes[cls].has_events:
-                    continue
-                for ref, row in rows.items():
-                    if row.changed > since:
-                        told.append((row.changed, "add" if row.created > since else "mod", cls, ref))
-            for gone in self.removals:
-                if gone.removed > since >= gone.created and self.model.classes[gone.cls].has_events:
+            for (cls, ref), changed in reversed(self._recent.items()):
+                if changed <= since:
+                    break
+                if self.model.classes[cls].has_events:
+                    told.append((changed, "add" if self._rows[cls][ref].created > known else "mod", cls, ref))
+            for gone in reversed(self.removals):
+                if gone.removed <= since:
+                    break
+                if known >= gone.created and self.model.classes[gone.cls].has_events:
                     told.append((gone.removed, "del", gone.cls, gone.ref))
             return sorted(told)
 
     # keeping
 
-    def dump(self, skip: frozenset[str]) -> dict[str, Any]:
-        """All records but those of the classes in `skip`, as JSON can hold them."""
-        with self.lock:
-            out: dict[str, Any] = {}
-            for cls, rows in self._rows.items():
-                if cls in skip or not rows:
-                    continue
-                fields = self.model.classes[cls].fields
-                out[cls] = {
-                    ref: {n: plain(fields[n].type, v) for n, v in row.values.items()} for ref, row in rows.items()
-                }
-            return out
+    def unsaved(self, since: int, skip: frozenset[str]) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+        """Records that changed after generation `since` as (class, ref, JSON), and (class, ref) of those that went.
 
-    def restore(self, saved: dict[str, Any]) -> None:
+        The oldest comes first: what refers to it does so in the same order again after `restore`.
+        """
         with self.lock:
-            for cls, rows in saved.items():
+            found = []
+            for (cls, ref), generation in reversed(self._recent.items()):
+                if generation <= since:
+                    break
+                if cls not in skip:
+                    found.append((self._rows[cls][ref].created, cls, ref))
+            changed = [(cls, ref, self._packed(cls, ref)) for _created, cls, ref in sorted(found)]
+            gone = []
+            for removal in reversed(self.removals):
+                if removal.removed <= since:
+                    break
+                gone.append((removal.cls, removal.ref))
+            return changed, gone
+
+    def _packed(self, cls: str, ref: str) -> str:
+        fields = self.model.classes[cls].fields
+        values = self._rows[cls][ref].values
+        return json.dumps({n: plain(fields[n].type, v) for n, v in values.items()}, separators=(",", ":"))
+
+    def restore(self, saved: Iterable[tuple[str, str, str]]) -> None:
+        """Takes up (class, ref, JSON) in their order."""
+        with self.lock:
+            for cls, ref, packed in saved:
                 fields = self.model.classes[cls].fields
-                for ref, values in rows.items():
-                    kept = {n: restore(fields[n].type, v) for n, v in values.items() if n in fields}
-                    self.add(cls, kept, ref)
+                values = json.loads(packed)
+                self.add(cls, {n: restore(fields[n].type, v) for n, v in values.items() if n in fields}, ref)

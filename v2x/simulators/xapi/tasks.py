@@ -11,14 +11,12 @@ from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.xmlrpc import value_xml
 
-_KEPT_FINISHED = 200
-
 
 def _collect(state: PoolState) -> None:
-    """Finished tasks are kept for a while; beyond 200 the oldest go."""
+    """Finished tasks are kept for a while; beyond `tasks_kept` the oldest go."""
     store = state.store
     finished = [t for t in store.refs("task") if store.get("task", t, "status") != "pending"]
-    for ref in finished[: max(len(finished) - _KEPT_FINISHED, 0)]:
+    for ref in finished[: max(len(finished) - state.settings.tasks_kept, 0)]:
         store.remove("task", ref)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from v2x.simulators.xapi.changes import ChangeLog
 from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.ledger import BLOCK_BYTES
 
@@ -36,15 +37,21 @@ def thick_bytes(size: int) -> int:
 
 
 class Volume:
-    """The file behind one VDI. `owned` has one byte per 2 MiB block, 1 where this VDI pays for it."""
+    """The file behind one VDI. `owned` has one byte per 2 MiB block, 1 where this VDI pays for it.
+
+    `tracking` notes written blocks while changed block tracking is on. `unsaved` says that what `to_json` tells has
+    changed since it was last kept.
+    """
 
     def __init__(self, space: "SrSpace", path: Path, size: int, *, thick: bool) -> None:
         self.space = space
         self.path = path
         self.size = size
         self.thick = thick
-        self.base_bytes = 0
         self.owned = bytearray(-(-size // BLOCK_BYTES))
+        self.blocks = 0
+        self.tracking: ChangeLog | None = None
+        self.unsaved = True
         self._fd: int | None = None
         self._lock = threading.Lock()
 
@@ -57,9 +64,25 @@ class Volume:
 
     @property
     def used_bytes(self) -> int:
-        if self.thick:
-            return thick_bytes(self.size) + self.base_bytes
-        return self.owned.count(1) * BLOCK_BYTES + self.base_bytes
+        return thick_bytes(self.size) if self.thick else self.blocks * BLOCK_BYTES
+
+    def own(self, owned: bytes) -> None:
+        """Pays for these blocks from now on, whatever it paid for before."""
+        before = self.used_bytes
+        self.owned = bytearray(owned[: len(self.owned)].ljust(len(self.owned), b"\0"))
+        self.blocks = self.owned.count(1)
+        self.space.charge(self.used_bytes - before)
+        self.unsaved = True
+
+    def claim_data(self) -> None:
+        """Pays for whatever the file holds, and takes it for changed: somebody wrote to it past the pool."""
+        owned = bytearray(self.owned)
+        for at, length in self.data():
+            if self.tracking is not None:
+                self.tracking.mark(at, length)
+            for block in range(at // BLOCK_BYTES, -(-(at + length) // BLOCK_BYTES)):
+                owned[block] = 1
+        self.own(bytes(owned))
 
     def write(self, view: memoryview, offset: int) -> None:
         """Writes `view` at `offset`. What fits is written before PastEnd or NoRoom is raised."""
@@ -68,6 +91,9 @@ class Volume:
         done = 0
         while done < room:
             done += os.pwrite(self.fd, view[done:room], offset + done)
+        if self.tracking is not None and room:
+            self.tracking.mark(offset, room)
+            self.unsaved = True
         if room < inside:
             raise NoRoom(f"no space left on the SR at byte {offset + room}")
         if inside < len(view):
@@ -91,6 +117,8 @@ class Volume:
                 if not self.space.take(BLOCK_BYTES):
                     return max(block * BLOCK_BYTES - offset, 0)
                 self.owned[block] = 1
+                self.blocks += 1
+                self.unsaved = True
         return length
 
     def read(self, offset: int, length: int) -> bytes:
@@ -110,10 +138,29 @@ class Volume:
             at = max(end, start + 1)
 
     def resize(self, size: int) -> None:
+        before = self.used_bytes
         os.truncate(self.path, size)
         self.size = size
-        blocks = -(-size // BLOCK_BYTES)
-        self.owned = self.owned[:blocks] + bytes(max(blocks - len(self.owned), 0))
+        self.owned = bytearray(self.owned[: -(-size // BLOCK_BYTES)].ljust(-(-size // BLOCK_BYTES), b"\0"))
+        self.blocks = self.owned.count(1)
+        if self.tracking is not None:
+            self.tracking.resize(size)
+        self.space.charge(self.used_bytes - before)
+        self.unsaved = True
+
+    def empty(self) -> None:
+        """Nothing of the content stays, the size does."""
+        os.truncate(self.path, 0)
+        os.truncate(self.path, self.size)
+        self.own(b"")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sr": self.space.uuid,
+            "size": self.size,
+            "owned": base64.b64encode(zlib.compress(bytes(self.owned), 1)).decode(),
+            "tracking": self.tracking.to_json() if self.tracking is not None else None,
+        }
 
     def close(self) -> None:
         with self._lock:
@@ -123,26 +170,29 @@ class Volume:
 
 
 class SrSpace:
-    """The room of one SR. `physical_size` in bytes; volumes register themselves."""
+    """The room of one SR. `physical_size` in bytes; `used_bytes` is kept up with every change of a volume."""
 
-    def __init__(self, physical_size: int, *, thick: bool) -> None:
+    def __init__(self, uuid: str, physical_size: int, *, thick: bool) -> None:
+        self.uuid = uuid
         self.physical_size = physical_size
         self.thick = thick
-        self.volumes: dict[str, Volume] = {}
-        self._lock = threading.RLock()
-
-    @property
-    def used_bytes(self) -> int:
-        with self._lock:
-            return sum(v.used_bytes for v in self.volumes.values())
+        self.used_bytes = 0
+        self._lock = threading.Lock()
 
     def fits(self, size: int) -> bool:
         return self.used_bytes + size <= self.physical_size
 
-    def take(self, size: int) -> bool:
-        """Whether `size` more bytes may be used by a thin volume."""
+    def charge(self, size: int) -> None:
         with self._lock:
-            return self.fits(size)
+            self.used_bytes += size
+
+    def take(self, size: int) -> bool:
+        """Takes `size` more bytes for a thin volume; False when there are not so many."""
+        with self._lock:
+            if not self.fits(size):
+                return False
+            self.used_bytes += size
+            return True
 
 
 class Volumes:
@@ -153,9 +203,10 @@ class Volumes:
         folder.mkdir(parents=True, exist_ok=True)
         self.spaces: dict[str, SrSpace] = {}
         self._volumes: dict[str, Volume] = {}
+        self._gone: list[str] = []
 
     def add_sr(self, sr_uuid: str, physical_size: int, *, thick: bool) -> SrSpace:
-        return self.spaces.setdefault(sr_uuid, SrSpace(physical_size, thick=thick))
+        return self.spaces.setdefault(sr_uuid, SrSpace(sr_uuid, physical_size, thick=thick))
 
     def create(self, sr_uuid: str, uuid: str, size: int) -> Volume:
         """An empty volume. SR_BACKEND_FAILURE_44 when a thick SR has no room for it."""
@@ -169,7 +220,8 @@ class Volumes:
 
     def _register(self, space: SrSpace, uuid: str, path: Path, size: int) -> Volume:
         volume = Volume(space, path, size, thick=space.thick)
-        self._volumes[uuid] = space.volumes[uuid] = volume
+        space.charge(volume.used_bytes)
+        self._volumes[uuid] = volume
         return volume
 
     def copy(self, source: str, sr_uuid: str, uuid: str, *, shared: bool) -> Volume:
@@ -181,10 +233,9 @@ class Volumes:
         made = self.create(sr_uuid, uuid, origin.size)
         copy_data(origin, made)
         if shared and not made.thick:
-            origin.base_bytes, made.base_bytes = 0, origin.base_bytes
-            made.owned, origin.owned = origin.owned, bytearray(len(origin.owned))
-        elif not made.thick:
-            made.owned[:] = origin.owned
+            owned = bytes(origin.owned)
+            origin.own(b"")
+            made.own(owned)
         return made
 
     def get(self, uuid: str) -> Volume:
@@ -195,7 +246,8 @@ class Volumes:
 
     def delete(self, uuid: str) -> None:
         volume = self._volumes.pop(uuid)
-        volume.space.volumes.pop(uuid, None)
+        volume.space.charge(-volume.used_bytes)
+        self._gone.append(uuid)
         volume.close()
         volume.path.unlink(missing_ok=True)
 
@@ -203,28 +255,36 @@ class Volumes:
         for volume in self._volumes.values():
             volume.close()
 
-    def dump(self) -> dict[str, Any]:
-        return {
-            "srs": {u: {"size": s.physical_size, "thick": s.thick} for u, s in self.spaces.items()},
-            "volumes": {
-                uuid: {
-                    "sr": next(u for u, s in self.spaces.items() if s is v.space),
-                    "size": v.size,
-                    "base": v.base_bytes,
-                    "owned": base64.b64encode(zlib.compress(bytes(v.owned))).decode(),
-                }
-                for uuid, v in self._volumes.items()
-            },
-        }
+    def unsaved(self) -> tuple[dict[str, Any], list[str]]:
+        """What is to be kept of the volumes that changed since the last time, and the uuids of those that went."""
+        changed = {}
+        for uuid, volume in self._volumes.items():
+            if volume.unsaved:
+                volume.unsaved = False
+                changed[uuid] = volume.to_json()
+        gone, self._gone = self._gone, []
+        return changed, gone
 
-    def restore(self, saved: dict[str, Any]) -> None:
-        for uuid, sr in saved["srs"].items():
-            self.add_sr(uuid, sr["size"], thick=sr["thick"])
-        for uuid, item in saved["volumes"].items():
+    def restore(self, saved: dict[str, Any]) -> list[str]:
+        """Takes up kept volumes; the uuids of those whose file is gone. Files that no record knows are removed."""
+        missing = []
+        for uuid, item in saved.items():
             path = self._folder / f"{uuid}.raw"
+            if not path.exists():
+                missing.append(uuid)
+                continue
+            os.truncate(path, item["size"])
             volume = self._register(self.spaces[item["sr"]], uuid, path, item["size"])
-            volume.base_bytes = item["base"]
-            volume.owned = bytearray(zlib.decompress(base64.b64decode(item["owned"])))
+            volume.own(zlib.decompress(base64.b64decode(item["owned"])))
+            volume.tracking = ChangeLog.from_json(item["tracking"]) if item["tracking"] else None
+            volume.unsaved = False
+        for path in self._folder.glob("*.raw"):
+            if path.stem not in saved:
+                path.unlink()
+        return missing
+
+    def items(self) -> list[tuple[str, Volume]]:
+        return list(self._volumes.items())
 
 
 def copy_data(origin: Volume, made: Volume) -> None:

@@ -64,12 +64,14 @@ def from_(context: Context, classes: list[str], token: str, timeout: float) -> d
     names = {c: m.event_name for c, m in state.model.classes.items() if m.has_events}
     wanted = _Subscription(classes, set(names.values()))
     since = _since(token)
+    scanned = since  # what was looked at once and concerned somebody else is not looked at again
     deadline = time.monotonic() + min(max(timeout, 0.0), _LONGEST_WAIT)
     with store.changed:
         while True:
             if state.sessions.find(context.session_ref) is None:
                 raise ApiError("SESSION_INVALID", context.session_ref)
-            found = [c for c in store.changes(since) if wanted.wants(names[c[2]], c[3])]
+            found = [c for c in store.changes(scanned, since) if wanted.wants(names[c[2]], c[3])]
+            scanned = store.generation
             left = deadline - time.monotonic()
             if found or left <= 0 or state.stopping.is_set():
                 break

@@ -8,8 +8,9 @@ import uuid as uuid_module
 from collections.abc import Callable
 
 from v2x.simulators.xapi.attach import assert_feature, assert_idle, assert_sr_usable
-from v2x.simulators.xapi.calls.vdi import copy as copy_vdi
+from v2x.simulators.xapi.calls.cbt import branch_log
 from v2x.simulators.xapi.calls.vdi import remove_vdi
+from v2x.simulators.xapi.calls.vdi_content import copy as copy_vdi
 from v2x.simulators.xapi.calls.vif import derived_mac
 from v2x.simulators.xapi.calls.vm import assert_allowed, fresh_generation_id
 from v2x.simulators.xapi.datamodel import EPOCH, NULL
@@ -18,6 +19,7 @@ from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 
 CopyDisk = Callable[[str], str]
+_UNTRACKED = {"read_only": False, "cbt_enabled": False}
 
 
 def _branch(state: PoolState, vdi: str, **changes: object) -> str:
@@ -36,14 +38,16 @@ def _branch(state: PoolState, vdi: str, **changes: object) -> str:
 @call("VDI.snapshot")
 def snapshot_vdi(context: Context, vdi: str, _driver_params: dict[str, str]) -> str:
     assert_feature(context.state, context.store.get("VDI", vdi, "SR"), "VDI_SNAPSHOT")
-    time = context.state.now()
-    return _branch(context.state, vdi, is_a_snapshot=True, snapshot_of=vdi, snapshot_time=time)
+    time, store = context.state.now(), context.store
+    made = _branch(context.state, vdi, is_a_snapshot=True, snapshot_of=vdi, snapshot_time=time)
+    branch_log(context.state, store.get("VDI", vdi, "uuid"), store.get("VDI", made, "uuid"))
+    return made
 
 
 @call("VDI.clone")
 def clone_vdi(context: Context, vdi: str, _driver_params: dict[str, str]) -> str:
     assert_feature(context.state, context.store.get("VDI", vdi, "SR"), "VDI_CLONE")
-    return _branch(context.state, vdi, is_a_snapshot=False, snapshot_of=NULL, snapshot_time=EPOCH, read_only=False)
+    return _branch(context.state, vdi, is_a_snapshot=False, snapshot_of=NULL, snapshot_time=EPOCH, **_UNTRACKED)
 
 
 def _copy_devices(state: PoolState, vm: str, made: str, copy_disk: CopyDisk, *, keep_macs: bool) -> None:

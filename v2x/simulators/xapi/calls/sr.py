@@ -75,6 +75,17 @@ def _remove(context: Context, sr: str) -> None:
     context.store.remove("SR", sr)
 
 
+@call("SR.get_live_hosts")
+def live_hosts(context: Context, sr: str) -> list[str]:
+    """The hosts that reach the SR and are up."""
+    store = context.store
+
+    def live(host: str) -> bool:
+        return bool(store.get("host_metrics", store.get("host", host, "metrics"), "live"))
+
+    return [host for host in plugged_hosts(context.state, sr) if live(host)]
+
+
 @call("PBD.plug")
 def plug(context: Context, pbd: str) -> None:
     context.store.set("PBD", pbd, currently_attached=True)

@@ -4,23 +4,20 @@
 Facts: xapi, sm vhdutil.py, xapi_vdi.ml.
 """
 
-import hashlib
 import uuid as uuid_module
 
 from v2x.simulators.xapi.attach import (
     assert_feature,
     assert_idle,
     assert_sr_usable,
-    attach_to_dom0,
     attached_vbds,
-    detach,
     sm_of,
 )
 from v2x.simulators.xapi.datamodel import NULL
-from v2x.simulators.xapi.failure import ApiError, internal
+from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
-from v2x.simulators.xapi.volumes import COPY_BYTES, MIB, copy_data
+from v2x.simulators.xapi.volumes import MIB
 
 GIB = 1024 * MIB
 VHD_LIMIT_BYTES = 2040 * GIB
@@ -146,7 +143,21 @@ def remove_vdi(state: PoolState, vdi: str) -> None:
     uuid = store.get("VDI", vdi, "uuid")
     store.remove("VDI", vdi)
     if state.volumes.known(uuid):
+        forget_snapshot(state, uuid)
         state.volumes.delete(uuid)
+
+
+def forget_snapshot(state: PoolState, uuid: str) -> None:
+    """Changed block tracking that counts from the VDI `uuid` counts from the one before it, as that VDI goes."""
+    gone = state.volumes.get(uuid).tracking
+    for _other, volume in state.volumes.items():
+        log = volume.tracking
+        if log is not None and log.since == uuid:
+            if gone is not None:
+                log.absorb(gone)
+            else:
+                volume.tracking = None
+            volume.unsaved = True
 
 
 @call("VDI.destroy")
@@ -199,59 +210,6 @@ def disk_format(state: PoolState, vdi: str) -> str:
     return shown if shown in _ROUNDING else "vhd"
 
 
-@call("VDI.checksum", unlocked=True)
-def checksum(context: Context, vdi: str) -> str:
-    """MD5 of the attached device, as hex."""
-    state = context.state
-    vbd = attach_to_dom0(state, vdi, "RO", context.host)
-    try:
-        volume = state.volume(vdi)
-        digest = hashlib.md5(usedforsecurity=False)
-        for at in range(0, volume.size, COPY_BYTES):
-            digest.update(volume.read(at, min(COPY_BYTES, volume.size - at)))
-        return digest.hexdigest()
-    finally:
-        detach(state, vbd)
-
-
-@call("VDI.copy", unlocked=True)
-def copy(context: Context, vdi: str, sr: str, base: str, into: str) -> str:
-    """A full copy into a new VDI on `sr`, or into `into`."""
-    state, store = context.state, context.store
-    if base != NULL:
-        raise internal("the simulated pool copies whole VDIs only")
-    with store.lock:
-        size = store.get("VDI", vdi, "virtual_size")
-        if into != NULL:
-            if store.get("VDI", into, "read_only"):
-                raise ApiError("VDI_READONLY", into)
-            if store.get("VDI", into, "virtual_size") < size:
-                raise ApiError("VDI_TOO_SMALL", into, size)
-            target = into
-        else:
-            kept = ("name_label", "name_description", "type", "sharable", "other_config", "xenstore_data", "tags")
-            values = {k: store.get("VDI", vdi, k) for k in kept}
-            where = sr if sr != NULL else store.get("VDI", vdi, "SR")
-            target = make_vdi(state, {**values, "SR": where, "virtual_size": size, "read_only": False})
-        source_vbd = attach_to_dom0(state, vdi, "RO", context.host)
-        target_vbd = attach_to_dom0(state, target, "RW", context.host)
-    try:
-        made = state.volume(target)
-        copy_data(state.volume(vdi), made)
-        made.owned[: len(state.volume(vdi).owned)] = state.volume(vdi).owned
-    finally:
-        detach(state, source_vbd)
-        detach(state, target_vbd)
-    return target
-
-
 @call("VDI.update")
 def update(context: Context, vdi: str) -> None:
     context.store.touch("VDI", vdi)
-
-
-@call("VDI.get_nbd_info")
-def nbd_info(context: Context, vdi: str) -> list[object]:
-    """No network of the pool has an NBD purpose, so nothing is offered."""
-    context.store.get("VDI", vdi, "uuid")
-    return []

@@ -114,6 +114,8 @@ def remove_vm(state: PoolState, vm: str) -> None:
     for snapshot in store.get("VM", vm, "snapshots"):
         store.set("VM", snapshot, snapshot_of=NULL)
     values = store.values("VM", vm)
+    if state.machines is not None:
+        state.machines.forget(values["uuid"])
     store.remove("VM", vm)
     for cls, name in (("VM_metrics", "metrics"), ("VM_guest_metrics", "guest_metrics")):
         if store.exists(cls, values[name]):

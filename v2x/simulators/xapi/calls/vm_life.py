@@ -4,17 +4,19 @@
 Facts: xapi, xapi_vm_helpers.ml, xapi_vm_lifecycle.ml.
 """
 
+from v2x.simulators.xapi import running
 from v2x.simulators.xapi.attach import assert_attachable, plugged_hosts
 from v2x.simulators.xapi.calls.vbd import attach_vbd
+from v2x.simulators.xapi.calls.vdi import remove_vdi
 from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.calls.vm_settings import overhead_bytes
 from v2x.simulators.xapi.calls.vtpm import make_vtpm
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError, invalid_value
+from v2x.simulators.xapi.running import DEVICE_MODELS, firmware_of
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 
-_DEVICE_MODELS = {"bios": "qemu-upstream-compat", "uefi": "qemu-upstream-uefi"}
 _GENERIC_BIOS = {
     "bios-vendor": "Xen",
     "bios-version": "",
@@ -40,13 +42,6 @@ def _check_numbers(values: Record) -> None:
         raise invalid_value("HVM_shadow_multiplier", values["HVM_shadow_multiplier"])
     if values["actions_after_crash"] == "rename_restart":
         raise ApiError("VALUE_NOT_SUPPORTED", "actions_after_crash", "rename_restart", "not supported")
-
-
-def firmware_of(values: Record) -> str:
-    firmware: str = values["HVM_boot_params"].get("firmware", "bios")
-    if firmware not in _DEVICE_MODELS:
-        raise invalid_value("HVM-boot-params['firmware']", firmware)
-    return firmware
 
 
 def _check_platform(values: Record) -> None:
@@ -121,7 +116,7 @@ def _reaches(state: PoolState, host: str, network: str) -> bool:
     return not pifs or any(store.get("PIF", p, "currently_attached") for p in here)
 
 
-def _choose_host(state: PoolState, vm: str) -> str:
+def choose_host(state: PoolState, vm: str) -> str:
     failures: list[ApiError] = []
     hosts = state.store.refs("host")
     for host in hosts:
@@ -141,7 +136,7 @@ def start(context: Context, vm: str, paused: bool, _force: bool) -> None:
     state = context.state
     assert_allowed(state, vm, "start", "halted")
     check_parameters(state, vm)
-    _boot(state, vm, _choose_host(state, vm), paused=paused)
+    boot(state, vm, choose_host(state, vm), paused=paused)
 
 
 @call("VM.start_on")
@@ -150,10 +145,10 @@ def start_on(context: Context, vm: str, host: str, paused: bool, _force: bool) -
     assert_allowed(state, vm, "start_on", "halted")
     check_parameters(state, vm)
     check_host(state, vm, host)
-    _boot(state, vm, host, paused=paused)
+    boot(state, vm, host, paused=paused)
 
 
-def _boot(state: PoolState, vm: str, host: str, *, paused: bool) -> None:
+def boot(state: PoolState, vm: str, host: str, *, paused: bool) -> None:
     store = state.store
     vbds = store.get("VM", vm, "VBDs")
     for vbd in vbds:
@@ -162,7 +157,7 @@ def _boot(state: PoolState, vm: str, host: str, *, paused: bool) -> None:
     values = store.values("VM", vm)
     platform = dict(values["platform"])
     if values["domain_type"] == "hvm":
-        platform.setdefault("device-model", _DEVICE_MODELS[firmware_of(values)])
+        platform.setdefault("device-model", DEVICE_MODELS[firmware_of(values)])
     if platform.get("vtpm") == "true" and state.profile.vtpm and not store.get("VM", vm, "VTPMs"):
         make_vtpm(state, vm, unique=False)
     for vbd in vbds:
@@ -170,6 +165,7 @@ def _boot(state: PoolState, vm: str, host: str, *, paused: bool) -> None:
     for vif in store.get("VM", vm, "VIFs"):
         store.set("VIF", vif, currently_attached=True)
     memory = values["memory_static_max"]
+    protected = values["ha_restart_priority"] == "restart" and store.get("pool", state.pool_ref, "ha_enabled")
     metrics = {"start_time": state.now(), "memory_actual": memory, "VCPUs_number": values["VCPUs_at_startup"]}
     store.set("VM_metrics", values["metrics"], hvm=values["domain_type"] == "hvm", **metrics)
     domids = [store.get("VM", v, "domid") for v in store.refs("VM")]
@@ -182,11 +178,25 @@ def _boot(state: PoolState, vm: str, host: str, *, paused: bool) -> None:
         platform=platform,
         bios_strings=values["bios_strings"] or dict(_GENERIC_BIOS),
         resident_on=host,
+        ha_always_run=protected,
         domid=max(domids) + 1,
         memory_overhead=overhead_bytes(memory),
         memory_target=memory,
         guest_metrics=_guest_metrics(state, vm) if state.settings.guest_agent else NULL,
     )
+    if state.machines is not None:
+        try:
+            running.begin(state, vm, lambda: _ended(state, vm), paused=paused)
+        except ApiError:
+            halt(state, vm)
+            raise
+
+
+def _ended(state: PoolState, vm: str) -> None:
+    """The guest has shut itself down."""
+    with state.store.lock:
+        if state.store.exists("VM", vm) and state.store.get("VM", vm, "power_state") != "Halted":
+            halt(state, vm)
 
 
 def _guest_metrics(state: PoolState, vm: str) -> str:
@@ -213,6 +223,10 @@ def _guest_metrics(state: PoolState, vm: str) -> str:
 def hard_shutdown(context: Context, vm: str) -> None:
     assert_allowed(context.state, vm, "hard_shutdown", "running", "paused", "suspended")
     halt(context.state, vm)
+    image = context.store.get("VM", vm, "suspend_VDI")
+    if context.store.exists("VDI", image):
+        context.store.set("VM", vm, suspend_VDI=NULL)
+        remove_vdi(context.state, image)
 
 
 @call("VM.clean_shutdown")
@@ -237,25 +251,45 @@ def power_state_reset(context: Context, vm: str) -> None:
 @call("VM.hard_reboot")
 def hard_reboot(context: Context, vm: str) -> None:
     assert_allowed(context.state, vm, "hard_reboot", "running", "paused")
+    _reboot(context, vm)
+
+
+@call("VM.clean_reboot")
+def clean_reboot(context: Context, vm: str) -> None:
+    assert_allowed(context.state, vm, "clean_reboot", "running")
+    if context.store.get("VM", vm, "guest_metrics") == NULL:
+        raise ApiError("VM_LACKS_FEATURE", vm)
+    _reboot(context, vm)
+
+
+def _reboot(context: Context, vm: str) -> None:
+    state = context.state
     metrics = context.store.get("VM", vm, "metrics")
-    context.store.set("VM_metrics", metrics, start_time=context.state.now())
+    context.store.set("VM_metrics", metrics, start_time=state.now())
+    running.end(state, vm)
+    running.begin(state, vm, lambda: _ended(state, vm))
 
 
 @call("VM.pause")
 def pause(context: Context, vm: str) -> None:
     assert_allowed(context.state, vm, "pause", "running")
     context.store.set("VM", vm, power_state="Paused")
+    if context.state.machines is not None:
+        context.state.machines.pause(context.store.get("VM", vm, "uuid"))
 
 
 @call("VM.unpause")
 def unpause(context: Context, vm: str) -> None:
     assert_allowed(context.state, vm, "unpause", "paused")
     context.store.set("VM", vm, power_state="Running")
+    if context.state.machines is not None:
+        context.state.machines.unpause(context.store.get("VM", vm, "uuid"))
 
 
 def halt(state: PoolState, vm: str) -> None:
     """The domain is gone, its devices are free."""
     store = state.store
+    running.end(state, vm)
     for vbd in store.get("VM", vm, "VBDs"):
         store.set("VBD", vbd, currently_attached=False, device="")
         store.touch("VDI", store.get("VBD", vbd, "VDI"))
@@ -265,6 +299,7 @@ def halt(state: PoolState, vm: str) -> None:
         store.remove("console", console)
     guest = store.get("VM", vm, "guest_metrics")
     store.set("VM", vm, power_state="Halted", resident_on=NULL, domid=-1, guest_metrics=NULL, memory_overhead=0)
+    store.set("VM", vm, ha_always_run=False)
     if store.exists("VM_guest_metrics", guest):
         store.remove("VM_guest_metrics", guest)
 

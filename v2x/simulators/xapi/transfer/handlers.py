@@ -4,7 +4,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from v2x.simulators.xapi.transfer import export_vdi, import_vdi, import_xva
+from v2x.simulators.xapi.transfer import export_vdi, export_xva, import_metadata, import_vdi, import_xva
 from v2x.simulators.xapi.transfer.request import Request
 
 if TYPE_CHECKING:
@@ -14,7 +14,10 @@ HttpHandler = Callable[["Connection", Request], None]
 _HANDLERS: dict[tuple[str, str], HttpHandler] = {
     ("PUT", "/import_raw_vdi"): import_vdi.handle,
     ("PUT", "/import"): import_xva.handle,
+    ("PUT", "/import_metadata"): import_metadata.handle,
     ("GET", "/export_raw_vdi"): export_vdi.handle,
+    ("GET", "/export"): export_xva.handle,
+    ("GET", "/export_metadata"): export_xva.handle_metadata,
 }
 
 

@@ -18,8 +18,8 @@ from v2x.simulators.xapi.store import Record
 from v2x.simulators.xapi.wire import Decoder, field_zero
 from v2x.simulators.xapi.xmlrpc import Malformed, parse_value
 
-_VERSION_MEMBERS = ("hostname", "date", "product_version", "product_brand", "build_number")
-_XAPI_VERSION = (1, 20)
+VERSION_MEMBERS = ("hostname", "date", "product_version", "product_brand", "build_number")
+XAPI_VERSION = (1, 20)
 _KNOWN = ("host", "SR", "VDI", "VM_guest_metrics", "VM_metrics", "VM", "network", "VBD", "VIF", "VTPM")
 
 
@@ -68,7 +68,7 @@ def read_appliance(state: PoolState, xml: bytes) -> Appliance:
 def _check_version(version: Any) -> int:
     if not isinstance(version, dict):
         raise import_error("ova.xml: no version")
-    for name in _VERSION_MEMBERS:
+    for name in VERSION_MEMBERS:
         if not isinstance(version.get(name), str):
             raise import_error(f"ova.xml: version has no {name}")
     try:
@@ -76,7 +76,7 @@ def _check_version(version: Any) -> int:
         export_version = int(version.get("export_vsn", "0"))
     except (KeyError, TypeError, ValueError):
         raise import_error("ova.xml: version numbers do not read") from None
-    if made > _XAPI_VERSION:
+    if made > XAPI_VERSION:
         raise ApiError("IMPORT_INCOMPATIBLE_VERSION")
     return export_version
 
@@ -115,6 +115,8 @@ class Made:
 class Creator:
     """Makes the records of an appliance on `sr`; `undo` takes them away again."""
 
+    _makes_disks = True
+
     def __init__(self, state: PoolState, appliance: Appliance, sr: str, task: str, *, restore: bool) -> None:
         self._state = state
         self._store = state.store
@@ -126,10 +128,7 @@ class Creator:
     def create(self) -> None:
         """All records, in the order of the classes."""
         with self._store.lock:
-            if not plugged_hosts(self._state, self._sr):
-                raise ApiError("SR_HAS_NO_PBDS", self._sr)
-            for ident in self.streamed():
-                self._vdi(ident, self._appliance.get("VDI", ident))
+            self._disks()
             for ident, record in self._appliance.of("VM").items():
                 self._vm(ident, record)
             for ident, record in self._appliance.of("network").items():
@@ -140,6 +139,12 @@ class Creator:
                 self._vif(record)
             for record in self._appliance.of("VTPM").values():
                 make_vtpm(self._state, self._vm_of(record), unique=record.get("is_unique", False))
+
+    def _disks(self) -> None:
+        if not plugged_hosts(self._state, self._sr):
+            raise ApiError("SR_HAS_NO_PBDS", self._sr)
+        for ident in self.streamed():
+            self._vdi(ident, self._appliance.get("VDI", ident))
 
     def streamed(self) -> list[str]:
         """The ids of the VDIs whose data is in the archive, sorted bytewise."""
@@ -188,9 +193,21 @@ class Creator:
             values["domain_type"] = "hvm" if values["HVM_boot_policy"] else "pv"
         self.made.vms[ident] = store.add("VM", values)
 
-    def _make_room(self, values: Record) -> None:
-        """restore: the same VM gives way when it is halted and older; the same seed elsewhere is a conflict."""
-        store, seed = self._store, values["other_config"].get("mac_seed")
+    def check(self) -> None:
+        """What would stop `create`, without making anything."""
+        self._disks()
+        for record in self._appliance.of("VM").values():
+            if self._restore:
+                self._in_the_way(record)
+        for record in self._appliance.of("VBD").values():
+            if record["VDI"] not in self.made.vdis and record["type"] != "CD":
+                raise ApiError("IMPORT_ERROR_FAILED_TO_FIND_OBJECT", record["VDI"])
+        for record in self._appliance.of("VIF").values():
+            self._appliance.get("network", record["network"])
+
+    def _in_the_way(self, values: Record) -> list[str]:
+        """restore: the same VM, which must be halted and older; the same seed elsewhere is a conflict."""
+        store, seed, found = self._store, values["other_config"].get("mac_seed"), []
         for vm in store.refs("VM"):
             same = store.get("VM", vm, "uuid") == values["uuid"]
             theirs = store.get("VM", vm, "other_config").get("mac_seed")
@@ -202,7 +219,12 @@ class Creator:
                     raise ApiError("VM_BAD_POWER_STATE", vm, "halted", power)
                 if values["version"] <= version:
                     raise ApiError("VM_TO_IMPORT_IS_NOT_NEWER_VERSION", vm, version, values["version"])
-                remove_vm(self._state, vm)
+                found.append(vm)
+        return found
+
+    def _make_room(self, values: Record) -> None:
+        for vm in self._in_the_way(values):
+            remove_vm(self._state, vm)
 
     def _network(self, ident: str, record: Record) -> None:
         """By name on the pool, else by bridge, else a new internal one."""
@@ -267,7 +289,7 @@ class Creator:
                 if store.exists("VM", vm):
                     remove_vm(self._state, vm)
             for vdi in self.made.vdis.values():
-                if store.exists("VDI", vdi):
+                if self._makes_disks and store.exists("VDI", vdi):
                     remove_vdi(self._state, vdi)
             for network in self.made.new_networks:
                 store.remove("network", network)

@@ -19,6 +19,13 @@ def run(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run")],
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: PLAN.report.json)")] = None,
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
+    target_network: Annotated[
+        str | None,
+        typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
+    ] = None,
+    pool_autostart: Annotated[
+        bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
+    ] = False,
 ) -> None:
     """Runs the rows of a plan, one after the other; run again to continue."""
     from dataclasses import replace
@@ -33,6 +40,7 @@ def run(
     from v2x.text import plural, printable
 
     built = build(given)
+    built.target_network, built.pool_autostart = target_network or "", pool_autostart
     loaded = load_plan(plan)
     if wave:
         rows = tuple(row for row in loaded.rows if row.wave in wave)

@@ -18,7 +18,7 @@ from v2x.mapping.rows import FirmwareRow
 from v2x.mapping.tables import Tables
 from v2x.model.machine import Disk, DiskBacking, DiskMode, Machine, Nic
 from v2x.model.plan import MacPolicy, PlanRow
-from v2x.model.target import StorageRepository, TargetDisk, TargetFacts, TargetNic
+from v2x.model.target import Locking, StorageRepository, TargetDisk, TargetFacts, TargetNic
 from v2x.model.units import show_bytes
 
 CD_POSITION = 3
@@ -132,7 +132,10 @@ def target_nics(case: Case) -> tuple[TargetNic, ...]:
         ledger.note(model.note)
         uuid, name, mtu = choose_network(nic, machine, row, facts)
         if not nic.connected:
-            ledger.note(f"Adapter {nic.position}: disconnected on the source → connected to {name!r}.")
+            ledger.note(
+                f"Adapter {nic.position}: disconnected on the source → made on {name!r}, but it passes no traffic "
+                "until its locking mode is set to network_default (xe vif-param-set)."
+            )
         made.append(
             TargetNic(
                 source_position=nic.position,
@@ -141,6 +144,7 @@ def target_nics(case: Case) -> tuple[TargetNic, ...]:
                 network_name=name,
                 mac=_mac(nic, row, ledger),
                 mtu=mtu,
+                locking=Locking.NETWORK_DEFAULT if nic.connected else Locking.DISABLED,
             )
         )
     return tuple(made)

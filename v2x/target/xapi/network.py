@@ -26,8 +26,10 @@ def add_vifs(client: Client, vm: str, nics: tuple[TargetNic, ...]) -> None:
         found = present.get(nic.device)
         if found is None:
             missing.append((nic, network))
-        elif str(found[1].get("network")) != network or (
-            nic.mac and str(found[1].get("MAC")).lower() != nic.mac.lower()
+        elif (
+            str(found[1].get("network")) != network
+            or (nic.mac and str(found[1].get("MAC")).lower() != nic.mac.lower())
+            or str(found[1].get("locking_mode")) != nic.locking.value
         ):
             _remove(client, found[0])
             missing.append((nic, network))
@@ -51,6 +53,7 @@ def _create(client: Client, vm: str, nic: TargetNic, network: str) -> None:
             "VM": vm,
             "MAC": nic.mac,
             "MTU": nic.mtu,
+            "locking_mode": nic.locking.value,
             "other_config": {},
             "qos_algorithm_type": "",
             "qos_algorithm_params": {},

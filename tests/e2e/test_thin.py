@@ -10,7 +10,7 @@ from pathlib import Path
 
 from v2x.model.units import GIB, MIB
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
-from v2x.simulators.xapi.transfer import export_vdi
+from v2x.simulators.xapi.transfer import encode
 
 ROOT = Path(__file__).parents[2]
 CAPACITY = 200 * GIB
@@ -86,16 +86,16 @@ def test_a_thin_disk_costs_its_data(bench, tmp_path, monkeypatch):
     spec = ApplianceSpec(name="thin", disks=(DiskSpec(raw=raw),), nics=(NicSpec(),))
     ova = write_ova(tmp_path / "thin.ova", spec).path
     exported: dict[str, int] = {}
-    for form, sender in list(export_vdi._SENDERS.items()):
+    for form in ("raw", "vhd", "tar"):
 
-        def counted(volume, send, form=form, sender=sender):
+        def counted(volume, send, *rest, form=form, sender=getattr(encode, f"send_{form}")):
             def counting(data):
                 exported[form] = exported.get(form, 0) + len(data)
                 send(data)
 
-            sender(volume, counting)
+            sender(volume, counting, *rest)
 
-        monkeypatch.setitem(export_vdi._SENDERS, form, counted)
+        monkeypatch.setattr(encode, f"send_{form}", counted)
     cost = measured(bench, ova, tmp_path)
 
     touched = COUNT * BLOCK

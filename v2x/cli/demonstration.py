@@ -27,7 +27,7 @@ from v2x.simulators.xapi import Pool
 from v2x.text import plural, printable
 
 _SPOKEN = {Severity.BLOCKER: "blocker", Severity.WARNING: "warning", Severity.INFO: "note"}
-_FILES_OF_A_POOL = ("pool.json", "pool.json.new", "ledger.jsonl", "vdi", "*.pem")
+_FILES_OF_A_POOL = ("pool.json", "pool.sqlite*", "ledger.jsonl", "vdi", "*.pem", "console", "nbd")
 
 
 def demonstrate(given: Given, source: Path | None, folder: Path) -> None:

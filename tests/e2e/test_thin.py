@@ -86,9 +86,9 @@ def test_a_thin_disk_costs_its_data(bench, tmp_path, monkeypatch):
     spec = ApplianceSpec(name="thin", disks=(DiskSpec(raw=raw),), nics=(NicSpec(),))
     ova = write_ova(tmp_path / "thin.ova", spec).path
     exported: dict[str, int] = {}
-    for form in ("raw", "vhd", "tar"):
+    for form, sender in (("raw", encode.send_raw), ("vhd", encode.send_vhd), ("tar", encode.send_tar)):
 
-        def counted(volume, send, *rest, form=form, sender=getattr(encode, f"send_{form}")):
+        def counted(volume, send, *rest, form=form, sender=sender):
             def counting(data):
                 exported[form] = exported.get(form, 0) + len(data)
                 send(data)

@@ -11,6 +11,7 @@ import pytest
 
 from v2x.model.machine import DiskBus, Firmware
 from v2x.simulators.appliance import ApplianceSpec, CreateType, DiskSpec, NicSpec, write_ova, write_vmx_folder
+from v2x.simulators.xapi import Pool
 
 ROOT = Path(__file__).parents[2]
 
@@ -314,8 +315,8 @@ def test_the_demo_with_an_own_appliance(bench, estate):
         assert max(map(len, ran.out.splitlines())) <= 60
         for name in ("assessment.html", "plan.csv", "report.html", "report.json", "inventory.json"):
             assert (Path("demo") / name).stat().st_size
-    machines = json.loads((Path("demo") / "pool" / "pool.json").read_text())["records"]["VM"]
-    assert sum(one["name_label"] == "web" for one in machines.values()) == 1
+    with Pool(Path("demo") / "pool") as kept:
+        assert sum(one["name_label"] == "web" for one in kept.records("VM").values()) == 1
 
 
 def test_the_demo_says_that_nothing_could_be_migrated(bench, raw):

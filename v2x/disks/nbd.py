@@ -82,6 +82,26 @@ def _load(name: str, folder: str) -> None:
         raise
 
 
+class _Slot:
+    """Memory that answers land in. libnbd's Python binding keeps a reference to the buffer of every request for ever
+    (seen with 1.14), so that a new buffer for each would be memory lost for each: slots are used again, by all readers.
+    """
+
+    def __init__(self, nbd: Any) -> None:
+        self._nbd = nbd
+        self._buffers: dict[int, Any] = {}
+        self.memory = memoryview(bytearray(_REQUEST_BYTES))
+
+    def first(self, length: int) -> Any:
+        """The first `length` bytes as a libnbd buffer."""
+        if length not in self._buffers:
+            self._buffers[length] = self._nbd.Buffer.from_buffer(self.memory[:length])
+        return self._buffers[length]
+
+
+_spare_slots: list[list[_Slot]] = []
+
+
 class NbdReader:
     """The export `export` of the NBD server at a unix socket. SourceError if the server or the connection fails.
 
@@ -97,6 +117,7 @@ class NbdReader:
         self._server = server
         self.name = name or f"NBD export {export or self._socket.name}"
         self._handle: Any = None
+        self._slots: list[_Slot] = []
         self._connect()
         if server is not None:
             server.join()
@@ -158,32 +179,50 @@ class NbdReader:
         return start // step * step, min(-(-end // step) * step, self._size)
 
     def _read(self, offset: int, view: memoryview) -> None:
-        """Keeps several requests in flight; after an error waits for all, since each holds a part of the buffer."""
+        """Keeps several requests in flight, and leaves none behind: a late answer would spoil its slot."""
         handle = self._open_handle()
-        waiting: deque[int] = deque()
+        slots = self._own_slots()
+        waiting: deque[tuple[int, _Slot, memoryview]] = deque()
         try:
-            for at in range(0, len(view), _REQUEST_BYTES):
+            for number, at in enumerate(range(0, len(view), _REQUEST_BYTES)):
                 if len(waiting) >= _IN_FLIGHT:
-                    self._finish(waiting.popleft())
-                part = self._nbd.Buffer.from_buffer(view[at : at + _REQUEST_BYTES])
-                waiting.append(handle.aio_pread(part, offset + at))
+                    self._take(waiting)
+                slot, part = slots[number % _IN_FLIGHT], view[at : at + _REQUEST_BYTES]
+                waiting.append((handle.aio_pread(slot.first(len(part)), offset + at), slot, part))
             while waiting:
-                self._finish(waiting.popleft())
+                self._take(waiting)
         except self._nbd.Error as problem:
             while waiting:
                 with contextlib.suppress(self._nbd.Error):
-                    self._finish(waiting.popleft())
+                    self._take(waiting)
+                    continue
+                waiting.popleft()
             raise self._failed(f"reading {len(view):,} bytes at {offset:,}", problem) from None
+        finally:
+            if waiting:
+                self._drop()
+                self._slots = []
 
-    def _finish(self, cookie: int) -> None:
+    def _own_slots(self) -> list[_Slot]:
+        if not self._slots:
+            try:
+                self._slots = _spare_slots.pop()
+            except IndexError:
+                self._slots = [_Slot(self._nbd) for _ in range(_IN_FLIGHT)]
+        return self._slots
+
+    def _take(self, waiting: deque[tuple[int, _Slot, memoryview]]) -> None:
+        """Waits for the answer of the oldest request, puts it where it belongs, and crosses the request out."""
+        cookie, slot, part = waiting[0]
         handle = self._open_handle()
         deadline = time.monotonic() + _ANSWER_SECONDS
         while not handle.aio_command_completed(cookie):
             left = deadline - time.monotonic()
             if left <= 0:
-                self._drop()  # a late answer must not reach a buffer that the caller uses again
                 raise SourceError(f"{self.name}: the NBD server has not answered for {_ANSWER_SECONDS} seconds")
             handle.poll(int(left * 1000) + 1)
+        part[:] = slot.memory[: len(part)]
+        waiting.popleft()
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         if start < 0 or length < 0 or start + length > self._size:
@@ -232,6 +271,9 @@ class NbdReader:
             with contextlib.suppress(self._nbd.Error):
                 self._handle.shutdown()
         self._drop()
+        if self._slots:
+            _spare_slots.append(self._slots)
+            self._slots = []
         server, self._server = self._server, None
         if server is not None:
             server.leave()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,20 @@ def test_a_server_that_dies_is_a_source_error(images: dict[DiskFormat, Path]) ->
             whole(reader)
         with pytest.raises(SourceError):
             list(reader.extents(0, SIZE))
+
+
+def test_reading_keeps_no_memory(images: dict[DiskFormat, Path]) -> None:
+    with serve_image(images[DiskFormat.QCOW2], DiskFormat.QCOW2) as reader:
+        whole(reader)
+        tracemalloc.start()
+        try:
+            for _ in range(4):
+                whole(reader)
+                reader.read_into(1, bytearray(1000))
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert kept < 2 * MIB
 
 
 def test_a_closed_reader_says_so(images: dict[DiskFormat, Path]) -> None:

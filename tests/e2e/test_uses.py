@@ -195,6 +195,28 @@ def test_options_change_the_machine(bench, estate):
     assert not vif["MAC"].startswith("00:50:56")
 
 
+def test_what_a_machine_becomes_besides_its_disks(bench, estate):
+    folder, _ = estate
+    options = ("--host", "xcp-host-1", "--timezone", "Europe/Paris", "--bios-strings", "--pool-autostart")
+    network = ("--target-network", "Pool-wide network associated with eth0")
+    ran = bench.migrate(folder / "web.ova", *options, *network, "--ha", "best-effort")
+    assert ran.code == 0, ran.err
+    vm = bench.vm("web")
+    assert bench.pool.records("host")[vm["affinity"]]["name_label"] == "xcp-host-1"
+    assert vm["ha_restart_priority"] == "best-effort" and vm["other_config"]["auto_poweron"] == "true"
+    assert bench.pool.records("pool")[bench.pool.state.pool_ref]["other_config"]["auto_poweron"] == "true"
+    report = json.loads((bench.folder / "report.json").read_text())
+    assert any("once HA is enabled" in warning for warning in report["migrations"][0]["warnings"])
+    assert "What remains in Xen Orchestra" in ran.out
+    assert "backup jobs" in (bench.folder / "report.html").read_text()
+    ran = bench.migrate(folder / "db.ova", "--as-template")
+    assert ran.code == 0, ran.err
+    assert bench.vm("db")["is_a_template"]
+    ran = bench.migrate(folder / "old", "--target-network", "Nowhere")
+    assert ran.code == 4 and "no network called Nowhere" in ran.err
+    assert bench.leftovers() == []
+
+
 def test_staging(bench, estate, same_bytes, tmp_path):
     folder, raws = estate
     ran = bench.migrate(folder / "web.ova", "--stage", tmp_path / "stage")

@@ -7,6 +7,7 @@ import unicodedata
 from v2x.errors import PlanError
 from v2x.mapping.devices import note_hidden, target_disks, target_nics
 from v2x.mapping.ledger import Case, Ledger
+from v2x.mapping.networks import Places
 from v2x.mapping.platform import (
     choose_firmware,
     choose_secure_boot,
@@ -50,17 +51,19 @@ def build_machine(
     facts: TargetFacts,
     tables: Tables,
     *,
+    places: Places | None = None,
     auto_start: bool = False,
     bios_strings: bool = False,
 ) -> TargetMachine:
     """The machine to make, complete, with the mapping rows used and a note for everything that changes.
 
+    `places` are the user's rules and the source's networks, for what the row leaves open.
     `bios_strings` takes over SMBIOS strings that the source tells as attributes named as XAPI names them. PlanError
     where the row names something the target lacks or contradicts itself; Unsupported or BadImage where a disk cannot
     be made there.
     """
     ledger = Ledger()
-    case = Case(machine, row, facts, tables, ledger)
+    case = Case(machine, row, facts, tables, ledger, places or Places())
     guest_row = tables.guest_os(machine.guest)
     _note_guest(machine, guest_row, ledger)
     name = target_name(machine, row, ledger)

@@ -51,7 +51,7 @@ class Bench:
         """`network` is where all adapters go that the words say nothing of; None leaves that to v2x."""
         report = self.folder / "report.json"
         rest = () if network is None else ("--network", f"*={network}")
-        return self.v2x("migrate", source, *words, *rest, "--target", self.target, "--report", report, **options)
+        return self.v2x("migrate", source, *rest, *words, "--target", self.target, "--report", report, **options)
 
     def vm(self, name):
         found = [one for one in self.pool.records("VM").values() if one["name_label"] == name]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from v2x.simulators.xapi.transfer.connection import Connection
 
 _TYPES = {"raw": "application/octet-stream", "vhd": "application/vhd", "tar": "application/x-tar"}
+VHD_LIMIT_BYTES = 2040 * 1024**3
 _SENDERS = {"raw": encode.send_raw, "vhd": encode.send_vhd, "tar": encode.send_tar}
 
 
@@ -52,6 +53,8 @@ def _send(connection: "Connection", task: str, vdi: str, format_: str) -> None:
     }
     connection.send(200, answer, length=False)
     try:
+        if format_ == "vhd" and state.volume(vdi).size > VHD_LIMIT_BYTES:
+            raise ApiError("VDI_TOO_LARGE", vdi, str(VHD_LIMIT_BYTES))
         vbd = attach_to_dom0(state, vdi, "RO", connection.host)
     except ApiError as error:
         tasks.fail(state, task, error)

@@ -52,7 +52,8 @@ class Side:
 class App:
     """One run of the program: configuration, mapping tables, passwords asked for once.
 
-    `ask` prompts for a password without echo; None where nobody can be asked.
+    `ask` prompts for a password without echo; None where nobody can be asked. `target_network` is the pool's network
+    that disks travel over; `pool_autostart` lets machines that start with their host turn that on for the pool.
     """
 
     config: Config
@@ -63,6 +64,8 @@ class App:
     stage: Path | None = None
     read_all: bool = False
     rules: Rules = field(default_factory=Rules)
+    target_network: str = ""
+    pool_autostart: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
 
@@ -116,7 +119,15 @@ class App:
             return open_xva(address.path).__enter__()
         trust = Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="target")
         password = self._password("target", endpoint)
-        return open_xapi(address.host, address.port or 443, address.user, password, trust).__enter__()
+        return open_xapi(
+            address.host,
+            address.port or 443,
+            address.user,
+            password,
+            trust,
+            transfer_network=self.target_network,
+            pool_auto_start=self.pool_autostart,
+        ).__enter__()
 
     def remember_password(self, side: str, endpoint: Endpoint, password: Secret) -> None:
         """Uses `password` for an endpoint instead of looking for one."""

@@ -4,6 +4,7 @@
 import hashlib
 import random
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,10 +13,11 @@ import pytest
 
 from v2x.errors import Conflict
 from v2x.model.machine import Firmware
-from v2x.model.target import SecureBoot, TargetDisk, TargetMachine, TargetNic
+from v2x.model.target import HaPriority, SecureBoot, StartGroup, TargetDisk, TargetMachine, TargetNic
 from v2x.model.units import MIB
 from v2x.secrets import Secret
 from v2x.simulators.xapi import Pool
+from v2x.simulators.xapi.profiles import PROFILES
 from v2x.target import open_xapi, open_xva
 from v2x.target.interface import Claim, Leftovers, ReadBack, Starts, Target
 from v2x.tls import Trust
@@ -94,6 +96,10 @@ def plan(sr: str, network: str) -> TargetMachine:
         nics=(TargetNic(source_position=0, device="0", network=network, network_name="LAN", mac="00:50:56:00:00:01"),),
         cd_device="3",
         bios_strings={"bios-vendor": "v2x"},
+        tags=("tier-1",),
+        start_group=StartGroup(name="shop", key="k1", order=2),
+        ha_priority=HaPriority.RESTART,
+        auto_start=True,
     )
 
 
@@ -149,6 +155,8 @@ class PoolPlace:
                 found += [f"VDI without VBD {record['uuid']}"] if kind == "VDI" and len(record["VBDs"]) != 1 else []
                 if kind == "VM":
                     found += list(record["blocked_operations"])
+                    found += ["template"] if record["is_a_template"] else []
+                    found += ["tags"] if sorted(record["tags"]) != sorted(self.spec.tags) else []
                     found += ["VBDs"] if len(record["VBDs"]) != len(self._tagged("VDI", tag)) + 1 else []
                     found += ["VIFs"] if len(record["VIFs"]) != 1 else []
         return found
@@ -222,14 +230,25 @@ class XvaPlace:
 
 
 @pytest.fixture(scope="module")
-def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
-    with Pool(tmp_path_factory.mktemp("pool"), login_delay=0.0, release_delay=0.0) as running:
-        yield running
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Pool]]:
+    """A pool of each profile, started when it is first asked for."""
+    with ExitStack() as stack:
+        running: dict[str, Pool] = {}
+
+        def of(profile: str) -> Pool:
+            if profile not in running:
+                pool = Pool(tmp_path_factory.mktemp("pool"), profile=profile, login_delay=0.0, release_delay=0.0)
+                running[profile] = stack.enter_context(pool)
+            return running[profile]
+
+        yield of
 
 
-@pytest.fixture(params=["xapi", "xva"])
+@pytest.fixture(params=[*PROFILES, "xva"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return PoolPlace(request.getfixturevalue("pool")) if request.param == "xapi" else XvaPlace(tmp_path / "out")
+    if request.param == "xva":
+        return XvaPlace(tmp_path / "out")
+    return PoolPlace(request.getfixturevalue("pools")(request.param))
 
 
 @pytest.fixture

@@ -189,12 +189,18 @@ def test_lost_answer_makes_no_second_machine(simulated_pool: Callable[..., Pool]
     assert len(vm_of(pool, claim.id)["VIFs"]) == 1
 
 
+def unprotect(client: Any, vm: str) -> None:
+    """What a person does who means to: the operations are free again."""
+    client.call("VM.set_blocked_operations", vm, {})
+
+
 def test_clone_of_a_claim_is_neither_adopted_nor_removed(simulated_pool: Callable[..., Pool]) -> None:
     pool = simulated_pool()
     with opened(pool) as target:
         claim = target.claim(spec(pool), "tag")
         client = target.client
         source = client.call("VM.get_by_uuid", claim.id)
+        unprotect(client, source)
         clone = client.call("VM.clone", source, "a user's copy")
         assert client.call("VM.get_other_config", clone)["v2x-migration"] == "tag"
         assert target.find("tag").id == claim.id
@@ -211,6 +217,7 @@ def test_two_claims_of_one_migration_are_a_conflict(simulated_pool: Callable[...
     with opened(pool) as target:
         claim = target.claim(spec(pool), "tag")
         client = target.client
+        unprotect(client, client.call("VM.get_by_uuid", claim.id))
         clone = client.call("VM.clone", client.call("VM.get_by_uuid", claim.id), "twin")
         client.call("VM.remove_from_other_config", clone, "v2x-self")
         with pytest.raises(Conflict, match="2 VMs claim") as caught:
@@ -236,6 +243,7 @@ def test_machine_removed_by_hand_is_made_again_around_its_disks(simulated_pool: 
     pool = simulated_pool()
     with opened(pool) as target:
         claim = target.claim(spec(pool), "tag")
+        unprotect(target.client, target.client.call("VM.get_by_uuid", claim.id))
         target.client.call("VM.destroy", target.client.call("VM.get_by_uuid", claim.id))
         orphan = target.find("tag")
         assert orphan.id == "" and orphan.disks == claim.disks
@@ -249,6 +257,7 @@ def test_disks_of_a_sealed_machine_belong_to_the_user(simulated_pool: Callable[.
         claim = target.claim(spec(pool), "tag")
         target.writer(claim, claim.disks[0], [], "p").commit()
         target.seal(claim, spec(pool))
+        unprotect(target.client, target.client.call("VM.get_by_uuid", claim.id))
         target.client.call("VM.destroy", target.client.call("VM.get_by_uuid", claim.id))
         assert target.find("tag") is None
         assert target.leftovers() == ()

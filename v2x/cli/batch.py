@@ -25,6 +25,13 @@ def run(
     uplink: Annotated[
         str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
     ] = "",
+    target_network: Annotated[
+        str | None,
+        typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
+    ] = None,
+    pool_autostart: Annotated[
+        bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
+    ] = False,
 ) -> None:
     """Runs the rows of a plan, one after the other; run again to continue."""
     from dataclasses import replace
@@ -39,6 +46,7 @@ def run(
     from v2x.text import plural, printable
 
     built = build(given)
+    built.target_network, built.pool_autostart = target_network or "", pool_autostart
     loaded = load_plan(plan)
     if wave:
         rows = tuple(row for row in loaded.rows if row.wave in wave)

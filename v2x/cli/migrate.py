@@ -28,6 +28,11 @@ class Allocation(StrEnum):
     CBT = "cbt"
 
 
+class Ha(StrEnum):
+    RESTART = "restart"
+    BEST_EFFORT = "best-effort"
+
+
 class Mac(StrEnum):
     KEEP = "keep"
     NEW = "new"
@@ -52,6 +57,23 @@ def migrate(
     vcpus: Annotated[int | None, typer.Option(min=1, help="virtual CPUs on the target")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="memory on the target, as 4 GiB")] = None,
     template: Annotated[str | None, typer.Option(help="reference label of the template to use")] = None,
+    host: Annotated[str | None, typer.Option(help="host of the pool that it prefers, by name or uuid")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="the guest's time zone, as Europe/Paris or +02:00 (for Windows)")
+    ] = None,
+    bios_strings: Annotated[
+        bool, typer.Option("--bios-strings", help="keep SMBIOS strings and the serial number of the source")
+    ] = False,
+    as_template: Annotated[bool, typer.Option("--as-template", help="make a template of it on the target")] = False,
+    autostart: Annotated[bool, typer.Option("--autostart", help="the pool starts it together with its host")] = False,
+    pool_autostart: Annotated[
+        bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where it is off")
+    ] = False,
+    ha: Annotated[Ha | None, typer.Option(help="HA restart priority")] = None,
+    target_network: Annotated[
+        str | None,
+        typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
+    ] = None,
     warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[Verify, typer.Option(help="compare the target's bytes before it may start")] = Verify.FULL,
@@ -90,6 +112,12 @@ def migrate(
         vcpus=vcpus,
         memory=memory,
         template=template,
+        host=host,
+        timezone=timezone,
+        bios_strings=bios_strings,
+        as_template=as_template,
+        autostart=autostart or pool_autostart,
+        ha=ha.value if ha else None,
         verify=verify.value,
         start=start,
         create_networks=create_networks,
@@ -111,6 +139,7 @@ def migrate(
         ),
     )
     app = build(given)
+    app.target_network, app.pool_autostart = target_network or "", pool_autostart
     plan, findings = single_plan(app, choices)
     if dry_run:
         describe(app, plan, findings, as_json=given.json)

@@ -43,6 +43,8 @@ PAGES = {
     "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
     "look alike are how the wrong one gets deleted.",
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
+    "NO-HOST": "Every host that sees the storage is disabled, being evacuated, updated or restarted, or does not "
+    "answer. Enable a host, or choose another storage repository.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
     "passwords never stand on the command line.",
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",

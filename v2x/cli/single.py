@@ -16,6 +16,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Plan, PlanRow
+from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
 
@@ -34,6 +35,12 @@ class Choices:
     vcpus: int | None = None
     memory: str | None = None
     template: str | None = None
+    host: str | None = None
+    timezone: str | None = None
+    bios_strings: bool = False
+    as_template: bool = False
+    autostart: bool = False
+    ha: str | None = None
     verify: str = "full"
     start: bool = False
     create_networks: bool = False
@@ -79,7 +86,12 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         facts = plan.facts[target.alias]
     if app.is_migrated(plan, row):
         facts = without(facts, row.target_name)
-    return plan, [*assess(only, facts, app.tables, app.rules), *made]
+    findings = [
+        one
+        for one in assess(only, facts, app.tables, app.rules)
+        if not (choices.as_template and one.rule == "machine.template")
+    ]
+    return plan, [*findings, *made]
 
 
 def _with_vlans(machine: Machine, given: tuple[str, ...]) -> Machine:
@@ -117,6 +129,12 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
         template=choices.template or drafted.template,
+        host=choices.host or drafted.host,
+        timezone=choices.timezone or drafted.timezone,
+        bios_strings=choices.bios_strings,
+        as_template=choices.as_template,
+        autostart=choices.autostart,
+        ha=HaPriority(choices.ha or ""),
         verify=VerifyLevel(choices.verify),
         start=choices.start,
         exclude=False,

@@ -2,17 +2,22 @@
 """Builds the machine to make on the target from the source's machine, a plan row, the target's facts and the tables."""
 
 import re
-import unicodedata
 
 from v2x.errors import PlanError
+from v2x.mapping.belonging import affinity, belongings, start_group
+from v2x.mapping.clock import time_offset
 from v2x.mapping.devices import note_hidden, target_disks, target_nics
+from v2x.mapping.identity import bios_strings as smbios
+from v2x.mapping.identity import generation_id, wanted_uuid
 from v2x.mapping.ledger import Case, Ledger
+from v2x.mapping.names import clean_name, clean_text
 from v2x.mapping.networks import Places
 from v2x.mapping.platform import (
     choose_firmware,
     choose_secure_boot,
     choose_template,
     choose_vtpm,
+    guest_family,
     guest_words,
     platform_map,
 )
@@ -20,29 +25,8 @@ from v2x.mapping.rows import Family, GuestOsRow
 from v2x.mapping.tables import Tables
 from v2x.model.machine import Machine
 from v2x.model.plan import PlanRow
-from v2x.model.target import TargetFacts, TargetMachine
+from v2x.model.target import TargetFacts, TargetMachine, Template
 from v2x.model.units import MIB, round_up, show_bytes
-
-_KEPT_CONTROLS = "\n\t"
-# Overrides of the writing direction make a name look like another one.
-_DIRECTION_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_BIOS_KEYS = frozenset(
-    {
-        "bios-vendor",
-        "bios-version",
-        "system-manufacturer",
-        "system-product-name",
-        "system-version",
-        "system-serial-number",
-        "baseboard-manufacturer",
-        "baseboard-product-name",
-        "baseboard-version",
-        "baseboard-serial-number",
-        "baseboard-asset-tag",
-        "baseboard-location-in-chassis",
-        "enclosure-asset-tag",
-    }
-)
 
 
 def build_machine(
@@ -57,21 +41,21 @@ def build_machine(
 ) -> TargetMachine:
     """The machine to make, complete, with the mapping rows used and a note for everything that changes.
 
-    `places` are the user's rules and the source's networks, for what the row leaves open.
-    `bios_strings` takes over SMBIOS strings that the source tells as attributes named as XAPI names them. PlanError
-    where the row names something the target lacks or contradicts itself; Unsupported or BadImage where a disk cannot
-    be made there.
+    `places` are the user's rules and the source's networks, for what the row leaves open. `auto_start` and
+    `bios_strings` ask for what the row may ask for too. PlanError where the row names something the target lacks or
+    contradicts itself, or where no network is certain; Unsupported or BadImage where a disk cannot be made there.
     """
     ledger = Ledger()
     case = Case(machine, row, facts, tables, ledger, places or Places())
     guest_row = tables.guest_os(machine.guest)
+    family = guest_family(guest_row)
     _note_guest(machine, guest_row, ledger)
     name = target_name(machine, row, ledger)
     firmware = choose_firmware(case)
     rules = tables.firmware(firmware)
     ledger.used(rules)
     choice = choose_template(row.template, guest_row, firmware, facts, tables)
-    ledger.used(tables.platform(guest_row.family if guest_row is not None else Family.OTHER))
+    ledger.used(tables.platform(family))
     if choice.template is None and facts.templates:
         ledger.note(f"Template: none, because {choice.reason}; the platform is built without one.")
     secure_boot = choose_secure_boot(case, firmware)
@@ -84,6 +68,16 @@ def build_machine(
     nics = target_nics(case)
     note_hidden(disks, nics, rules, ledger)
     template = choice.template
+    platform = platform_map(
+        choice=choice,
+        guest_row=guest_row,
+        firmware=firmware,
+        secure_boot=secure_boot,
+        vtpm=vtpm,
+        cores_per_socket=cores,
+        time_offset=time_offset(case, family),
+        tables=tables,
+    )
     return TargetMachine(
         source_id=machine.id,
         name=name,
@@ -93,15 +87,7 @@ def build_machine(
         vtpm=vtpm,
         vcpus=vcpus,
         memory_bytes=memory_bytes,
-        platform=platform_map(
-            choice=choice,
-            guest_row=guest_row,
-            firmware=firmware,
-            secure_boot=secure_boot,
-            vtpm=vtpm,
-            cores_per_socket=cores,
-            tables=tables,
-        ),
+        platform=platform,
         boot_order=boot_order,
         template=choice.label,
         template_name=template.name if template is not None else "",
@@ -111,34 +97,19 @@ def build_machine(
         disks=disks,
         nics=nics,
         cd_device=cd_device,
-        other_config=_other_config(machine, row, template.name if template is not None else ""),
-        bios_strings=_bios_strings(machine, ledger) if bios_strings else {},
-        auto_start=auto_start,
+        other_config=_other_config(machine, row, template.name if template is not None else "") | belongings(case),
+        bios_strings=smbios(case, wanted=bios_strings or row.bios_strings),
+        auto_start=auto_start or row.autostart,
+        memory_static_min_bytes=_static_min(template, memory_bytes),
+        generation_id=generation_id(family),
+        affinity=affinity(case),
+        ha_priority=row.ha,
+        start_group=start_group(case),
+        is_template=_as_template(case),
+        uuid=wanted_uuid(case),
         rows=ledger.rows,
         notes=ledger.notes,
     )
-
-
-def clean_text(text: str) -> str:
-    """`text` without what XML-RPC or a reader cannot bear: controls but for line ends and tabs, surrogates,
-    noncharacters and direction overrides.
-    """
-    plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(char for char in plain if char in _KEPT_CONTROLS or not _is_unsafe(char))
-
-
-def _is_unsafe(char: str) -> bool:
-    return (
-        unicodedata.category(char) in ("Cc", "Cs")
-        or char in _DIRECTION_OVERRIDES
-        or ord(char) & 0xFFFE == 0xFFFE
-        or 0xFDD0 <= ord(char) <= 0xFDEF
-    )
-
-
-def clean_name(text: str) -> str:
-    """`text` as one line without controls and without blanks around it."""
-    return " ".join(clean_text(text).split())
 
 
 def target_name(machine: Machine, row: PlanRow, ledger: Ledger | None = None) -> str:
@@ -240,14 +211,14 @@ def _boot_order(machine: Machine, tables: Tables, ledger: Ledger) -> str:
     return "".join(letters | {"c": None})
 
 
-def _bios_strings(machine: Machine, ledger: Ledger) -> dict[str, str]:
-    found = {}
-    for key, value in machine.attributes.items():
-        name = key.casefold()
-        if name not in _BIOS_KEYS:
-            continue
-        if value.isascii() and value.isprintable() and 1 <= len(value) <= 512:
-            found[name] = value
-        else:
-            ledger.note(f"SMBIOS string {name} left out: it is not 1 to 512 printable ASCII characters.")
-    return found
+def _static_min(template: Template | None, memory_bytes: int) -> int:
+    """The template's least memory, never above the machine's own: what it may be lowered to while it is off."""
+    return min(template.memory_static_min_bytes, memory_bytes) if template is not None else 0
+
+
+def _as_template(case: Case) -> bool:
+    if case.row.as_template and not case.machine.is_template:
+        case.ledger.note("Kind: machine → template, as the plan says.")
+    elif case.row.as_template:
+        case.ledger.note("Kind: a template, and sealed as one: it is cloned, not started.")
+    return case.row.as_template

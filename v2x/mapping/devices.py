@@ -20,7 +20,7 @@ from v2x.mapping.tables import Tables
 from v2x.model.machine import Disk, DiskBacking, DiskMode, Machine, Nic
 from v2x.model.placement import Rules
 from v2x.model.plan import MacPolicy, PlanRow
-from v2x.model.target import StorageRepository, TargetDisk, TargetFacts, TargetNetwork, TargetNic
+from v2x.model.target import Locking, StorageRepository, TargetDisk, TargetFacts, TargetNetwork, TargetNic
 from v2x.model.units import show_bytes
 from v2x.text import plural
 
@@ -138,7 +138,10 @@ def target_nics(case: Case) -> tuple[TargetNic, ...]:
         ledger.used(model)
         ledger.note(model.note)
         if not nic.connected:
-            ledger.note(f"Adapter {nic.position}: disconnected on the source → connected to {network.name!r}.")
+            ledger.note(
+                f"Adapter {nic.position}: disconnected on the source → made on {network.name!r}, but it passes no "
+                "traffic until its locking mode is set to network_default (xe vif-param-set)."
+            )
         made.append(
             TargetNic(
                 source_position=nic.position,
@@ -148,6 +151,7 @@ def target_nics(case: Case) -> tuple[TargetNic, ...]:
                 mac=_mac(nic, row, ledger),
                 mtu=network.mtu,
                 trunks=_trunks(nic, network, case),
+                locking=Locking.NETWORK_DEFAULT if nic.connected else Locking.DISABLED,
             )
         )
     return tuple(made)

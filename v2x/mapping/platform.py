@@ -151,6 +151,7 @@ def platform_map(
     vtpm: bool,
     cores_per_socket: int | None,
     tables: Tables,
+    time_offset: int | None = None,
 ) -> dict[str, str]:
     """All platform keys, in key order: family base, template, family, guest row, firmware, then the machine's own."""
     family = tables.platform(guest_family(guest_row))
@@ -162,7 +163,7 @@ def platform_map(
         merged |= family.set
     if guest_row is not None and not choice.foreign:
         merged |= guest_row.platform
-    for key in (*rules.drop, "cores-per-socket"):
+    for key in (*rules.drop, "cores-per-socket", "timeoffset"):
         merged.pop(key, None)
     merged |= rules.set
     merged["secureboot"] = secure_boot.value
@@ -170,4 +171,6 @@ def platform_map(
         merged["vtpm"] = "true"
     if cores_per_socket is not None:
         merged["cores-per-socket"] = str(cores_per_socket)
+    if time_offset is not None:
+        merged["timeoffset"] = str(time_offset)
     return dict(sorted(merged.items()))

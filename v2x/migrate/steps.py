@@ -23,7 +23,7 @@ from v2x.model.migration import DiskResult, VerifyLevel
 from v2x.model.target import StorageRepository, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.sources.interface import Checkpoint, Integrity, Source
-from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Starts, Target
+from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
 
 
 @dataclass(kw_only=True)
@@ -120,8 +120,12 @@ def preflight(work: Work) -> None:
                 code="RAW-DEVICE",
                 hint="copy the device into a virtual disk at the source first",
             )
-    if machine.is_template:
-        raise InputRefused(f"{machine.name} is a template", code="TEMPLATE", hint="deploy a machine from it first")
+    if machine.is_template and not work.spec.is_template:
+        raise InputRefused(
+            f"{machine.name} is a template",
+            code="TEMPLATE",
+            hint="make a template of it there (--as-template), or deploy a machine from it first",
+        )
     if machine.power_state in {PowerState.ON, PowerState.SUSPENDED}:
         raise SourceError(
             f"{machine.name} is {machine.power_state}", code="POWERED-ON", hint="shut it down, or its disks change"
@@ -322,7 +326,10 @@ def integrity(work: Work) -> None:
 
 def seal(work: Work) -> None:
     work.target.seal(work.held_claim(), work.spec)
-    if work.start and isinstance(work.target, Starts):
+    if isinstance(work.target, Remarks):
+        for remark in work.target.remarks(work.held_claim()):
+            work.observer.warning(remark)
+    if work.start and not work.spec.is_template and isinstance(work.target, Starts):
         work.target.start(work.held_claim())
 
 

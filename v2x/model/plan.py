@@ -8,7 +8,7 @@ from enum import StrEnum
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.target import SecureBoot, TargetFacts
+from v2x.model.target import HaPriority, SecureBoot, TargetFacts
 
 PLAN_SCHEMA = "v2x.plan/1"
 
@@ -28,7 +28,8 @@ class PlanRow:
     """The choices for one machine. None or empty means: as the source has it, or the drafted default.
 
     `storage` maps a disk id to an SR (name or uuid), with "*" for the rest; `networks` maps a NIC position
-    (decimal text) to a target network (name or uuid), with "*" for the rest.
+    (decimal text) to a target network (name or uuid), with "*" for the rest. `timezone` is the guest's: a name of the
+    tz database or an offset such as +02:00.
     """
 
     machine_id: str
@@ -48,6 +49,12 @@ class PlanRow:
     transfer: Transfer = Transfer.COLD
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
+    autostart: bool = False
+    ha: HaPriority = HaPriority.NONE
+    host: str = ""
+    timezone: str = ""
+    bios_strings: bool = False
+    as_template: bool = False
     wave: int = 1
     order: int = 0
     exclude: bool = False

@@ -26,8 +26,26 @@ class SecureBoot(StrEnum):
     FALSE = "false"
 
 
+class Locking(StrEnum):
+    """The values of VIF.locking_mode that v2x sets. A disabled card passes no frame, across restarts of the VM."""
+
+    NETWORK_DEFAULT = "network_default"
+    UNLOCKED = "unlocked"
+    DISABLED = "disabled"
+
+
+class HaPriority(StrEnum):
+    """The values of VM.ha_restart_priority; NONE leaves the VM unprotected."""
+
+    NONE = ""
+    BEST_EFFORT = "best-effort"
+    RESTART = "restart"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetHost:
+    """`enabled` is False also while the host is dead, evacuated, updated, or on its way down."""
+
     uuid: str
     name: str
     address: str
@@ -173,13 +191,28 @@ class TargetNic:
     mac: str = ""
     mtu: int = 1500
     trunks: tuple[int, ...] = ()
+    locking: Locking = Locking.NETWORK_DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartGroup:
+    """A place in a VM_appliance. `key` tells the source's group from another of the same name."""
+
+    name: str
+    key: str
+    order: int = 0
+    start_delay_seconds: int = 0
+    shutdown_delay_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetMachine:
     """The machine to make, in XAPI's terms. `rows` are ids of the mapping rows that led to it.
 
-    `memory_bytes` becomes all of static and dynamic max and dynamic min. `platform` is complete.
+    `memory_bytes` becomes all of static and dynamic max and dynamic min, and static min too where
+    `memory_static_min_bytes` is 0. `platform` is complete. `tags`, `start_group`, `ha_priority` and `is_template` are
+    set when the machine is whole. `generation_id` empty is none, `0:0` a fresh one at the first start. `affinity` is a
+    host's uuid. `uuid` is the wanted SMBIOS and VM uuid, which only an XVA can bring.
     """
 
     source_id: str
@@ -203,5 +236,12 @@ class TargetMachine:
     other_config: dict[str, str] = field(default_factory=dict)
     bios_strings: dict[str, str] = field(default_factory=dict)
     auto_start: bool = False
+    memory_static_min_bytes: int = 0
+    generation_id: str = "0:0"
+    affinity: str = ""
+    ha_priority: HaPriority = HaPriority.NONE
+    start_group: StartGroup | None = None
+    is_template: bool = False
+    uuid: str = ""
     rows: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -142,7 +142,9 @@ def word_of(kind: type[E]) -> Callable[[str], E]:
         try:
             return kind(text.casefold())
         except ValueError:
-            raise CellError("is none of the known words", ", ".join(member.value for member in kind)) from None
+            raise CellError(
+                "is none of the known words", ", ".join(member.value for member in kind if member.value)
+            ) from None
 
     return read
 

@@ -8,7 +8,7 @@ from typing import Any
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, PlanRow, Transfer
-from v2x.model.target import SecureBoot
+from v2x.model.target import HaPriority, SecureBoot
 from v2x.plan.cells import (
     read_flag,
     read_pairs,
@@ -73,6 +73,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("transfer", "transfer", "cold or warm", word_of(Transfer), str, Transfer.COLD),
     Column("verify", "verify", "none, sample or full", word_of(VerifyLevel), str, VerifyLevel.FULL),
     Column("start", "start", "yes: start the machine when it is there", read_flag, write_flag, False),
+    Column("autostart", "autostart", "yes: the pool starts it with the host", read_flag, write_flag, False),
+    Column("ha", "ha", "restart or best-effort; empty: not protected", word_of(HaPriority), str, HaPriority.NONE),
+    _text("host", "host that it prefers, by name or uuid; empty: the one with the name that the source's host has"),
+    _text("timezone", "the guest's time zone, as Europe/Paris or +02:00; empty: not known"),
+    Column("bios_strings", "bios_strings", "yes: keep SMBIOS strings and serial number", read_flag, write_flag, False),
+    Column("as_template", "as_template", "yes: becomes a template on the target", read_flag, write_flag, False),
     Column("wave", "wave", "waves run one after the other, from 1", whole_number(1, 9999), str, 1),
     Column("order", "order", "order within the wave, lowest first", whole_number(-9999, 9999), str, 0),
     Column("exclude", "exclude", "yes: leave this machine out", read_flag, write_flag, False),

@@ -14,6 +14,7 @@ from v2x.render.run import (
     counts,
     disk_line,
     duration,
+    remaining_steps,
     rollback_steps,
     sent_bytes,
 )
@@ -28,6 +29,9 @@ def report_text(report: Report, *, width: int = 80, colour: bool = False) -> byt
     for migration in report.migrations:
         lines += page.migration(migration)
     lines += page.steps("How to check", check_steps(report))
+    remaining = remaining_steps(report)
+    if remaining:
+        lines += page.steps("What remains in Xen Orchestra", remaining)
     lines += page.steps("How to go back", rollback_steps(report))
     return ("\n".join(lines) + "\n").encode()
 

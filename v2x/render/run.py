@@ -136,6 +136,21 @@ def check_steps(report: Report) -> list[str]:
     return steps
 
 
+def remaining_steps(report: Report) -> list[str]:
+    """What lies outside of a pool's own objects: kept by Xen Orchestra or by people, and not moved by anyone else."""
+    if not any(migration.outcome in GOOD for migration in report.migrations):
+        return []
+    return [
+        "Access: give users and groups their rights on the new machines (ACLs), and put them into their resource sets.",
+        "Backup: add the new machines to backup jobs, or see that the jobs that choose by tag take them; the first "
+        "backup is a full one. Take the old machines out of the old backup only when you no longer need to go back.",
+        "Network rules: make traffic rules and private networks of the SDN controller again; what the old platform's "
+        "firewall and port groups did does not come along.",
+        "Placement: where the load balancer keeps machines together or apart by tag, check that the tags are there.",
+        "Inventories and licences: tell monitoring, configuration management and licence servers of the new UUIDs.",
+    ]
+
+
 def rollback_steps(report: Report) -> list[str]:
     """How to go back. The source's disks were only read, so the old machine is still whole."""
     made = [migration for migration in report.migrations if migration.outcome in GOOD and not to_file(migration)]

@@ -211,7 +211,10 @@ def _usb(vmx: VmxFile) -> Iterator[Device]:
 
 
 def _attributes(vmx: VmxFile) -> dict[str, str]:
-    keys = ("nvram", "tools.upgrade.policy", "sched.cpu.shares", "sched.mem.shares", "disk.EnableUUID")
+    keys = (
+        *("nvram", "tools.upgrade.policy", "sched.cpu.shares", "sched.mem.shares", "disk.EnableUUID"),
+        "rtc.diffFromUTC",
+    )
     found = {f"vmx.{key}": vmx.get(key) for key in keys if vmx.get(key)}
     if "encryption.keysafe" in vmx:
         found["vmx.encryption"] = "keySafe"

@@ -121,7 +121,7 @@ class Target(Protocol):
         ...
 
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
-        """Final name, tags removed, start unblocked. Safe to call again, also to finish a seal that was cut off."""
+        """Final name, claim tags removed, operations unblocked. Safe to call again, also to finish one cut off."""
         ...
 
     def discard(self, claim: Claim) -> None:
@@ -143,6 +143,15 @@ class Starts(Protocol):
     """Targets that can start what they hold."""
 
     def start(self, claim: Claim) -> None: ...
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """Targets that tell what a seal could not set, and what it leaves to a person."""
+
+    def remarks(self, claim: Claim) -> tuple[str, ...]:
+        """Those of the last seal of this claim by this run."""
+        ...
 
 
 @runtime_checkable

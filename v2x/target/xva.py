@@ -177,7 +177,7 @@ class XvaTarget:
         return held
 
     def _begin(self, spec: TargetMachine, tag: str) -> Archive:
-        vm_uuid = self._new_uuid()
+        vm_uuid = UUID(spec.uuid) if spec.uuid else self._new_uuid()
         disks = {
             disk.source_disk: (ova_xml.reference(number), round_up(max(disk.size_bytes, CHUNK_BYTES), CHUNK_BYTES))
             for number, disk in enumerate(spec.disks, start=2)

@@ -17,8 +17,8 @@ def check(context: Context) -> Iterator[Remark]:
 RULE = MachineRule(
     id="machine.start-order",
     severity=Severity.INFO,
-    label="The start order of a group is not carried over",
-    remedy="Put the machines into a vApp on the pool and set order and delays there.",
+    label="The start order of a group becomes a vApp on the pool",
+    remedy="Set the delays between the machines there; into an XVA file the order does not go.",
     source="XAPI: VM_appliance with VM.order, start_delay and shutdown_delay",
     check=check,
 )

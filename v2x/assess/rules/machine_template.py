@@ -17,7 +17,7 @@ RULE = MachineRule(
     id="machine.template",
     severity=Severity.BLOCKER,
     label="This is a template, not a machine",
-    remedy="Deploy a machine from it at the source and move that one, or leave it out.",
+    remedy="Ask for a template on the target (as_template), or deploy a machine from it and move that one.",
     source="The listing of the source",
     check=check,
 )

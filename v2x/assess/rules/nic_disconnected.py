@@ -16,9 +16,9 @@ def check(context: Context) -> Iterator[Remark]:
 
 RULE = MachineRule(
     id="nic.disconnected",
-    severity=Severity.WARNING,
-    label="A network card that is disconnected at the source will be connected",
-    remedy=("Unplug the card on the new machine before it starts, or leave it on a network of its own in the plan."),
-    source="XAPI plugs every VIF of a machine when it starts",
+    severity=Severity.INFO,
+    label="A network card that is disconnected at the source passes no traffic on the target",
+    remedy="Set its locking mode to network_default when it shall be connected (xe vif-param-set).",
+    source="XAPI plugs every VIF of a machine when it starts; locking mode disabled lets no frame through",
     check=check,
 )

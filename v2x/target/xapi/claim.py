@@ -8,17 +8,18 @@ after a call and before its answer, and the next one ends up with the same objec
 Sealing puts v2x-sealed on the VM once all that matters is done; what follows only tidies tags, and may be repeated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from v2x.errors import Conflict, V2xError
 from v2x.model.target import TargetDisk, TargetMachine
 from v2x.target.interface import Claim, ClaimedDisk
-from v2x.target.xapi import network, tags, vdi, vm
+from v2x.target.xapi import network, protection, tags, vdi, vm
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.facts import records
 from v2x.target.xapi.failures import GONE, ConnectionLost, xapi_code
+from v2x.target.xapi.finishing import finish
 from v2x.target.xapi.owner import Ownership
 
 _ATTEMPTS = 6
@@ -28,8 +29,18 @@ Found = tuple[str, Mapping[str, Any]]
 class Claims:
     """The claims of one pool, for one run."""
 
-    def __init__(self, client: Client, ownership: Ownership) -> None:
+    def __init__(
+        self,
+        client: Client,
+        ownership: Ownership,
+        *,
+        pool_auto_start: bool = False,
+        reachable: Callable[[str], object] = bool,
+    ) -> None:
+        """`reachable` takes an SR's reference and raises where no host may write a new disk to it."""
         self._client, self._ownership = client, ownership
+        self.remarks: dict[str, tuple[str, ...]] = {}
+        self._pool_auto_start, self._reachable = pool_auto_start, reachable
 
     def find(self, tag: str) -> Claim | None:
         found = self._machine(tag)
@@ -106,7 +117,8 @@ class Claims:
             self._ownership.check(reference, spec.name)
             self._client.call("VM.set_name_label", reference, spec.name)
             tags.drop(self._client, "VM", reference, vm.HIDDEN)
-            vm.release_start(self._client, reference)
+            protection.release(self._client, reference)
+            self.remarks[claim.tag] = finish(self._client, reference, spec, pool_auto_start=self._pool_auto_start)
             tags.put(self._client, "VM", reference, tags.SEALED, claim.tag)
         for disk, own in disks:
             if tags.MIGRATION in tags.config(own):
@@ -126,7 +138,7 @@ class Claims:
             else:
                 vdi.destroy(self._client, reference)
         if found is not None:
-            self._destroy(found[0])
+            protection.destroy(self._client, found[0])
         if kept:
             raise Conflict(
                 f"left on the pool, because another VM has them attached: VDI {', '.join(kept)}",
@@ -183,7 +195,7 @@ class Claims:
         claim = Claim(tag=tag, id=str(record["uuid"]), name=str(record["name_label"]))
         self._ownership.take(reference, spec.name)
         tags.put(client, "VM", reference, tags.SELF, claim.id)
-        vm.block_start(client, reference, record)
+        protection.protect(client, reference, record)
         disks = self._disks(spec, tag, reference, fresh=found is None)
         vm.add_cd(client, reference, spec.cd_device, vm.vbds(client, reference) if spec.cd_device else [])
         network.add_vifs(client, reference, spec.nics)
@@ -200,15 +212,8 @@ class Claims:
         self._ownership.take(found[0], spec.name)
         if tags.config(found[1]).get(tags.SPEC) == vm.fingerprint(spec):
             return found
-        self._destroy(found[0])
+        protection.destroy(self._client, found[0])
         return None
-
-    def _destroy(self, reference: str) -> None:
-        try:
-            self._client.call("VM.destroy", reference)
-        except V2xError as error:
-            if xapi_code(error) not in GONE:
-                raise
 
     def _disks(self, spec: TargetMachine, tag: str, reference: str, *, fresh: bool) -> tuple[ClaimedDisk, ...]:
         # Even a new VM may find disks: those of one that was removed by hand.
@@ -227,7 +232,7 @@ class Claims:
                 self._check_fits(disk, own[1])
                 own = vdi.settled(self._client, *own)
             else:
-                own = vdi.make(self._client, disk, tag)
+                own = vdi.make(self._client, disk, tag, self._reachable)
             vm.attach(self._client, reference, own[0], disk, present)
             made.append(vdi.claimed(own[1]))
         return tuple(made)

@@ -17,7 +17,7 @@ from xml.parsers.expat import ExpatError
 
 import XenAPI
 
-from v2x.errors import AccessError, ConnectError, LoginError, TargetError, TrustError
+from v2x.errors import AccessError, ConnectError, LoginError, TargetError, TrustError, V2xError
 from v2x.secrets import Secret
 from v2x.target.xapi.failures import BUSY, ConnectionLost, PoolMember, failure_to_error, xapi_code
 from v2x.tls import Trust, connect
@@ -25,6 +25,7 @@ from v2x.tls import Trust, connect
 ORIGINATOR = "v2x"
 REQUEST_LIMIT_BYTES = 300 * 1024
 _IDLE_SECONDS = 5.0
+_MOST_TURNS = 3
 _REPEATABLE = ("get_", "set_", "add_", "remove_", "destroy")
 _FORBIDDEN = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0xFFFE, 0xFFFF])
 
@@ -84,7 +85,8 @@ class _Transport(xmlrpc.client.SafeTransport):
 
     def __init__(self, host: str, port: int, trust: Trust, timeout: float) -> None:
         super().__init__()
-        self._place = (host, port, trust, timeout)
+        self.place = (host, port)
+        self._trust, self._call_timeout = trust, timeout
         self._kept: _Connection | None = None
         self._used = time.monotonic()
 
@@ -94,7 +96,7 @@ class _Transport(xmlrpc.client.SafeTransport):
         if self._kept is not None and time.monotonic() - self._used > _IDLE_SECONDS:
             self.close()
         if self._kept is None:
-            self._kept = _Connection(*self._place)
+            self._kept = _Connection(*self.place, self._trust, self._call_timeout)
         self._used = time.monotonic()
         return self._kept
 
@@ -118,7 +120,8 @@ class Client:
     """Calls of one pool, from any thread.
 
     `patience_seconds` bounds how long a busy pool or a broken network is waited for within one call. With `follow`, a
-    pool member's answer leads to the coordinator it names (once); otherwise it is a PoolMember error.
+    pool member's answer at the login leads to the coordinator it names (once); otherwise it is a PoolMember error. A
+    coordinator that goes away later is followed to another of the hosts that `know` was told.
     """
 
     def __init__(
@@ -143,11 +146,18 @@ class Client:
         self._refused: AccessError | None = None
         self._lock = threading.Lock()
         self._idle: list[tuple[XenAPI.Session, _Transport]] = []
+        self._hosts: dict[tuple[str, int], Trust] = {}
 
     @property
     def reference(self) -> str:
         """The session reference, as HTTP transfers need it. A secret; empty before login."""
         return self._reference
+
+    def know(self, address: str, trust: Trust) -> None:
+        """Remembers a host of the pool, as the trusted coordinator tells it: the next coordinator is one of them."""
+        host, port = split_address(address)
+        with self._lock:
+            self._hosts[host, port or 443] = trust
 
     def login(self) -> None:
         """Opens the session. LoginError, ConnectError, TrustError or PoolMember say why not."""
@@ -173,46 +183,78 @@ class Client:
                     raise
             return self._reference
 
-    def _logged_in(self) -> str:
-        transport = self._transport()
-        session = XenAPI.Session(self._address, transport=transport)
+    def _moved(self, left: tuple[str, int], named: str = "") -> bool:
+        """Whether the coordinator is found at another place than `left`; `named` is where a member says it is.
+
+        Only hosts that were known before are asked, each pinned; without a pin the named one is verified as the first
+        was. No password goes anywhere else.
+        """
+        with self._lock:
+            if (self.host, self.port) != left:
+                return True
+            known = dict(self._hosts)
+            waiting = [self._place(named)] if named else []
+            waiting += [place for place in known if place not in waiting]
+            asked = {left}
+            while waiting:
+                place = waiting.pop(0)
+                trust = known.get(place) or (None if self.trust.fingerprint else self.trust)
+                if place in asked or trust is None:
+                    continue
+                asked.add(place)
+                try:
+                    reference = self._logged_in(place, trust)
+                except PoolMember as answer:
+                    if answer.coordinator:
+                        waiting.insert(0, self._place(answer.coordinator))
+                except V2xError:
+                    continue
+                else:
+                    (self.host, self.port), self.trust, self._reference = place, trust, reference
+                    return True
+        return False
+
+    def _place(self, address: str) -> tuple[str, int]:
+        host, port = split_address(address)
+        return host, port or 443
+
+    def _logged_in(self, place: tuple[str, int] | None = None, trust: Trust | None = None) -> str:
+        host, port = place or (self.host, self.port)
+        transport = _Transport(host, port, trust or self.trust, self._timeout)
+        session = XenAPI.Session(_url(host, port), transport=transport)
         try:
             session.login_with_password(self._user, self._password.reveal(), "1.1", ORIGINATOR)
             return str(session._session)
         except XenAPI.Failure as failure:
             details = [str(part) for part in failure.details]
             if details[0] == "HOST_IS_SLAVE":
-                raise PoolMember(self.host, details[1] if len(details) > 1 else "") from None
+                raise PoolMember(host, details[1] if len(details) > 1 else "") from None
             if details[0] == "SESSION_AUTHENTICATION_FAILED":
                 raise LoginError(
-                    f"{self.host} refused user {self._user} or the password",
+                    f"{host} refused user {self._user} or the password",
                     hint="check both; v2x does not try again, so no account gets locked",
                 ) from None
-            raise failure_to_error(failure, f"logging in to {self.host}") from None
+            raise failure_to_error(failure, f"logging in to {host}") from None
         except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, TypeError) as problem:
             raise ConnectError(
-                f"{self.host} does not answer as a pool does: {problem.__class__.__name__}",
+                f"{host} does not answer as a pool does: {problem.__class__.__name__}",
                 hint="is this the address of an XCP-ng or XenServer host?",
             ) from None
         finally:
             transport.close()
 
-    @property
-    def _address(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"https://{host}:{self.port}/"
-
-    def _transport(self) -> _Transport:
-        return _Transport(self.host, self.port, self.trust, self._timeout)
-
     @contextlib.contextmanager
     def _session(self, reference: str) -> Iterator[XenAPI.Session]:
         """A connection that no other thread uses meanwhile, speaking for the session `reference`."""
         with self._lock:
+            place = (self.host, self.port)
             held = self._idle.pop() if self._idle else None
+        if held is not None and held[1].place != place:
+            held[1].close()
+            held = None
         if held is None:
-            transport = self._transport()
-            held = XenAPI.Session(self._address, transport=transport), transport
+            transport = _Transport(*place, self.trust, self._timeout)
+            held = XenAPI.Session(_url(*place), transport=transport), transport
         # XenAPI logs in again by itself only with credentials of its own; it gets none, so that one login serves all.
         held[0]._session = reference
         try:
@@ -229,29 +271,40 @@ class Client:
         """
         if not self._reference:
             self.login()
-        began, pause, renewed = self.now(), 0.1, 0
+        began, pause, turns = self.now(), 0.1, 0
         while True:
-            reference = self._reference
+            reference, place = self._reference, (self.host, self.port)
             try:
                 return self._once(reference, method, params)
             except _SessionGone:
-                renewed += 1
-                if renewed > 2:
+                turns += 1
+                if turns > _MOST_TURNS:
                     raise ConnectError(f"{self.host} ends each session at once", hint="look at the pool") from None
-                self.renew(reference)
+                self._renewed(reference, place)
                 continue
-            except PoolMember:
-                raise
-            except ConnectError as problem:
-                # Without a connection nothing was sent; with one that broke, the call may have taken effect.
-                lost = isinstance(problem, ConnectionLost) and not repeatable(method)
-                if lost or self.now() - began + pause > self.patience_seconds:
+            except PoolMember as answer:
+                # Nothing was done there, so any call may be sent to the new coordinator.
+                turns += 1
+                if turns > _MOST_TURNS or not self._moved(place, answer.coordinator):
                     raise
-            except TargetError as refusal:
-                if xapi_code(refusal) not in BUSY or self.now() - began + pause > self.patience_seconds:
+                continue
+            except (ConnectError, TargetError) as problem:
+                if not _may_repeat(problem, method):
+                    raise
+                if isinstance(problem, ConnectError) and self._moved(place):
+                    continue
+                if self.now() - began + pause > self.patience_seconds:
                     raise
             self.sleep(pause)
             pause = min(pause * 2, 5.0)
+
+    def _renewed(self, stale: str, place: tuple[str, int]) -> None:
+        """A session other than `stale`, where need be with a coordinator at another place."""
+        try:
+            self.renew(stale)
+        except PoolMember as answer:
+            if not self._moved(place, answer.coordinator):
+                raise
 
     def _once(self, reference: str, method: str, params: tuple[object, ...]) -> Any:
         try:
@@ -289,6 +342,17 @@ class Client:
             idle, self._idle = self._idle, []
         for _, transport in idle:
             transport.close()
+
+
+def _may_repeat(problem: V2xError, method: str) -> bool:
+    """Without a connection nothing was sent; with one that broke, the call may have taken effect."""
+    if isinstance(problem, ConnectError):
+        return not isinstance(problem, ConnectionLost) or repeatable(method)
+    return xapi_code(problem) in BUSY
+
+
+def _url(host: str, port: int) -> str:
+    return f"https://[{host}]:{port}/" if ":" in host else f"https://{host}:{port}/"
 
 
 class _SessionGone(Exception):

@@ -20,6 +20,7 @@ from v2x.model.target import (
 )
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
+from v2x.target.xapi.hosts import obstacle
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -268,7 +269,7 @@ def _hosts(hosts: Records, metrics: Records) -> tuple[TargetHost, ...]:
                 uuid=str(host.get("uuid", "")),
                 name=str(host.get("name_label", "")),
                 address=str(host.get("address", "")),
-                enabled=bool(host.get("enabled")) and bool(memory.get("live", True)),
+                enabled=not obstacle(host, live=bool(memory.get("live", True))),
                 cpu_count=number(_text(host.get("cpu_info"), "cpu_count")),
                 memory_total_bytes=number(memory.get("memory_total")),
                 memory_free_bytes=number(memory.get("memory_free")),

@@ -49,6 +49,7 @@ def _differs(vif: Mapping[str, Any], nic: TargetNic, network: str) -> bool:
         str(vif.get("network")) != network
         or bool(nic.mac and str(vif.get("MAC")).lower() != nic.mac.lower())
         or trunks != set(nic.trunks)
+        or str(vif.get("locking_mode")) != nic.locking.value
     )
 
 
@@ -61,6 +62,7 @@ def _create(client: Client, vm: str, nic: TargetNic, network: str) -> None:
             "VM": vm,
             "MAC": nic.mac,
             "MTU": nic.mtu,
+            "locking_mode": nic.locking.value,
             "other_config": {},
             "qos_algorithm_type": "",
             "qos_algorithm_params": {},

@@ -33,9 +33,11 @@ _ZEROING = frozenset({UploadFormat.RAW, UploadFormat.TAR})
 class XapiTarget:
     """A pool, from its coordinator's address. A context manager: logs in on entry, out on exit.
 
-    `upload_format` other than AUTO is for its user to try. `least_segment_bytes` and `most_segment_bytes` limit what is
-    sent between two marks. `owner` names this run and `alive` tells whether another owner still lives (owner.py).
-    `now` and `sleep` are the monotonic clock; `clock` is the time of day.
+    `transfer_network` is the network that disks travel over (routes.py). `pool_auto_start` lets a machine that starts
+    with its host turn that on for the pool. `upload_format` other than AUTO is for its user to try.
+    `least_segment_bytes` and `most_segment_bytes` limit what is sent between two marks. `owner` names this run and
+    `alive` tells whether another owner still lives (owner.py). `now` and `sleep` are the monotonic clock; `clock` is
+    the time of day.
     """
 
     sequential_disks = False
@@ -49,6 +51,8 @@ class XapiTarget:
         trust: Trust,
         *,
         follow: bool = False,
+        transfer_network: str = "",
+        pool_auto_start: bool = False,
         upload_format: str = UploadFormat.AUTO,
         least_segment_bytes: int = GIB,
         most_segment_bytes: int = 64 * GIB,
@@ -64,9 +68,11 @@ class XapiTarget:
         self.client = Client(
             host, port, user, password, trust, follow=follow, patience_seconds=patience_seconds, now=now, sleep=sleep
         )
-        self._routes = Routes(self.client)
+        self._routes = Routes(self.client, transfer_network)
         self._ownership = Ownership(self.client, owner or this_run(), alive)
-        self._claims = Claims(self.client, self._ownership)
+        self._claims = Claims(
+            self.client, self._ownership, pool_auto_start=pool_auto_start, reachable=self._routes.for_sr
+        )
         self._format = UploadFormat(upload_format)
         self._segment_limits = (least_segment_bytes, most_segment_bytes)
         self._sizers: dict[str, SegmentSizer] = {}
@@ -76,6 +82,7 @@ class XapiTarget:
 
     def __enter__(self) -> "XapiTarget":
         self.client.login()
+        self._routes.check()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,6 +102,7 @@ class XapiTarget:
         return self._claims.leftovers()
 
     def claim(self, spec: TargetMachine, tag: str) -> Claim:
+        self._routes.learn()
         return self._claims.claim(spec, tag)
 
     def remake(self, claim: Claim, disk: ClaimedDisk) -> ClaimedDisk:
@@ -102,6 +110,10 @@ class XapiTarget:
 
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
         self._claims.seal(claim, spec)
+
+    def remarks(self, claim: Claim) -> tuple[str, ...]:
+        """What could not be set when the claim was sealed, as its role did not allow it, and what the pool lacks."""
+        return self._claims.remarks.get(claim.tag, ())
 
     def discard(self, claim: Claim) -> None:
         self._claims.discard(claim)
@@ -115,6 +127,7 @@ class XapiTarget:
         return network.ensure_network(self.client, name, vlan, uplink)
 
     def writer(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], point: str) -> DiskWriter:
+        self._routes.learn()
         target = self._disk(claim, disk)
         sr = self.client.call("SR.get_record", target.sr)
         chosen = self._chosen(target, sr)

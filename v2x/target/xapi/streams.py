@@ -17,6 +17,7 @@ from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.stream.qcow2 import Qcow2Layout
 from v2x.disks.stream.raw import CHUNKED_END, chunk_header
 from v2x.disks.stream.vhd import VhdLayout
+from v2x.disks.stream.vhd_check import check_head
 from v2x.model.units import MIB
 from v2x.target.chunks import END_OF_ARCHIVE, ChunkedDisk
 
@@ -61,7 +62,9 @@ class Vhd:
         self.content_length = self._layout.content_length
 
     def head(self) -> Iterator[Piece]:
-        yield self._layout.head()
+        made = self._layout.head()
+        check_head(made, self.content_length)
+        yield made
 
     def block(self, number: int, data: Buffer) -> Iterator[Piece]:
         yield self._layout.bitmap(number)

@@ -32,6 +32,11 @@ _SIZE = re.compile(r"\d{1,18}")
 Record = Mapping[str, Any]
 
 
+def is_reserved(key: str) -> bool:
+    """Whether a key of other_config is a tag, which nothing that a source says may stand in for."""
+    return key.startswith("v2x-") and not key.startswith("v2x-source")
+
+
 def config(record: Record) -> dict[str, str]:
     """The other_config of a record; empty where it has none."""
     found = record.get("other_config")

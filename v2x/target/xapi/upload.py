@@ -6,6 +6,7 @@ that is still to come. Whatever breaks a segment is looked up in its task; Segme
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from v2x.target.xapi.streams import Piece, Stream
 from v2x.target.xapi.transfer import Transfer, open_transfer
 
 _PROGRESS_SECONDS = 60.0
+_NO_ROOM = re.compile(r"no space|ENOSPC", re.IGNORECASE)
 # A broken upload whose cause is none of these may be sent again: the pool tells every I/O trouble by one code.
 _TRANSIENT = BUSY | {"VDI_IO_ERROR", "TASK_CANCELLED", "INTERNAL_ERROR", "HOST_OFFLINE", "SESSION_INVALID"}
 
@@ -93,6 +95,8 @@ class SegmentWriter:
     def write(self, number: int, data: Buffer) -> None:
         if self._next >= len(self._blocks) or self._blocks[self._next] != number:
             raise ValueError(f"block {number} was not announced, or comes out of order")
+        if len(data) != BLOCK_BYTES and (len(data) > BLOCK_BYTES or self._next + 1 < len(self._blocks)):
+            raise ValueError(f"block {number} has {len(data)} bytes, and only the last one may be short")
         try:
             segment = self._segment or self._open()
             segment.send_block(number, data)
@@ -180,7 +184,10 @@ class SegmentWriter:
             segment.send_foot()
             found = tasks.wait(self._client, segment.task, patience_seconds=self._settings.settle)
         except ConnectError as problem:
-            raise self._lost(problem) from None
+            # Everything may have been sent and only the way of hearing about it be broken.
+            found = self._verdict(segment, problem)
+            if found.status != tasks.SUCCESS:
+                raise self._failed(segment, found, problem) from None
         if found.status != tasks.SUCCESS:
             raise self._failed(segment, found, None)
         self._segment = None
@@ -204,12 +211,19 @@ class SegmentWriter:
         segment = self._segment
         if segment is None:
             return self._segment_lost(problem.message)
+        try:
+            found = self._verdict(segment, problem)
+        except V2xError as silence:
+            return silence
+        return self._failed(segment, found, problem)
+
+    def _verdict(self, segment: "_Segment", problem: V2xError) -> tasks.TaskState:
+        """What the task says after the connection broke; SegmentLost where the pool says nothing at all."""
         segment.transfer.close()
         try:
-            found = tasks.wait(self._client, segment.task, patience_seconds=self._settings.lost)
+            return tasks.wait(self._client, segment.task, patience_seconds=self._settings.lost)
         except V2xError as silence:
-            return self._segment_lost(f"{problem.message}; then {silence.message}")
-        return self._failed(segment, found, problem)
+            raise self._segment_lost(f"{problem.message}; then {silence.message}") from None
 
     def _failed(self, segment: "_Segment", found: tasks.TaskState, problem: V2xError | None) -> V2xError:
         self._segment = None
@@ -221,6 +235,8 @@ class SegmentWriter:
             if found.error[0] not in _TRANSIENT:
                 return refusal
             cause = refusal.message
+            if _NO_ROOM.search(" ".join(found.error[1:])):
+                return self._no_space(segment) or self._full(f"of {self._target.name}", "its host says so")
         return self._no_space(segment) or self._segment_lost(cause)
 
     def _segment_lost(self, cause: str) -> SegmentLost:
@@ -237,9 +253,11 @@ class SegmentWriter:
         size, used = number(record.get("physical_size")), number(record.get("physical_utilisation"))
         if size <= 0 or size - used >= max(segment.left_bytes, 2 * BLOCK_BYTES):
             return None
+        return self._full(str(record.get("name_label")), f"{max(0, size - used):,} bytes left")
+
+    def _full(self, where: str, why: str) -> NoSpace:
         return NoSpace(
-            f"storage repository {record.get('name_label')} is full: {max(0, size - used):,} bytes left, "
-            f"{self._target.name} needs more",
+            f"storage repository {where} is full: {why}, {self._target.name} needs more",
             hint="free space on it and run again: what was sent stays",
         )
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VDIs of a migration: made once, found by tag, marked as they fill, removed when nobody else has them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from v2x.errors import Conflict, V2xError
@@ -57,12 +57,14 @@ def claimed(record: Mapping[str, Any]) -> ClaimedDisk:
     )
 
 
-def make(client: Client, disk: TargetDisk, tag: str) -> Found:
-    """Creates the VDI of `disk` with its tags."""
+def make(client: Client, disk: TargetDisk, tag: str, reachable: Callable[[str], object] = bool) -> Found:
+    """Creates the VDI of `disk` with its tags, unless `reachable` refuses its SR."""
+    sr = str(client.call("SR.get_by_uuid", disk.sr))
+    reachable(sr)
     record = {
         "name_label": disk.name,
         "name_description": disk.description[:_DESCRIPTION_CHARS],
-        "SR": client.call("SR.get_by_uuid", disk.sr),
+        "SR": sr,
         "virtual_size": disk.size_bytes,
         # A driver that knows no formats ignores the key; one that does would else take its own preference.
         "sm_config": {"image-format": disk.image_format.value},

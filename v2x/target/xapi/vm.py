@@ -14,7 +14,6 @@ from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
 
 NULL = "OpaqueRef:NULL"
-BLOCKED = ("start", "start_on")
 HIDDEN = "HideFromXenCenter"
 _NAME_CHARS = 255
 _NOTES_CHARS = 64 * 1024
@@ -44,18 +43,19 @@ def record_of(spec: TargetMachine, tag: str) -> dict[str, Any]:
     if spec.auto_start:
         other["auto_poweron"] = "true"
     # Last, so that nothing in the machine's own settings can stand in for a tag.
-    other = {key: value for key, value in other.items() if not key.startswith("v2x-")}
+    other = {key: value for key, value in other.items() if not tags.is_reserved(key)}
     other |= {tags.MIGRATION: tag, tags.SPEC: fingerprint(spec), HIDDEN: "true"}
     return {
         "name_label": claim_name(spec, tag),
         "name_description": spec.description[:_NOTES_CHARS],
         "user_version": 1,
+        # It becomes a template, and gets tags, vApp, HA priority and host, only when it is whole (finishing.py).
         "is_a_template": False,
         "affinity": NULL,
         "memory_static_max": spec.memory_bytes,
         "memory_dynamic_max": spec.memory_bytes,
         "memory_dynamic_min": spec.memory_bytes,
-        "memory_static_min": spec.memory_bytes,
+        "memory_static_min": spec.memory_static_min_bytes or spec.memory_bytes,
         "VCPUs_params": {},
         "VCPUs_max": spec.vcpus,
         "VCPUs_at_startup": spec.vcpus,
@@ -75,7 +75,8 @@ def record_of(spec: TargetMachine, tag: str) -> dict[str, Any]:
         "PCI_bus": "",
         "other_config": other,
         "recommendations": spec.recommendations,
-        "tags": list(spec.tags),
+        "tags": [],
+        "generation_id": spec.generation_id,
         "has_vendor_device": False,
         "domain_type": "hvm",
     }
@@ -84,25 +85,6 @@ def record_of(spec: TargetMachine, tag: str) -> dict[str, Any]:
 def make(client: Client, spec: TargetMachine, tag: str) -> tuple[str, Mapping[str, Any]]:
     reference = str(client.call("VM.create", record_of(spec, tag)))
     return reference, client.call("VM.get_record", reference)
-
-
-def block_start(client: Client, reference: str, record: Mapping[str, Any]) -> None:
-    """VM.create ignores blocked_operations, so they are added."""
-    for operation in BLOCKED:
-        if operation in (record.get("blocked_operations") or {}):
-            continue
-        try:
-            client.call(
-                "VM.add_to_blocked_operations", reference, operation, "v2x is still copying the disks of this VM"
-            )
-        except V2xError as error:
-            if xapi_code(error) != "MAP_DUPLICATE_KEY":
-                raise
-
-
-def release_start(client: Client, reference: str) -> None:
-    for operation in BLOCKED:
-        client.call("VM.remove_from_blocked_operations", reference, operation)
 
 
 def vbds(client: Client, reference: str) -> list[Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 """Composition root: builds sources, targets and engines from options; the only room that knows all others."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
 from v2x.errors import InputRefused, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
+from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
 from v2x.model.address import (
     SOURCE_SCHEMES,
@@ -26,8 +27,10 @@ from v2x.model.finding import Finding
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import Report
+from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import TargetFacts
+from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
 from v2x.sources.interface import Source
 from v2x.target.interface import MakesNetworks, Target
@@ -60,6 +63,7 @@ class App:
     ask: Ask | None = None
     stage: Path | None = None
     read_all: bool = False
+    rules: Rules = field(default_factory=Rules)
     target_network: str = ""
     pool_autostart: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -75,8 +79,10 @@ class App:
         target_side: Side | None = None,
         ask: Ask | None = None,
     ) -> "App":
+        known = load_config(config)
         return cls(
-            config=load_config(config),
+            config=known,
+            rules=known.rules,
             tables=load_tables(mappings),
             source_side=source_side or Side(),
             target_side=target_side or Side(),
@@ -127,16 +133,57 @@ class App:
         """Uses `password` for an endpoint instead of looking for one."""
         self._passwords[f"{side} {endpoint.address}"] = password
 
-    def create_networks(self, endpoint: Endpoint, wanted: Mapping[str, int | None]) -> None:
-        """Makes the named networks with their VLANs where the target lacks them."""
-        target = self.open_target(endpoint)
+    def create_networks(self, plan: Plan) -> tuple[Plan, list[Finding]]:
+        """Makes the networks that the plan's rows lack; the plan with the facts after it, and a finding for each.
+
+        PlanError where a VLAN or its interface is not known; nothing is made then.
+        """
+        wanted: dict[str, dict[tuple[str | int, str], tuple[NewNetwork, PlanRow]]] = {}
+        for row in plan.rows:
+            inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
+            if row.exclude or inventory is None or facts is None or facts.kind == "xva":
+                continue
+            machine, places = machine_of(inventory, row.machine_id, row.machine_name), self.places(inventory)
+            found = (network_to_make(nic, machine, row, facts, places) for nic in machine.nics)
+            new = wanted.setdefault(row.target, {})
+            for network in found:
+                if network is not None:
+                    # Two names at the source for one VLAN of one interface are one network.
+                    new.setdefault((network.vlan or network.name, network.uplink), (network, row))
+        findings = [found for alias, new in wanted.items() if new for found in self._made(plan, alias, new.values())]
+        endpoints = {one.alias: one for one in plan.targets}
+        fresh = {alias: self.facts(endpoints[alias]) for alias, new in wanted.items() if new}
+        return replace(plan, facts={**plan.facts, **fresh}), findings
+
+    def _made(self, plan: Plan, alias: str, wanted: Iterable[tuple[NewNetwork, PlanRow]]) -> Iterator[Finding]:
+        target = self.open_target(next(one for one in plan.targets if one.alias == alias))
         try:
             if not isinstance(target, MakesNetworks):
                 return
-            for name, vlan in wanted.items():
-                target.ensure_network(name, vlan)
+            for network, row in wanted:
+                made = target.ensure_network(network.name, network.vlan, network.uplink)
+                over = f"VLAN {network.vlan} on {network.device}" if network.uplink else "internal"
+                yield NETWORK_MADE.finding(f"{network.name} ({made}): {over}, on {alias}", row, network.name)
         finally:
             target.close()
+
+    def places(self, inventory: Inventory) -> Places:
+        """The rules of v2x.toml over the networks of a source."""
+        return Places(self.rules, inventory.networks)
+
+    def use_networks(self, given: Iterable[str]) -> None:
+        """Takes SRC=DST, with a pattern for SRC, before the rules of v2x.toml."""
+        found = []
+        for text in given:
+            source, sign, target = text.partition("=")
+            if not sign or not source or not target:
+                raise UsageError(f"--network {text} is not SRC=DST", hint="for example --network 'VM Network=LAN'")
+            found.append(NetworkRule(source=source, target=target))
+        self.rules = replace(self.rules, networks=(*found, *self.rules.networks))
+
+    def use_uplink(self, device: str, facts: TargetFacts) -> None:
+        """Takes `device`, or without one the pool's only uplink, for every switch that no rule names."""
+        self.rules = with_uplink(self.rules, device, facts)
 
     def _password(self, side: str, endpoint: Endpoint) -> Secret:
         key = f"{side} {endpoint.address}"
@@ -183,7 +230,7 @@ class App:
             missing = row.source if inventory is None else row.target
             raise PlanError(f"{row.machine_name}: the plan does not know {missing}", hint="draft the plan again")
         machine = machine_of(inventory, row.machine_id, row.machine_name)
-        spec = build_machine(machine, row, facts, self.tables)
+        spec = build_machine(machine, row, facts, self.tables, places=self.places(inventory))
         return Order(
             id=migration_tag(inventory, machine, facts, spec.name),
             machine=machine,

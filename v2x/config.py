@@ -9,25 +9,46 @@ fingerprint = "sha256:…"
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
+
+and rules for where networks and disks go, the first that fits wins:
+
+[[network]]
+source = "VM Network"
+switch = "vSwitch0"
+vlan = 10
+target = "LAN"
+
+[[uplink]]
+source = "vSwitch0"
+target = "bond0"
+
+[[storage]]
+datastore = "ssd*"
+target = "Fast SR"
 """
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from v2x.errors import UsageError
+from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
 _KEYS = frozenset({"address", "secret", "ca", "fingerprint"})
+_TABLES = frozenset({"source", "target", "network", "uplink", "storage"})
+_VLAN_IDS = range(4096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a v2x.toml names, by alias."""
+    """What a v2x.toml names by alias, and its rules for networks and storage."""
 
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
     targets: Mapping[str, Endpoint] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
 
 
 def load_config(path: str | Path | None) -> Config:
@@ -42,13 +63,52 @@ def load_config(path: str | Path | None) -> Config:
         raise UsageError(f"cannot read {path}: {problem.strerror}", hint="check --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path} is not valid TOML: {problem}", hint="see docs/cli.md for an example") from None
-    unknown = sorted(set(document) - {"source", "target"})
+    unknown = sorted(set(document) - _TABLES)
     if unknown:
-        raise UsageError(f"{path}: unknown table [{unknown[0]}]", hint="tables are [source.ALIAS] and [target.ALIAS]")
+        raise UsageError(
+            f"{path}: unknown table [{unknown[0]}]",
+            hint="tables are [source.ALIAS], [target.ALIAS], [[network]], [[uplink]] and [[storage]]",
+        )
     return Config(
         sources=_endpoints(path, "source", document.get("source", {})),
         targets=_endpoints(path, "target", document.get("target", {})),
+        rules=_rules(path, document),
     )
+
+
+def _rules(path: str | Path, document: Mapping[str, object]) -> Rules:
+    networks = _tables(path, "network", document, {"source", "switch", "vlan"})
+    uplinks = _tables(path, "uplink", document, {"source"})
+    storage = _tables(path, "storage", document, {"datastore"})
+    for number, table in enumerate(networks, 1):
+        vlan = table.get("vlan", 0)
+        if isinstance(vlan, bool) or not isinstance(vlan, int) or vlan not in _VLAN_IDS:
+            raise UsageError(f"{path}: [[network]] {number}: vlan must be a number", hint="VLAN ids are 0 to 4095")
+    return Rules(
+        networks=tuple(NetworkRule(**table) for table in networks),
+        uplinks=tuple(UplinkRule(**table) for table in uplinks),
+        storage=tuple(StorageRule(**table) for table in storage),
+    )
+
+
+def _tables(path: str | Path, kind: str, document: Mapping[str, object], keys: set[str]) -> list[dict[str, Any]]:
+    """The tables [[kind]]: `target` and at least one of `keys`; all but vlan are texts that are not empty."""
+    listed = document.get(kind, [])
+    valid = f"keys are {', '.join(sorted(keys))} and target"
+    if not isinstance(listed, list) or not all(isinstance(table, dict) for table in listed):
+        raise UsageError(f"{path}: {kind} must be a list of tables", hint=f"write [[{kind}]]; {valid}")
+    for number, table in enumerate(listed, 1):
+        where = f"{path}: [[{kind}]] {number}"
+        unknown = sorted(set(table) - keys - {"target"})
+        if unknown:
+            raise UsageError(f"{where}: unknown key {unknown[0]}", hint=valid)
+        wrong = [key for key, value in table.items() if key != "vlan" and not (isinstance(value, str) and value)]
+        if wrong:
+            raise UsageError(f"{where}: {wrong[0]} must be a text", hint=valid)
+        if "target" not in table or not keys & set(table):
+            missing = "target" if "target" not in table else " or ".join(sorted(keys))
+            raise UsageError(f"{where} has no {missing}", hint=valid)
+    return listed
 
 
 def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoint]:

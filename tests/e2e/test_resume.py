@@ -48,7 +48,8 @@ sys.exit(run(sys.argv[1:]))
 def start(bench, ova, *words):
     arguments = [
         sys.executable, "-c", PROGRAM, "migrate", str(ova), "--target", bench.target,
-        "--target-fingerprint", bench.pool.fingerprint, "--report", str(bench.folder / "r.json"), *words,
+        "--target-fingerprint", bench.pool.fingerprint, "--report", str(bench.folder / "r.json"),
+        "--network", "*=Pool-wide network associated with eth0", *words,
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "V2X_TARGET_PASSWORD": bench.pool.password}
     return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -225,13 +225,6 @@ def test_staging(bench, estate, same_bytes, tmp_path):
     assert not list((tmp_path / "stage").iterdir())
 
 
-def test_networks_are_made_on_request(bench, raw, tmp_path):
-    spec = ApplianceSpec(name="web", disks=(DiskSpec(raw=raw()),), nics=(NicSpec(network="Quite New"),))
-    file = write_ova(tmp_path / "web.ova", spec).path
-    assert bench.migrate(file, "--create-networks").code == 0
-    assert any(one["name_label"] == "Quite New" for one in bench.pool.records("network").values())
-
-
 def test_doctor(bench, estate):
     folder, _ = estate
     ran = bench.v2x("doctor", "--source", folder, "--target", bench.target, "--json")

@@ -3,6 +3,7 @@ import pytest
 
 from v2x.config import load_config
 from v2x.errors import UsageError
+from v2x.model.placement import NetworkRule, StorageRule, UplinkRule
 
 GOOD = """
 [source.vc]
@@ -55,3 +56,58 @@ def test_mistakes_are_named(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UsageError, match="cannot read"):
         load_config(tmp_path / "none.toml")
+
+
+RULES = """
+[[network]]
+source = "VM Network"
+switch = "vSwitch0"
+vlan = 10
+target = "LAN"
+[[network]]
+vlan = 0
+target = "Raw"
+[[uplink]]
+source = "vSwitch0"
+target = "bond0"
+[[storage]]
+datastore = "ssd*"
+target = "Fast SR"
+"""
+
+
+def test_rules_for_networks_and_storage_in_their_order(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text(GOOD + RULES)
+    rules = load_config(file).rules
+    assert rules.networks == (
+        NetworkRule(source="VM Network", switch="vSwitch0", vlan=10, target="LAN"),
+        NetworkRule(vlan=0, target="Raw"),
+    )
+    assert rules.uplinks == (UplinkRule(source="vSwitch0", target="bond0"),)
+    assert rules.storage == (StorageRule(datastore="ssd*", target="Fast SR"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[network]\nsource = 'a'\n", "network must be a list of tables"),
+        ("network = [1]\n", "network must be a list of tables"),
+        ("[[network]]\ntarget = 'a'\n", "[[network]] 1 has no source or switch or vlan"),
+        ("[[network]]\nsource = 'a'\n", "[[network]] 1 has no target"),
+        ("[[network]]\nname = 'a'\ntarget = 'b'\n", "[[network]] 1: unknown key name"),
+        ("[[network]]\nvlan = '10'\ntarget = 'b'\n", "vlan must be a number"),
+        ("[[network]]\nvlan = true\ntarget = 'b'\n", "vlan must be a number"),
+        ("[[network]]\nvlan = 4096\ntarget = 'b'\n", "vlan must be a number"),
+        ("[[uplink]]\nsource = 'a'\ntarget = 1\n", "[[uplink]] 1: target must be a text"),
+        ("[[uplink]]\nsource = ''\ntarget = 'a'\n", "[[uplink]] 1: source must be a text"),
+        ("[[storage]]\ntarget = 'a'\n", "[[storage]] 1 has no datastore"),
+    ],
+)
+def test_a_wrong_rule_is_named(tmp_path, text, message):
+    file = tmp_path / "v2x.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_config(file)
+    assert message in caught.value.message
+    assert caught.value.hint

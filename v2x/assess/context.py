@@ -8,10 +8,12 @@ from functools import cache
 
 from v2x.assess.guest import family_of
 from v2x.mapping.mac import plain_mac
+from v2x.mapping.networks import Origin, Places
 from v2x.mapping.rows import Family, GuestOsRow
 from v2x.mapping.tables import Tables
-from v2x.model.inventory import Inventory
+from v2x.model.inventory import Inventory, SourceNetwork
 from v2x.model.machine import Disk, DiskBus, Machine, Nic, Other
+from v2x.model.placement import Rules
 from v2x.model.target import StorageRepository, TargetFacts, TargetHost
 
 FILE_KINDS = frozenset({"ovf", "vmx", "folder"})
@@ -39,7 +41,8 @@ class Estate:
     """The whole inventory with what all rules share; built once by `estate_of`.
 
     `names` counts machine names, `macs` maps an address to the names of the machines that have it. `limit` gives a
-    limit of mappings/limits.toml for the target's version, or the newest one's where no target was asked.
+    limit of mappings/limits.toml for the target's version, or the newest one's where no target was asked. `places` are
+    the user's rules and the source's networks.
     """
 
     inventory: Inventory
@@ -49,6 +52,7 @@ class Estate:
     names: Mapping[str, int]
     macs: Mapping[str, tuple[str, ...]]
     pool: Pool
+    places: Places
 
     @property
     def offline(self) -> bool:
@@ -88,6 +92,14 @@ class Context:
         """True for guests whose kernel brings Xen's disk and network drivers along."""
         return self.family in ("linux", "bsd")
 
+    def origin(self, nic: Nic) -> Origin:
+        """What is known of the network a card is on: its VLAN, trunk and switch."""
+        return self.estate.places.origin(nic, self.machine)
+
+    def source_network(self, nic: Nic) -> SourceNetwork | None:
+        """The source's record of the network a card is on; None where there is none, or several that differ."""
+        return self.estate.places.source_network(nic, self.machine)
+
     @property
     def knows_xapi(self) -> bool:
         """True where the target told its xapi version."""
@@ -98,7 +110,7 @@ def context_of(machine: Machine, estate: Estate) -> Context:
     return Context(machine=machine, estate=estate, guest_row=estate.tables.guest_os(machine.guest))
 
 
-def estate_of(inventory: Inventory, facts: TargetFacts | None, tables: Tables) -> Estate:
+def estate_of(inventory: Inventory, facts: TargetFacts | None, tables: Tables, rules: Rules | None = None) -> Estate:
     """The estate with its indexes, so that no rule looks through all machines once more."""
     names: dict[str, int] = defaultdict(int)
     holders: dict[str, list[str]] = defaultdict(list)
@@ -115,6 +127,7 @@ def estate_of(inventory: Inventory, facts: TargetFacts | None, tables: Tables) -
         names=names,
         macs={mac: tuple(owners) for mac, owners in holders.items()},
         pool=Pool() if facts is None else _pool_of(facts),
+        places=Places(rules, inventory.networks),
     )
 
 

@@ -10,16 +10,19 @@ from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
+from v2x.model.placement import Rules
 from v2x.model.target import TargetFacts
 
 
-def assess(inventory: Inventory, facts: TargetFacts | None, tables: Tables) -> tuple[Finding, ...]:
-    """All findings, the most severe first, then by machine and rule.
+def assess(
+    inventory: Inventory, facts: TargetFacts | None, tables: Tables, rules: Rules | None = None
+) -> tuple[Finding, ...]:
+    """All findings, the most severe first, then by machine and rule. `rules` are the user's, for networks and storage.
 
     Works on a saved inventory with no connection. Without `facts`, rules about the pool stay silent and one finding
     says so; a finding without a machine speaks of the whole estate.
     """
-    estate = estate_of(inventory, facts, tables)
+    estate = estate_of(inventory, facts, tables, rules)
     found: list[Finding] = []
     for estate_rule in ESTATE_RULES:
         found.extend(_finding(estate_rule, remark, None) for remark in estate_rule.check(estate))

@@ -50,7 +50,7 @@ def assess(
     app = build(given)
     inventory = app.inventory(app.endpoint("source", source), selection(select))
     facts = app.facts(app.endpoint("target", target)) if target else None
-    findings = run_rules(inventory, facts, app.tables)
+    findings = run_rules(inventory, facts, app.tables, app.rules)
     form = Format.JSON if given.json else format
     data = render_findings(form, inventory, facts, findings, now=app.now(), version=__version__)
     if output is None:

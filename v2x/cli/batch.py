@@ -19,6 +19,12 @@ def run(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run")],
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: PLAN.report.json)")] = None,
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
+    create_networks: Annotated[
+        bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")
+    ] = False,
+    uplink: Annotated[
+        str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
+    ] = "",
     target_network: Annotated[
         str | None,
         typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
@@ -32,7 +38,7 @@ def run(
 
     from v2x.cli import show
     from v2x.cli.build import build
-    from v2x.cli.planned import checked, refreshed
+    from v2x.cli.planned import checked, refreshed, with_networks
     from v2x.cli.running import conclude, run_plan, write_report
     from v2x.errors import PlanError
     from v2x.model.finding import Severity
@@ -46,7 +52,8 @@ def run(
         rows = tuple(row for row in loaded.rows if row.wave in wave)
         loaded = replace(loaded, rows=rows)
     current = refreshed(built, loaded)
-    findings = checked(built, current)
+    current, made = with_networks(built, current, uplink, create=create_networks)
+    findings = [*checked(built, current), *made]
     blockers = [found for found in findings if found.severity is Severity.BLOCKER]
     if blockers:
         for found in blockers[:20]:

@@ -100,7 +100,9 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
     source = app.endpoint("source", str(appliance))
     inventory = app.inventory(source)
     facts = app.facts(target)
-    findings = list(assess(inventory, facts, app.tables))
+    # The simulated pool's networks, so that any appliance finds a place: the demo asks nothing.
+    app.use_networks(("DMZ=VLAN 10", "*=Pool-wide network associated with eth0"))
+    findings = list(assess(inventory, facts, app.tables, app.rules))
     page = render_findings("html", inventory, facts, findings, now=app.now(), version=__version__)
     show.save(folder / "inventory.json", to_json(inventory))
     show.save(folder / "assessment.html", page)
@@ -114,6 +116,7 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
         sources=[source],
         targets=[target],
         findings=findings,
+        rules=app.rules,
         now=app.now(),
     )
     save_plan(plan, csv)

@@ -80,7 +80,16 @@ def migrate(
     convert: Annotated[Convert, typer.Option(help="fix-ups inside the guest (auto comes later)")] = Convert.OFF,
     transport: Annotated[str | None, typer.Option(help="how disks are read from vSphere (comes later)")] = None,
     allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
-    create_networks: Annotated[bool, typer.Option("--create-networks", help="make missing networks")] = False,
+    create_networks: Annotated[
+        bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")
+    ] = False,
+    uplink: Annotated[
+        str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
+    ] = "",
+    vlan: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SRC=ID", help="VLAN of a source network, where the source does not say; repeatable"),
+    ] = None,
     quiesce: Annotated[bool, typer.Option("--quiesce", help="quiesced snapshot (comes later)")] = False,
     start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
@@ -112,6 +121,9 @@ def migrate(
         verify=verify.value,
         start=start,
         create_networks=create_networks,
+        uplink=uplink,
+        vlans=tuple(vlan or ()),
+        dry_run=dry_run,
         stage=stage,
         read_all=allocation is Allocation.READ_ALL,
         later=tuple(

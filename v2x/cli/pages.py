@@ -37,6 +37,9 @@ PAGES = {
     "MISSING-FILE": "A file that the appliance or disk names is not beside it. Copy it there.",
     "MISSING-PARENT": "A delta disk needs the disk it was made from. Copy the whole chain into one folder.",
     "MISSING-TOOL": "A program that this step needs is not installed; the message names the Debian package.",
+    "NETWORK-UNRESOLVED": "Nothing certain says which network of the pool an adapter belongs on: no rule, no single "
+    "network of exactly its name with the same VLAN, no uplink known for its switch. v2x asks, because a wrong network "
+    "is worse than none. Name it with --network, in the networks column of the plan, or by rules in v2x.toml.",
     "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
     "look alike are how the wrong one gets deleted.",
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",

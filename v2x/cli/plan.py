@@ -21,6 +21,13 @@ def draft(
     select: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="only machines whose name or id matches; repeatable")
     ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SRC=DST", help="network (or pattern) at the source = network there; repeatable"),
+    ] = None,
+    uplink: Annotated[
+        str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
+    ] = "",
     force: Annotated[bool, typer.Option(help="overwrite an existing plan")] = False,
 ) -> None:
     """Writes a plan with every choice filled in and explained."""
@@ -38,7 +45,12 @@ def draft(
     pool = built.endpoint("target", target)
     facts = built.facts(pool)
     inventories = {one.alias: built.inventory(one, selection(select)) for one in endpoints}
-    findings = [found for inventory in inventories.values() for found in assess(inventory, facts, built.tables)]
+    built.use_networks(network or ())
+    if uplink:
+        built.use_uplink(uplink, facts)
+    findings = [
+        found for inventory in inventories.values() for found in assess(inventory, facts, built.tables, built.rules)
+    ]
     plan = draft_plan(
         inventories,
         {pool.alias: facts},
@@ -46,6 +58,7 @@ def draft(
         sources=endpoints,
         targets=[pool],
         findings=findings,
+        rules=built.rules,
         now=built.now(),
     )
     save_plan(plan, output)
@@ -53,9 +66,11 @@ def draft(
         show.document("v2x.plan-draft/1", {"plan": plan.id, "file": str(output), "rows": len(plan.rows)})
     else:
         left_out = sum(row.exclude for row in plan.rows)
+        asked = sum(" TO CHOOSE " in row.comment for row in plan.rows if not row.exclude)
         show.result(
             f"{output}: {plural(len(plan.rows), 'machine')}"
             + (f", {left_out} of them excluded for now (see the comment column)" if left_out else "")
+            + (f", {asked} of them with networks for you to choose" if asked else "")
             + f"\nnext: edit it, then v2x plan check {output}"
         )
 

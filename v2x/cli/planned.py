@@ -4,9 +4,11 @@
 from dataclasses import replace
 
 from v2x.app import App
-from v2x.model.finding import Finding
+from v2x.errors import UsageError
+from v2x.model.finding import Finding, Severity
 from v2x.model.plan import Endpoint, Plan
 from v2x.plan import check_plan
+from v2x.plan.rules import NETWORK, NETWORK_UNRESOLVED
 
 
 def refreshed(app: App, plan: Plan) -> Plan:
@@ -36,4 +38,22 @@ def _endpoint(app: App, side: str, saved: Endpoint) -> Endpoint:
 def checked(app: App, plan: Plan) -> list[Finding]:
     """The findings of a plan against itself and the facts in it; what earlier runs of its rows made is no obstacle."""
     done = {row.machine_id for row in plan.rows if app.is_migrated(plan, row)}
-    return check_plan(plan, plan.facts, app.tables, done=done)
+    return check_plan(plan, plan.facts, app.tables, rules=app.rules, done=done)
+
+
+def with_networks(app: App, plan: Plan, uplink: str, *, create: bool) -> tuple[Plan, list[Finding]]:
+    """The plan after the networks that its rows lack were made, and a finding for each; other blockers come first.
+
+    Without `create`, only takes note of the uplink; without either, nothing changes.
+    """
+    if not uplink and not create:
+        return plan, []
+    wanted = {row.target for row in plan.rows if not row.exclude and row.target in plan.facts}
+    if len(wanted) > 1:
+        raise UsageError("the plan has several targets", hint="name the interfaces by [[uplink]] rules in v2x.toml")
+    for alias in wanted:
+        app.use_uplink(uplink, plan.facts[alias])
+    blockers = {found.rule for found in checked(app, plan) if found.severity is Severity.BLOCKER}
+    if not create or blockers - {NETWORK.id, NETWORK_UNRESOLVED.id}:
+        return plan, []
+    return app.create_networks(plan)

@@ -14,6 +14,8 @@ from v2x.cli.options import Given
 from v2x.cli.running import conclude, run_plan, write_report
 from v2x.cli.single import Choices, single_plan
 from v2x.errors import TrustError, UsageError, V2xError
+from v2x.mapping.networks import NetworkChoice, Places, resolve_network
+from v2x.mapping.resolve import reference
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.target import TargetFacts
@@ -31,7 +33,8 @@ def ask_and_migrate(given: Given, report: Path | None) -> None:
     source, inventory = _source(app)
     machine = _machine(inventory)
     target, facts, app = _target(app, given)
-    choices = _choices(machine, facts, Choices(source=source, target=target, vm=machine.id))
+    places = app.places(inventory)
+    choices = _choices(machine, facts, places, Choices(source=source, target=target, vm=machine.id))
     while True:
         plan, findings = single_plan(app, choices)
         (order,) = app.orders(plan)
@@ -43,7 +46,7 @@ def ask_and_migrate(given: Given, report: Path | None) -> None:
         if answer in {"y", "yes"}:
             break
         if answer in {"c", "change"}:
-            choices = _choices(machine, facts, choices)
+            choices = _choices(machine, facts, places, choices)
     finished = run_plan(app, given, plan, findings)
     written = report or Path(f"{order.spec.name.replace('/', '-')}.v2x.json")
     write_report(finished.report, written)
@@ -123,7 +126,7 @@ def _offered_pin(app: App, text: str) -> str:
     return pin if answer.lower() in {"y", "yes"} else ""
 
 
-def _choices(machine: Machine, facts: TargetFacts, before: Choices) -> Choices:
+def _choices(machine: Machine, facts: TargetFacts, places: Places, before: Choices) -> Choices:
     name = _ask("Name on the target", before.name or machine.name)
     storage = before.storage
     stores = [sr for sr in facts.storage if sr.content_type == "user" and sr.hosts]
@@ -132,19 +135,32 @@ def _choices(machine: Machine, facts: TargetFacts, before: Choices) -> Choices:
         for sr in stores:
             show.note(f"  {printable(sr.name, 50)}  {show_bytes(sr.free_bytes)} free")
         storage = (_known("Storage repository", default, [sr.name for sr in stores]),)
-    networks = []
-    known = [network.name for network in facts.networks]
-    if known:
-        for one in known:
-            show.note(f"  {printable(one, 60)}")
-    for nic in machine.nics:
-        if not known:
-            break
-        label = f"Network for {printable(nic.label)} (now on {printable(nic.network) or 'none'})"
-        networks.append(f"{nic.position}={_known(label, _suggested(nic.network, nic.vlan, facts), known)}")
+    networks = _networks(machine, facts, places)
     memory = _memory(before.memory or write_size(machine.memory.size_bytes))
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
-    return replace(before, name=name, storage=storage, networks=tuple(networks), memory=memory, start=start)
+    return replace(before, name=name, storage=storage, networks=networks, memory=memory, start=start)
+
+
+def _networks(machine: Machine, facts: TargetFacts, places: Places) -> tuple[str, ...]:
+    """A network for each adapter; what is not certain has no default, and the reason is told."""
+    known = [reference(network, facts.networks) for network in facts.networks if not network.in_bond]
+    if not known or not machine.nics:
+        return ()
+    for network in facts.networks:
+        if not network.in_bond:
+            over = f"  {network.device_names}" if network.device_names else "  internal"
+            tag = f", VLAN {network.vlan}" if network.vlan else ""
+            twin = "" if reference(network, facts.networks) == network.name else f"  {network.uuid}"
+            show.note(f"  {printable(network.name, 60)}{over}{tag}{twin}")
+    chosen = []
+    for nic in machine.nics:
+        found = resolve_network(nic, machine, facts, places)
+        default = reference(found.network, facts.networks) if isinstance(found, NetworkChoice) else ""
+        if not isinstance(found, NetworkChoice):
+            show.note(f"  {printable(nic.network) or printable(nic.label)}: {printable(found.why, 200)}")
+        label = f"Network for {printable(nic.label)} (now on {printable(nic.network) or 'none'})"
+        chosen.append(f"{nic.position}={_known(label, default, known)}")
+    return tuple(chosen)
 
 
 def _memory(default: str) -> str:
@@ -164,13 +180,6 @@ def _known(question: str, default: str, known: list[str]) -> str:
         if answer in known:
             return answer
         show.note(f"  there is no {printable(answer)}; there are: {', '.join(printable(one) for one in known)}")
-
-
-def _suggested(network: str, vlan: int | None, facts: TargetFacts) -> str:
-    from v2x.mapping.resolve import suggest_network
-
-    choice = suggest_network(network, vlan, facts)
-    return choice.network.name if choice else ""
 
 
 def _command(choices: Choices, app: App) -> str:

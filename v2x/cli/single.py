@@ -8,13 +8,15 @@ from v2x.app import App, machine_of, without
 from v2x.assess.engine import assess
 from v2x.cli import show
 from v2x.errors import UsageError
+from v2x.mapping.networks import TRUNK_VLAN
+from v2x.mapping.resolve import REST
 from v2x.model.codec import to_plain
 from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Plan, PlanRow
-from v2x.model.target import HaPriority, TargetFacts
+from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
 
@@ -42,8 +44,11 @@ class Choices:
     verify: str = "full"
     start: bool = False
     create_networks: bool = False
+    uplink: str = ""
+    vlans: tuple[str, ...] = ()
     stage: Path | None = None
     read_all: bool = False
+    dry_run: bool = False
     later: tuple[str, ...] = ()
 
 
@@ -58,24 +63,49 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     source = app.endpoint("source", choices.source)
     target = app.endpoint("target", choices.target)
     inventory = app.inventory(source)
-    machine = _chosen(inventory, choices.vm)
+    machine = _with_vlans(_chosen(inventory, choices.vm), choices.vlans)
     facts = app.facts(target)
-    if choices.create_networks:
-        app.create_networks(target, _missing_networks(machine, facts, choices.networks))
-        facts = app.facts(target)
+    if choices.uplink or choices.create_networks:
+        app.use_uplink(choices.uplink, facts)
     only = replace(inventory, machines=(machine,))
     drafted = draft_plan(
-        {source.alias: only}, {target.alias: facts}, app.tables, sources=[source], targets=[target], now=app.now()
+        {source.alias: only},
+        {target.alias: facts},
+        app.tables,
+        sources=[source],
+        targets=[target],
+        rules=app.rules,
+        now=app.now(),
     )
     row = _row(drafted.rows[0], machine, choices)
     app.stage, app.read_all = choices.stage, choices.read_all
     plan = replace(drafted, rows=(row,), id=plan_id((row,)))
+    made: list[Finding] = []
+    if choices.create_networks and not choices.dry_run:
+        plan, made = app.create_networks(plan)
+        facts = plan.facts[target.alias]
     if app.is_migrated(plan, row):
         facts = without(facts, row.target_name)
     findings = [
-        one for one in assess(only, facts, app.tables) if not (choices.as_template and one.rule == "machine.template")
+        one
+        for one in assess(only, facts, app.tables, app.rules)
+        if not (choices.as_template and one.rule == "machine.template")
     ]
-    return plan, findings
+    return plan, [*findings, *made]
+
+
+def _with_vlans(machine: Machine, given: tuple[str, ...]) -> Machine:
+    """The machine with the VLAN ids that the command line tells of its networks."""
+    told: dict[str, int] = {}
+    for text in given:
+        name, sign, tag = text.rpartition("=")
+        if not sign or not tag.isdecimal() or int(tag) > TRUNK_VLAN:
+            raise UsageError(f"--vlan {text} is not SRC=ID", hint="for example --vlan 'VM Network=20'")
+        if not any(name == nic.network for nic in machine.nics):
+            known = ", ".join(sorted({nic.network for nic in machine.nics if nic.network})) or "none"
+            raise UsageError(f"--vlan {text}: {machine.name} has no network {name}", hint=f"it has: {known}")
+        told[name] = int(tag)
+    return replace(machine, nics=tuple(replace(nic, vlan=told.get(nic.network, nic.vlan)) for nic in machine.nics))
 
 
 def _chosen(inventory: Inventory, wanted: str | None) -> Machine:
@@ -128,26 +158,21 @@ def _storage(machine: Machine, given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _networks(machine: Machine, given: tuple[str, ...]) -> dict[str, str]:
-    chosen: dict[str, str] = {}
+    """The networks named, by adapter position; `*` is weaker than a name, and a name than a number."""
+    chosen: dict[str, tuple[int, str]] = {}
     for text in given:
         name, sign, network = text.partition("=")
         if not sign or not network:
             raise UsageError(f"--network {text} is not SRC=DST", hint="for example --network 'VM Network=LAN'")
-        nics = [nic for nic in machine.nics if name in {nic.network, str(nic.position), "*"}]
-        if name == "*":
-            nics = list(machine.nics)
-        if not nics:
+        nics = [nic for nic in machine.nics if name in {nic.network, str(nic.position), REST}]
+        if not nics and name != REST:
             known = ", ".join(sorted({nic.network for nic in machine.nics if nic.network})) or "none"
             raise UsageError(f"--network {text}: {machine.name} has no network {name}", hint=f"it has: {known}")
-        chosen.update({str(nic.position): network for nic in nics})
-    return chosen
-
-
-def _missing_networks(machine: Machine, facts: TargetFacts, given: tuple[str, ...]) -> dict[str, int | None]:
-    renamed = dict(text.partition("=")[::2] for text in given)
-    have = {one for network in facts.networks for one in (network.name, network.uuid)}
-    wanted = {renamed.get(nic.network, nic.network): nic.vlan for nic in machine.nics if nic.network}
-    return {name: vlan for name, vlan in wanted.items() if name and name not in have}
+        for nic in nics:
+            weight = 0 if name == REST else 1 if name == nic.network else 2
+            if weight >= chosen.get(str(nic.position), (0, ""))[0]:
+                chosen[str(nic.position)] = (weight, network)
+    return {position: network for position, (_, network) in chosen.items()}
 
 
 def describe(app: App, plan: Plan, findings: list[Finding], *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from v2x.errors import Interrupted, Stopped, UsageError, V2xError
 from v2x.migrate.itinerary import follow
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
+from v2x.migrate.room import Reservations
 from v2x.migrate.steps import Work
 from v2x.model.migration import Failure, Migration, Outcome, Phase
 from v2x.sources.interface import Source
@@ -50,6 +51,7 @@ class InlineEngine:
         self._rate_bytes = 0
         self._sources: dict[str, Source] = {}
         self._targets: dict[str, Target] = {}
+        self._reservations = Reservations()
 
     def submit(self, orders: Sequence[Order]) -> None:
         for order in orders:
@@ -118,6 +120,7 @@ class InlineEngine:
             failure = Failure(code="V2X-BUG", message=text, hint="please report this with the --verbose output")
             self._keep(order.id, outcome=Outcome.FAILED, failure=failure)
         finally:
+            self._settle_room(order, work)
             if work is not None:
                 self._keep(order.id, disks=tuple(work.results), vm_uuid=work.claim.id if work.claim else "")
             self._keep(order.id, finished=self._now())
@@ -142,9 +145,17 @@ class InlineEngine:
             start=order.start,
             read_all=order.read_all,
             stage=Path(order.stage) if order.stage else None,
+            place=order.target,
+            reservations=self._reservations,
             stopping=lambda: self._draining.is_set() or order.id in self._cancelled,
             pace=Pace(lambda: self._rate_bytes, sleep=self._sleep),
         )
+
+    def _settle_room(self, order: Order, work: Work | None) -> None:
+        """A machine that goes on later keeps its promise of room; one that is done, or has nothing, gives it up."""
+        unfinished = self._migrations[order.id].outcome in {Outcome.STOPPED, Outcome.FAILED}
+        if not unfinished or work is None or work.claim is None or work.claim.sealed:
+            self._reservations.release(order.id)
 
     def _discard(self, work: Work | None) -> None:
         if work is not None and work.claim is not None and not work.claim.sealed:

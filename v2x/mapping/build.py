@@ -11,6 +11,7 @@ from v2x.mapping.identity import bios_strings as smbios
 from v2x.mapping.identity import generation_id, wanted_uuid
 from v2x.mapping.ledger import Case, Ledger
 from v2x.mapping.names import clean_name, clean_text
+from v2x.mapping.networks import Places
 from v2x.mapping.platform import (
     choose_firmware,
     choose_secure_boot,
@@ -34,17 +35,18 @@ def build_machine(
     facts: TargetFacts,
     tables: Tables,
     *,
+    places: Places | None = None,
     auto_start: bool = False,
     bios_strings: bool = False,
 ) -> TargetMachine:
     """The machine to make, complete, with the mapping rows used and a note for everything that changes.
 
-    `auto_start` and `bios_strings` ask for what the row may ask for too. PlanError
-    where the row names something the target lacks or contradicts itself; Unsupported or BadImage where a disk cannot
-    be made there.
+    `places` are the user's rules and the source's networks, for what the row leaves open. `auto_start` and
+    `bios_strings` ask for what the row may ask for too. PlanError where the row names something the target lacks or
+    contradicts itself, or where no network is certain; Unsupported or BadImage where a disk cannot be made there.
     """
     ledger = Ledger()
-    case = Case(machine, row, facts, tables, ledger)
+    case = Case(machine, row, facts, tables, ledger, places or Places())
     guest_row = tables.guest_os(machine.guest)
     family = guest_family(guest_row)
     _note_guest(machine, guest_row, ledger)

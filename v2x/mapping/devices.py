@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from v2x.errors import BadImage, InputRefused, PlanError
 from v2x.mapping.ledger import Case, Ledger
 from v2x.mapping.mac import mac_problem, plain_mac
+from v2x.mapping.networks import NetworkChoice, Unresolved, refuse_open_questions, settle, trunk_ids
 from v2x.mapping.resolve import (
-    find_network,
+    REST,
     find_storage,
     image_format,
     is_offline,
-    suggest_network,
+    storage_by_rule,
     suggest_storage,
 )
 from v2x.mapping.rows import FirmwareRow
 from v2x.mapping.tables import Tables
 from v2x.model.machine import Disk, DiskBacking, DiskMode, Machine, Nic
+from v2x.model.placement import Rules
 from v2x.model.plan import MacPolicy, PlanRow
-from v2x.model.target import Locking, StorageRepository, TargetDisk, TargetFacts, TargetNic
+from v2x.model.target import Locking, StorageRepository, TargetDisk, TargetFacts, TargetNetwork, TargetNic
 from v2x.model.units import show_bytes
+from v2x.text import plural
 
 CD_POSITION = 3
 """Only positions 0 to 3 have an emulated twin, and a CD drive has no other form: the last of them is the CD's."""
-
-REST = "*"
-"""The key of a plan's storage and networks that stands for all that are not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,10 @@ def target_disks(case: Case, name: str) -> tuple[tuple[TargetDisk, ...], str]:
     made = []
     rest: StorageRepository | None = None
     for index, (disk, device) in enumerate(zip(disks, layout.disks, strict=True)):
-        wanted = row.storage.get(disk.id) or row.storage.get(REST)
-        storage: StorageRepository | None
-        if is_offline(facts):
-            storage = None
-        elif wanted:
-            storage = find_storage(wanted, facts)
-        else:
-            storage = rest = rest or _suggested(case)
+        storage = None
+        if not is_offline(facts):
+            storage = chosen_storage(disk, row, facts, case.places.rules)
+            storage = storage or (rest := rest or _suggested(case))
         bus = tables.disk_bus(disk.bus)
         ledger.used(bus)
         ledger.note(bus.note)
@@ -82,6 +78,12 @@ def target_disks(case: Case, name: str) -> tuple[tuple[TargetDisk, ...], str]:
     return tuple(made), layout.cd
 
 
+def chosen_storage(disk: Disk, row: PlanRow, facts: TargetFacts, rules: Rules) -> StorageRepository | None:
+    """The SR that the plan, else a rule, names for a disk; None where neither does."""
+    wanted = row.storage.get(disk.id) or row.storage.get(REST)
+    return find_storage(wanted, facts) if wanted else storage_by_rule(disk, facts, rules)
+
+
 def note_hidden(disks: tuple[TargetDisk, ...], nics: tuple[TargetNic, ...], rules: FirmwareRow, ledger: Ledger) -> None:
     """Notes the devices that have no emulated twin."""
     late = [disk.source_disk for disk in disks if int(disk.device) >= rules.emulated_disks]
@@ -93,8 +95,10 @@ def note_hidden(disks: tuple[TargetDisk, ...], nics: tuple[TargetNic, ...], rule
 
 
 def _suggested(case: Case) -> StorageRepository:
-    """The SR for disks of which the plan says nothing."""
-    found = suggest_storage(case.machine.disks, case.facts, case.tables)
+    """The SR for disks of which neither the plan nor a rule says anything."""
+    rules = case.places.rules
+    disks = [disk for disk in case.machine.disks if chosen_storage(disk, case.row, case.facts, rules) is None]
+    found = suggest_storage(disks, case.facts, case.tables)
     if found is None:
         raise PlanError(
             f"machine {case.machine.name!r}: the pool has no storage repository for disks",
@@ -125,53 +129,48 @@ def _size(disk: Disk, machine: Machine, tables: Tables, ledger: Ledger) -> int:
 def target_nics(case: Case) -> tuple[TargetNic, ...]:
     """The adapters to make, in the source's order. PlanError for networks that do not resolve."""
     machine, row, facts, tables, ledger = case.machine, case.row, case.facts, case.tables, case.ledger
+    settled = settle(machine, row, facts, case.places)
+    refuse_open_questions([(nic, found) for nic, found in settled if isinstance(found, Unresolved)], machine, facts)
+    chosen = [(nic, found.network) for nic, found in settled if isinstance(found, NetworkChoice)]
     made = []
-    for index, nic in enumerate(sorted(machine.nics, key=lambda nic: nic.position)):
+    for index, (nic, network) in enumerate(chosen):
         model = tables.nic(nic.model)
         ledger.used(model)
         ledger.note(model.note)
-        uuid, name, mtu = choose_network(nic, machine, row, facts)
         if not nic.connected:
             ledger.note(
-                f"Adapter {nic.position}: disconnected on the source → made on {name!r}, but it passes no traffic "
-                "until its locking mode is set to network_default (xe vif-param-set)."
+                f"Adapter {nic.position}: disconnected on the source → made on {network.name!r}, but it passes no "
+                "traffic until its locking mode is set to network_default (xe vif-param-set)."
             )
         made.append(
             TargetNic(
                 source_position=nic.position,
                 device=str(index),
-                network=uuid,
-                network_name=name,
+                network=network.uuid,
+                network_name=network.name,
                 mac=_mac(nic, row, ledger),
-                mtu=mtu,
+                mtu=network.mtu,
+                trunks=_trunks(nic, network, case),
                 locking=Locking.NETWORK_DEFAULT if nic.connected else Locking.DISABLED,
             )
         )
     return tuple(made)
 
 
-def wanted_network(nic: Nic, row: PlanRow) -> str:
-    """What the plan says for an adapter; empty where it says nothing."""
-    return row.networks.get(str(nic.position)) or row.networks.get(REST) or ""
-
-
-def choose_network(nic: Nic, machine: Machine, row: PlanRow, facts: TargetFacts) -> tuple[str, str, int]:
-    """uuid, name and MTU of the network of one adapter. In an XVA file the name stands for the uuid."""
-    wanted = wanted_network(nic, row)
-    if is_offline(facts):
-        name = wanted or nic.network or "Pool-wide network associated with eth0"
-        return name, name, 1500
-    if wanted:
-        found = find_network(wanted, facts)
-    else:
-        choice = suggest_network(nic.network, nic.vlan, facts)
-        if choice is None:
-            raise PlanError(
-                f"machine {machine.name!r}: the pool has no network for adapter {nic.position}",
-                hint="create a network on the pool",
-            )
-        found = choice.network
-    return found.uuid, found.name, found.mtu
+def _trunks(nic: Nic, network: TargetNetwork, case: Case) -> tuple[int, ...]:
+    """The VLANs to let through to an adapter that is on a trunk; notes what the guest will see."""
+    origin = case.places.origin(nic, case.machine)
+    if not origin.trunk:
+        return ()
+    if network.vlan is not None:
+        case.ledger.note(f"Adapter {nic.position}: a trunk on the source → VLAN {network.vlan} only.")
+        return ()
+    ids = trunk_ids(origin.trunk)
+    if ids and case.facts.vif_trunks:
+        case.ledger.note(f"Adapter {nic.position}: a trunk on the source → the same {plural(len(ids), 'VLAN')}.")
+        return ids
+    case.ledger.note(f"Adapter {nic.position}: a trunk on the source → all VLANs of {network.name!r} reach the guest.")
+    return ()
 
 
 def _mac(nic: Nic, row: PlanRow, ledger: Ledger) -> str:

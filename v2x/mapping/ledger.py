@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What led to a target machine: ids of the mapping rows used, and sentences on what differs from the source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from v2x.mapping.networks import Places
 from v2x.mapping.rows import Row
 from v2x.mapping.tables import Tables
 from v2x.model.machine import Machine
@@ -35,10 +36,11 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One machine to map: what it is, what the plan says, where it goes, by which tables, and the ledger of it."""
+    """One machine to map: what it is, what the plan says, where it goes, by which tables and rules, and its ledger."""
 
     machine: Machine
     row: PlanRow
     facts: TargetFacts
     tables: Tables
     ledger: Ledger
+    places: Places = field(default_factory=Places)

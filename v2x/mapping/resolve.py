@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds networks, storage and image formats on a target: by the name or uuid a plan gives, or as a suggestion.
+"""Finds networks, storage and image formats on a target: by the name or uuid a plan gives, or storage by a suggestion.
 
 A suggestion carries its reason as text, so that a drafted plan explains itself. Nothing here guesses in silence: a
 name that several objects bear, or none, is a PlanError that lists what would be valid.
 """
 
-import difflib
-import re
+import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -14,12 +13,14 @@ from typing import Protocol, TypeVar
 from v2x.errors import PlanError, Unsupported
 from v2x.mapping.tables import Tables
 from v2x.model.machine import Disk
+from v2x.model.placement import Rules
 from v2x.model.target import ImageFormat, StorageRepository, TargetFacts, TargetNetwork
 from v2x.model.units import show_bytes
 
-_SIMILAR = 0.75
+REST = "*"
+"""The key of a plan's storage and networks that stands for all that are not named."""
+
 _LISTED = 20
-_VLAN_IN_NAME = re.compile(r"\bvlan[\s_-]*(\d{1,4})\b", re.IGNORECASE)
 
 
 class Named(Protocol):
@@ -30,12 +31,6 @@ class Named(Protocol):
 
 
 N = TypeVar("N", bound=Named)
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkChoice:
-    network: TargetNetwork
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,54 +96,6 @@ def _names(items: Sequence[Named], everything: Sequence[Named]) -> str:
     return (", ".join(shown) or "none") + (f", and {more} more" if more > 0 else "")
 
 
-def suggest_network(name: str, vlan: int | None, facts: TargetFacts) -> NetworkChoice | None:
-    """The network that fits a source network best: same name, same VLAN, similar name, else the management network.
-
-    `vlan` None or 0 means that the source does not say or does not tag; then a number in the name ("VLAN 20") counts.
-    """
-    in_name = _VLAN_IN_NAME.search(name)
-    tag = vlan or (int(in_name[1]) if in_name else None)
-    tagged = _widest(network for network in facts.networks if tag and network.vlan == tag)
-    exact = _widest(network for network in facts.networks if name and network.name == name)
-    named = exact or _widest(
-        network for network in facts.networks if name and network.name.casefold() == name.casefold()
-    )
-    if named is not None:
-        how = "same name" if exact is not None else "same name but for case"
-        if not vlan or named.vlan == vlan:
-            return NetworkChoice(named, how)
-        if tagged is not None:
-            return NetworkChoice(tagged, f"VLAN {vlan} (the network named {named.name!r} has {_tag(named)})")
-        return NetworkChoice(named, f"{how}, but {_tag(named)} instead of VLAN {vlan}: please check")
-    if tagged is not None:
-        return NetworkChoice(tagged, f"same VLAN {tag}")
-    close = difflib.get_close_matches(
-        name.casefold(), {network.name.casefold() for network in facts.networks}, n=1, cutoff=_SIMILAR
-    )
-    if close:
-        similar = _widest(network for network in facts.networks if network.name.casefold() == close[0])
-        if similar is not None and not (vlan and similar.vlan not in (None, vlan)):
-            return NetworkChoice(similar, f"name similar to {name!r}: please check")
-    return _fallback_network(facts)
-
-
-def _fallback_network(facts: TargetFacts) -> NetworkChoice | None:
-    management = _widest(network for network in facts.networks if network.is_management)
-    if management is not None:
-        return NetworkChoice(management, "nothing fits, so the management network: please check")
-    widest = _widest(facts.networks)
-    return None if widest is None else NetworkChoice(widest, "nothing fits: please check")
-
-
-def _tag(network: TargetNetwork) -> str:
-    return "no VLAN" if network.vlan is None else f"VLAN {network.vlan}"
-
-
-def _widest(networks: Iterable[TargetNetwork]) -> TargetNetwork | None:
-    """The one on most hosts, so that the machine can run anywhere; by name and uuid among equals."""
-    return min(networks, key=lambda network: (-len(network.hosts), network.name, network.uuid), default=None)
-
-
 def needed_bytes(disk: Disk, storage: StorageRepository) -> int:
     """Room a disk takes on an SR: what it holds where the SR is thin and the source tells it, else its full size."""
     if storage.thin and disk.allocated_bytes is not None:
@@ -179,6 +126,14 @@ def suggest_storage(disks: Sequence[Disk], facts: TargetFacts, tables: Tables) -
             return StorageChoice(found, f"{kind} with most room, {show_bytes(found.free_bytes)} free; {why}")
     rest = _freest(fitting) or _freest(usable_storage(facts))
     return None if rest is None else StorageChoice(rest, "no SR has room for this machine: please check")
+
+
+def storage_by_rule(disk: Disk, facts: TargetFacts, rules: Rules) -> StorageRepository | None:
+    """The SR that the first rule fitting the disk's datastore names. PlanError where the pool cannot use it."""
+    for rule in rules.storage:
+        if disk.datastore == rule.datastore or fnmatch.fnmatchcase(disk.datastore, rule.datastore):
+            return find_storage(rule.target, facts)
+    return None
 
 
 def _freest(storages: Iterable[StorageRepository]) -> StorageRepository | None:

@@ -42,4 +42,5 @@ def follow(work: Work, itinerary: tuple[Step, ...] = COLD) -> None:
     except InputRefused:
         if work.claim is not None and not work.claim.sealed:
             work.target.discard(work.claim)
+            work.claim = None
         raise

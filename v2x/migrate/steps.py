@@ -5,7 +5,7 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import BLOCK_BYTES, DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
+from v2x.migrate.room import Reservations, Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.model.migration import DiskResult, VerifyLevel
-from v2x.model.target import TargetMachine
+from v2x.model.target import StorageRepository, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.sources.interface import Checkpoint, Integrity, Source
 from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
@@ -30,7 +31,7 @@ class Work:
     """One machine on its way: what it is, where it goes, and what the steps have learned so far.
 
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
-    are made first and sent then.
+    are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
     """
 
     tag: str
@@ -43,6 +44,8 @@ class Work:
     start: bool = False
     read_all: bool = False
     stage: Path | None = None
+    place: str = ""
+    reservations: Reservations = field(default_factory=Reservations)
     stopping: Callable[[], bool] = lambda: False
     pace: Pace | None = None
     checkpoint: Checkpoint | None = None
@@ -50,6 +53,7 @@ class Work:
     already: bool = False
     integrity: "IntegrityCheck | None" = None
     results: list[DiskResult] = field(default_factory=list)
+    thick: frozenset[str] = frozenset()
 
     def held_claim(self) -> Claim:
         if self.claim is None:
@@ -146,23 +150,34 @@ def _check_room(work: Work, found: Claim | None) -> None:
                 code="MAC-USED",
                 hint="let the pool make a new one (--mac new), or remove the other adapter",
             )
-    if found is not None:
-        return
+    _reserve(work, found, {sr.uuid: sr for sr in facts.storage})
+
+
+def _reserve(work: Work, found: Claim | None, storage: Mapping[str, StorageRepository]) -> None:
+    """Promises the machine its room on the SRs, beside what other machines of the run are still to take.
+
+    A machine that was begun before goes on with what it has: it is promised its room without a look at what is free.
+    """
+    work.thick = frozenset(uuid for uuid, sr in storage.items() if not sr.thin)
     wanted: dict[str, int] = {}
     for disk in work.spec.disks:
-        source = work.source_disk(disk.source_disk)
-        repository = next((sr for sr in facts.storage if sr.uuid == disk.sr), None)
-        thin = repository is None or repository.thin
-        need = source.allocated_bytes if thin and source.allocated_bytes is not None else disk.size_bytes
-        wanted[disk.sr] = wanted.get(disk.sr, 0) + (0 if thin and source.allocated_bytes is None else need)
-    for repository in facts.storage:
-        need = wanted.get(repository.uuid, 0)
-        if repository.size_bytes > 0 and need > repository.free_bytes:
-            raise NoSpace(
-                f"{repository.name} has {show_bytes(repository.free_bytes)} free, "
-                f"{work.machine.name} needs {show_bytes(need)}",
-                hint="free some space, or choose another SR (--sr)",
-            )
+        # A thin SR takes what the disk holds; where the source does not tell that, nothing can be counted.
+        held = work.source_disk(disk.source_disk).allocated_bytes or 0
+        need = disk.size_bytes if disk.sr in work.thick else min(held, disk.size_bytes)
+        wanted[disk.sr] = wanted.get(disk.sr, 0) + need
+    if found is not None:
+        work.reservations.hold(work.tag, work.place, wanted)
+        return
+    free = {uuid: sr.free_bytes for uuid, sr in storage.items() if sr.size_bytes > 0}
+    full = work.reservations.promise(work.tag, work.place, wanted, free)
+    if full:
+        promised = work.reservations.promised_to_others(work.tag, work.place, full)
+        beside = f", {show_bytes(promised)} of it for machines that are on their way" if promised else ""
+        raise NoSpace(
+            f"{storage[full].name} has {show_bytes(free[full])} free{beside}; "
+            f"{work.machine.name} needs {show_bytes(wanted[full])}",
+            hint="free some space, or choose another SR (--sr)",
+        )
 
 
 def checkpoint(work: Work) -> None:
@@ -183,6 +198,9 @@ def claim(work: Work) -> None:
         else:
             disks.append(disk)
     work.claim = replace(held, disks=tuple(disks))
+    for planned in work.spec.disks:
+        if planned.sr in work.thick:
+            work.reservations.taken(work.tag, work.place, planned.sr, planned.size_bytes)
     for note in held.notes:
         work.observer.warning(note)
 
@@ -228,7 +246,7 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
                 work.held_claim(),
                 disk,
                 at.points.get(source.id, ""),
-                work.observer,
+                _observer(work, source),
                 label=source.label,
                 stopping=stopping,
                 pace=work.pace,
@@ -239,6 +257,14 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
         return _result(done, reader.size, source, verified=_verified(work, done, reader, source, stopping))
     finally:
         reader.close()
+
+
+def _observer(work: Work, source: Disk) -> Observer:
+    """The work's observer; on thin storage, what is sent is taken from the promise as it goes."""
+    storage = next(disk.sr for disk in work.spec.disks if disk.source_disk == source.id)
+    if storage in work.thick:
+        return work.observer
+    return Taking(work.observer, lambda count: work.reservations.taken(work.tag, work.place, storage, count))
 
 
 def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:

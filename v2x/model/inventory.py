@@ -4,16 +4,33 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from v2x.model.machine import Machine
+from v2x.model.machine import Machine, VlanRange
 
 INVENTORY_SCHEMA = "v2x.inventory/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceNetwork:
+    """A port group, or a Hyper-V switch: `switch` carries it over the host interfaces `uplinks`.
+
+    `vlan` is None where the source does not say and 0 where it does not tag. `trunk` are the VLANs that reach the guest
+    with their tags; `internal` is a switch without any uplink. `hosts` are the names of the hosts that have it, empty
+    for all of them: standard switches of two hosts may have port groups of one name and different VLANs.
+    `private_vlan` is the source's word (isolated, community, promiscuous) with its ids.
+    """
+
     name: str
     kind: str = "standard"
     vlan: int | None = None
+    switch: str = ""
+    uplinks: tuple[str, ...] = ()
+    internal: bool = False
+    trunk: tuple[VlanRange, ...] = ()
+    hosts: tuple[str, ...] = ()
+    private_vlan: str = ""
+    promiscuous: bool = False
+    forged_transmits: bool = False
+    mac_learning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

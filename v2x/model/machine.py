@@ -157,8 +157,20 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VlanRange:
+    """VLAN ids from `first` to `last`, both of them included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
-    """One network adapter; `network` is the source's network name, `mac` lower case with colons or empty."""
+    """One network adapter; `network` is the source's network name, `mac` lower case with colons or empty.
+
+    `vlan` and `trunk` are those of the adapter itself, where the source sets them there; they go before its network's.
+    `forged_transmits` None means: as the network has it.
+    """
 
     position: int
     label: str
@@ -167,6 +179,8 @@ class Nic:
     mac: str = ""
     mac_is_static: bool = True
     vlan: int | None = None
+    trunk: tuple[VlanRange, ...] = ()
+    forged_transmits: bool | None = None
     connected: bool = True
     ip_addresses: tuple[str, ...] = ()
 

@@ -79,7 +79,12 @@ class StorageRepository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetNetwork:
-    """`hosts` are uuids of hosts with a plugged PIF on it; `vlan` is None for untagged and internal networks."""
+    """`hosts` are uuids of hosts with a plugged PIF on it; `vlan` is None for untagged and internal networks.
+
+    `devices` maps a host's uuid to the interface there that carries it (eth0, bond0); empty for an internal network.
+    `carrier` is the uuid of the untagged network of the same interfaces: its own where it is that one. `is_bond` says
+    that those interfaces are bonds; `in_bond`, that they are members of one and carry nothing themselves.
+    """
 
     uuid: str
     name: str
@@ -88,6 +93,20 @@ class TargetNetwork:
     mtu: int = 1500
     hosts: tuple[str, ...] = ()
     is_management: bool = False
+    devices: dict[str, str] = field(default_factory=dict)
+    carrier: str = ""
+    is_bond: bool = False
+    in_bond: bool = False
+
+    @property
+    def is_uplink(self) -> bool:
+        """Whether it is the untagged network of interfaces that VLANs can go over."""
+        return bool(self.carrier) and self.carrier == self.uuid and not self.in_bond
+
+    @property
+    def device_names(self) -> str:
+        """The interfaces in words: `eth0`, or `eth0, eth1` where the hosts differ."""
+        return ", ".join(sorted(set(self.devices.values())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +158,7 @@ class TargetFacts:
     secure_boot_certificates: bool = False
     vtpm_supported: bool = True
     qcow2_import: bool = False
+    vif_trunks: bool = False
     schema: str = FACTS_SCHEMA
 
 
@@ -159,7 +179,10 @@ class TargetDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetNic:
-    """One VIF; `mac` empty means a new address, `network` is a uuid (or a name, in an offline XVA)."""
+    """One VIF; `mac` empty means a new address, `network` is a uuid (or a name, in an offline XVA).
+
+    `trunks` are the only VLANs whose tagged frames reach the guest; empty means no such limit.
+    """
 
     source_position: int
     device: str
@@ -167,6 +190,7 @@ class TargetNic:
     network_name: str
     mac: str = ""
     mtu: int = 1500
+    trunks: tuple[int, ...] = ()
     locking: Locking = Locking.NETWORK_DEFAULT
 
 

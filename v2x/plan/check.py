@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 
 from v2x.errors import InputRefused, PlanError
 from v2x.mapping.build import build_machine, target_name
-from v2x.mapping.devices import REST
-from v2x.mapping.resolve import find_network, find_storage, is_offline, needed_bytes
+from v2x.mapping.networks import Places, candidates, open_questions
+from v2x.mapping.resolve import REST, find_network, find_storage, is_offline, needed_bytes
 from v2x.mapping.rows import Family
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding
 from v2x.model.machine import Disk, Machine
+from v2x.model.placement import Rules
 from v2x.model.plan import Plan, PlanRow, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
-from v2x.plan import rules
+from v2x.plan import rules as plan_rules
 from v2x.text import plural
 
 _LIVE_SOURCES = frozenset({"vsphere", "hyperv"})
@@ -33,29 +34,38 @@ class _Sums:
 
 
 def check_plan(
-    plan: Plan, facts: Mapping[str, TargetFacts], tables: Tables, *, done: Collection[str] = ()
+    plan: Plan,
+    facts: Mapping[str, TargetFacts],
+    tables: Tables,
+    *,
+    rules: Rules | None = None,
+    done: Collection[str] = (),
 ) -> list[Finding]:
     """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
 
-    `facts` by target alias, fresh or the plan's own. `done` are ids of machines that are known to be on the target or
-    on their way there: their names, MAC addresses and space on it are their own.
+    `facts` by target alias, fresh or the plan's own. `rules` say where networks and disks go whose cell is empty.
+    `done` are ids of machines that are known to be on the target or on their way there: their names, MAC addresses and
+    space on it are their own.
     """
     rows = [row for row in plan.rows if not row.exclude]
     if not rows:
-        return [rules.EMPTY.finding("every row is excluded" if plan.rows else "there are no rows")]
+        return [plan_rules.EMPTY.finding("every row is excluded" if plan.rows else "there are no rows")]
     machines = {
         (source, machine.id): machine
         for source, inventory in plan.inventories.items()
         for machine in inventory.machines
     }
     findings = list(_duplicates(rows))
+    places = {source: Places(rules, inventory.networks) for source, inventory in plan.inventories.items()}
     sums = _Sums()
     for row in rows:
         problems = list(_unknown(row, plan, facts, machines))
         if not problems:
             machine, pool = machines[row.source, row.machine_id], facts[row.target]
+            where = places[row.source]
             problems = list(_check_row(row, machine, pool, plan.inventories[row.source].source.kind))
-            made = None if problems else _build(row, machine, pool, tables, problems)
+            problems = problems or list(_open(row, machine, pool, where))
+            made = None if problems else _build(row, machine, pool, tables, where, problems)
             if made is not None:
                 problems += _limits(row, machine, made, pool, tables)
             if row.machine_id not in done:
@@ -73,37 +83,48 @@ def _duplicates(rows: Iterable[PlanRow]) -> Iterator[Finding]:
         key = (row.source, row.machine_id)
         seen[key] += 1
         if seen[key] == 2:
-            yield rules.DUPLICATE_MACHINE.finding(f"{row.machine_name} ({row.machine_id}) from {row.source}", row)
+            yield plan_rules.DUPLICATE_MACHINE.finding(f"{row.machine_name} ({row.machine_id}) from {row.source}", row)
 
 
 def _unknown(
     row: PlanRow, plan: Plan, facts: Mapping[str, TargetFacts], machines: Mapping[tuple[str, str], Machine]
 ) -> Iterator[Finding]:
     if row.source not in plan.inventories:
-        yield rules.UNKNOWN_SOURCE.finding(f"{row.source!r}; valid: {_list(plan.inventories)}", row)
+        yield plan_rules.UNKNOWN_SOURCE.finding(f"{row.source!r}; valid: {_list(plan.inventories)}", row)
     elif (row.source, row.machine_id) not in machines:
-        yield rules.UNKNOWN_MACHINE.finding(f"{row.source} has no machine {row.machine_id!r}", row)
+        yield plan_rules.UNKNOWN_MACHINE.finding(f"{row.source} has no machine {row.machine_id!r}", row)
     if row.target not in facts:
-        yield rules.UNKNOWN_TARGET.finding(f"{row.target!r}; valid: {_list(facts)}", row)
+        yield plan_rules.UNKNOWN_TARGET.finding(f"{row.target!r}; valid: {_list(facts)}", row)
 
 
 def _check_row(row: PlanRow, machine: Machine, facts: TargetFacts, kind: str) -> Iterator[Finding]:
     if row.transfer is Transfer.WARM and kind not in _LIVE_SOURCES:
-        yield rules.WARM.finding(f"{row.source} is of kind {kind}", row)
+        yield plan_rules.WARM.finding(f"{row.source} is of kind {kind}", row)
     yield from _check_keys(row, machine)
     if not is_offline(facts):
         yield from _check_places(row, facts)
 
 
+def _open(row: PlanRow, machine: Machine, facts: TargetFacts, places: Places) -> Iterator[Finding]:
+    """One finding for each adapter whose network nobody chose."""
+    try:
+        for nic, found in open_questions(machine, row, facts, places):
+            could = candidates(found, facts)
+            text = f"adapter {nic.position} on {nic.network!r}: {found.why}; it could be {could}"
+            yield plan_rules.NETWORK_UNRESOLVED.finding(text, row)
+    except PlanError as problem:
+        yield plan_rules.NETWORK.finding(f"{problem.message}; {problem.hint}", row)
+
+
 def _build(
-    row: PlanRow, machine: Machine, facts: TargetFacts, tables: Tables, problems: list[Finding]
+    row: PlanRow, machine: Machine, facts: TargetFacts, tables: Tables, places: Places, problems: list[Finding]
 ) -> TargetMachine | None:
     """The machine as it would be made; None, with a finding, when it cannot."""
     try:
-        return build_machine(machine, row, facts, tables)
+        return build_machine(machine, row, facts, tables, places=places)
     except (PlanError, InputRefused) as problem:
         text = problem.message + (f"; {problem.hint}" if problem.hint else "")
-        problems.append(rules.UNMAPPABLE.finding(text, row))
+        problems.append(plan_rules.UNMAPPABLE.finding(text, row))
         return None
 
 
@@ -112,17 +133,17 @@ def _check_keys(row: PlanRow, machine: Machine) -> Iterator[Finding]:
     disks = {disk.id for disk in machine.disks}
     for key in row.storage:
         if key != REST and key not in disks:
-            yield rules.UNKNOWN_DISK.finding(f"{key!r}; valid: {_list([*disks, REST])}", row)
+            yield plan_rules.UNKNOWN_DISK.finding(f"{key!r}; valid: {_list([*disks, REST])}", row)
     positions = {str(nic.position) for nic in machine.nics}
     for key in row.networks:
         if key != REST and key not in positions:
-            yield rules.UNKNOWN_NIC.finding(f"{key!r}; valid: {_list([*positions, REST])}", row)
+            yield plan_rules.UNKNOWN_NIC.finding(f"{key!r}; valid: {_list([*positions, REST])}", row)
 
 
 def _check_places(row: PlanRow, facts: TargetFacts) -> Iterator[Finding]:
     for rule, find, wanted in (
-        *((rules.STORAGE, find_storage, name) for name in dict.fromkeys(row.storage.values())),
-        *((rules.NETWORK, find_network, name) for name in dict.fromkeys(row.networks.values())),
+        *((plan_rules.STORAGE, find_storage, name) for name in dict.fromkeys(row.storage.values())),
+        *((plan_rules.NETWORK, find_network, name) for name in dict.fromkeys(row.networks.values())),
     ):
         try:
             find(wanted, facts)
@@ -139,23 +160,23 @@ def _limits(
     most = tables.limit("vcpus_windows_max" if windows else "vcpus_max", product=version)
     supported = tables.limit("vcpus_supported_max", product=version)
     if made.vcpus > most:
-        yield rules.VCPUS.finding(f"{made.vcpus}, at most {most}{' for Windows' if windows else ''}", row)
+        yield plan_rules.VCPUS.finding(f"{made.vcpus}, at most {most}{' for Windows' if windows else ''}", row)
     elif made.vcpus > supported:
-        yield rules.VCPUS_SUPPORT.finding(f"{made.vcpus}, supported up to {supported}", row)
+        yield plan_rules.VCPUS_SUPPORT.finding(f"{made.vcpus}, supported up to {supported}", row)
     cpus = max((host.cpu_count for host in facts.hosts), default=0)
     if 0 < cpus < made.vcpus:
-        yield rules.VCPUS_HOST.finding(f"{made.vcpus}, the largest host has {cpus}", row)
+        yield plan_rules.VCPUS_HOST.finding(f"{made.vcpus}, the largest host has {cpus}", row)
     memory = tables.limit("memory_max_bytes", product=version)
     largest = max((host.memory_total_bytes for host in facts.hosts), default=0)
     if made.memory_bytes > memory:
-        yield rules.MEMORY.finding(f"{show_bytes(made.memory_bytes)}, at most {show_bytes(memory)}", row)
+        yield plan_rules.MEMORY.finding(f"{show_bytes(made.memory_bytes)}, at most {show_bytes(memory)}", row)
     elif 0 < largest < made.memory_bytes:
-        yield rules.MEMORY_HOST.finding(
+        yield plan_rules.MEMORY_HOST.finding(
             f"{show_bytes(made.memory_bytes)}, the largest host has {show_bytes(largest)}", row
         )
     for rule, count, limit in (
-        (rules.DISKS, len(made.disks) + bool(made.cd_device), tables.limit("disks_max", product=version)),
-        (rules.NICS, len(made.nics), tables.limit("nics_max", xapi=xapi)),
+        (plan_rules.DISKS, len(made.disks) + bool(made.cd_device), tables.limit("disks_max", product=version)),
+        (plan_rules.NICS, len(made.nics), tables.limit("nics_max", xapi=xapi)),
     ):
         if count > limit:
             yield rule.finding(f"{count}, at most {limit}", row)
@@ -178,9 +199,9 @@ def _names(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
     for (target, name), rows in sums.names.items():
         if len(rows) > 1:
             ids = _list(row.machine_id for row in rows)
-            yield rules.DUPLICATE_NAME.finding(f"{name!r} on {target}: {ids}", rows[1], name)
+            yield plan_rules.DUPLICATE_NAME.finding(f"{name!r} on {target}: {ids}", rows[1], name)
         if name in facts[target].machine_names:
-            yield rules.NAME_ON_TARGET.finding(f"{name!r} on {target}", rows[0], name)
+            yield plan_rules.NAME_ON_TARGET.finding(f"{name!r} on {target}", rows[0], name)
 
 
 def _macs(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
@@ -188,10 +209,10 @@ def _macs(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
     for mac, rows in sums.macs.items():
         if len(rows) > 1:
             names = _list(dict.fromkeys(row.machine_name for row in rows))
-            yield rules.DUPLICATE_MAC.finding(f"{mac}: {names}", rows[1], mac)
+            yield plan_rules.DUPLICATE_MAC.finding(f"{mac}: {names}", rows[1], mac)
         for row in rows[:1]:
             if mac in used[row.target]:
-                yield rules.MAC_ON_TARGET.finding(f"{mac} of {used[row.target][mac]!r} on {row.target}", row, mac)
+                yield plan_rules.MAC_ON_TARGET.finding(f"{mac} of {used[row.target][mac]!r} on {row.target}", row, mac)
 
 
 def _space(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
@@ -202,7 +223,7 @@ def _space(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
         most = sum(needed_bytes(disk, sr) for disk, _ in takers)
         least = sum(needed_bytes(disk, sr) for disk, _ in takers if not sr.thin or disk.allocated_bytes is not None)
         if most > sr.free_bytes:
-            rule = rules.SPACE if least > sr.free_bytes else rules.SPACE_UNSURE
+            rule = plan_rules.SPACE if least > sr.free_bytes else plan_rules.SPACE_UNSURE
             yield rule.finding(_space_text(sr, target, least, most, takers), None, sr.name or sr.uuid)
 
 

@@ -2,19 +2,21 @@
 """Drafts a plan: every choice filled in, and a comment that says why."""
 
 import fnmatch
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from v2x.errors import InputRefused, PlanError
 from v2x.mapping.build import build_machine, target_name
-from v2x.mapping.devices import REST
+from v2x.mapping.networks import NetworkChoice, Places, candidates, settle
 from v2x.mapping.platform import choose_template
-from v2x.mapping.resolve import is_offline, needed_bytes, reference, suggest_network, suggest_storage
+from v2x.mapping.resolve import REST, is_offline, needed_bytes, reference, storage_by_rule, suggest_storage
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Machine, PowerState
+from v2x.model.machine import Disk, Machine, Nic, PowerState
+from v2x.model.placement import Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import TargetFacts
 from v2x.plan.columns import tidy_row
@@ -23,11 +25,11 @@ from v2x.plan.store import plan_id
 
 @dataclass(frozen=True, slots=True)
 class _Ground:
-    """What the choices for a machine stand on; `vlans` by network name of its source."""
+    """What the choices for a machine stand on; `places` are the rules and the networks of its source."""
 
     facts: TargetFacts
     tables: Tables
-    vlans: Mapping[str, int | None]
+    places: Places
 
 
 def draft_plan(
@@ -39,13 +41,15 @@ def draft_plan(
     targets: Sequence[Endpoint],
     select: Sequence[str] = (),
     findings: Sequence[Finding] = (),
+    rules: Rules | None = None,
     now: datetime,
 ) -> Plan:
     """A plan over the machines of all inventories (by source alias) onto the first target.
 
     `select` are shell patterns over name, id and folder/name, without case; none means all. Machines with a blocker
-    among `findings`, templates, and machines that cannot be built there are excluded, with the reason. PlanError when
-    there is no target or nothing is selected.
+    among `findings`, templates, and machines that cannot be built there are excluded, with the reason. An adapter whose
+    network is not certain stays open: the comment lists what it could be, and `plan check` asks for it. PlanError when
+    there is no target, when nothing is selected, or when one of `rules` names what the pool lacks.
     """
     if not targets or targets[0].alias not in facts:
         raise PlanError("no target to draft a plan for", hint="name one with --target")
@@ -54,12 +58,12 @@ def draft_plan(
     room = facts[target]
     rows: list[PlanRow] = []
     for source, inventory in inventories.items():
-        vlans = {network.name: network.vlan for network in inventory.networks}
+        places = Places(rules, inventory.networks)
         for machine in inventory.machines:
             if not is_selected(machine, select):
                 continue
             empty = PlanRow(machine_id=machine.id, machine_name=machine.name, source=source, target=target)
-            row = _draft_row(machine, empty, _Ground(room, tables, vlans), blocked.get(machine.id, ()))
+            row = _draft_row(machine, empty, _Ground(room, tables, places), blocked.get(machine.id, ()))
             room = _taken(machine, row, room)
             rows.append(tidy_row(row))
     if not rows:
@@ -100,9 +104,9 @@ def _draft_row(machine: Machine, row: PlanRow, ground: _Ground, blockers: Sequen
     reasons += blockers
     row = replace(row, target_name=target_name(machine, row), order=machine.start_order or 0)
     row = _with_storage(machine, row, ground, comments)
-    row = _with_networks(machine, row, ground, comments)
+    row, settled = _with_networks(machine, row, ground, comments)
     try:
-        made = build_machine(machine, row, facts, tables)
+        made = build_machine(replace(machine, nics=settled), row, facts, tables, places=ground.places)
     except (PlanError, InputRefused) as problem:
         reasons.append(problem.message)
     else:
@@ -129,29 +133,41 @@ def _with_storage(machine: Machine, row: PlanRow, ground: _Ground, comments: lis
     facts = ground.facts
     if is_offline(facts) or not machine.disks:
         return row
-    choice = suggest_storage(machine.disks, facts, ground.tables)
-    if choice is None:
-        return row
-    comments.append(f"storage: {choice.reason}")
-    return replace(row, storage={REST: reference(choice.storage, facts.storage)})
+    ruled = {disk.id: storage_by_rule(disk, facts, ground.places.rules) for disk in machine.disks}
+    found = {disk: reference(sr, facts.storage) for disk, sr in ruled.items() if sr is not None}
+    reasons = [f"{disk} by rule" for disk in found]
+    rest = [disk for disk in machine.disks if disk.id not in found]
+    choice = suggest_storage(rest, facts, ground.tables) if rest else None
+    if choice is not None:
+        found[REST] = reference(choice.storage, facts.storage)
+        reasons.append(choice.reason)
+    if reasons:
+        comments.append("storage: " + ", ".join(reasons))
+    return replace(row, storage=found)
 
 
-def _with_networks(machine: Machine, row: PlanRow, ground: _Ground, comments: list[str]) -> PlanRow:
+def _with_networks(
+    machine: Machine, row: PlanRow, ground: _Ground, comments: list[str]
+) -> tuple[PlanRow, tuple[Nic, ...]]:
+    """The row with the networks that are certain, and their adapters; the comment says what the others could be."""
     facts = ground.facts
     found: dict[str, str] = {}
     reasons: list[str] = []
-    for nic in sorted(machine.nics, key=lambda nic: nic.position):
-        if is_offline(facts):
-            if nic.network:
-                found[str(nic.position)] = nic.network
+    settled: list[Nic] = []
+    for nic, choice in settle(machine, row, facts, ground.places):
+        position = str(nic.position)
+        if not isinstance(choice, NetworkChoice):
+            reasons.append(f"{position} TO CHOOSE ({nic.network!r}: {choice.why}): {candidates(choice, facts)}")
             continue
-        choice = suggest_network(nic.network, nic.vlan or ground.vlans.get(nic.network), facts)
-        if choice is not None:
-            found[str(nic.position)] = reference(choice.network, facts.networks)
-            reasons.append(f"{nic.position} {choice.reason}")
+        settled.append(nic)
+        if not is_offline(facts):
+            found[position] = reference(choice.network, facts.networks)
+            reasons.append(f"{position} {choice.reason}")
+        elif nic.network:
+            found[position] = nic.network
     if reasons:
         comments.append("networks: " + ", ".join(reasons))
-    return replace(row, networks=found)
+    return replace(row, networks=found), tuple(settled)
 
 
 def _state(machine: Machine, row: PlanRow, facts: TargetFacts) -> list[str]:
@@ -167,13 +183,13 @@ def _state(machine: Machine, row: PlanRow, facts: TargetFacts) -> list[str]:
 
 def _taken(machine: Machine, row: PlanRow, facts: TargetFacts) -> TargetFacts:
     """The facts with the room that a drafted row takes, so that the next rows are spread over what is left."""
-    if row.exclude or REST not in row.storage:
+    if row.exclude or not row.storage:
         return facts
-    wanted = row.storage[REST]
-    storage = tuple(
-        replace(sr, used_bytes=sr.used_bytes + sum(needed_bytes(disk, sr) for disk in machine.disks))
-        if wanted in (sr.uuid, reference(sr, facts.storage))
-        else sr
-        for sr in facts.storage
-    )
-    return replace(facts, storage=storage)
+    taken: dict[str, list[Disk]] = defaultdict(list)
+    for disk in machine.disks:
+        taken[row.storage.get(disk.id) or row.storage.get(REST, "")].append(disk)
+    storage = []
+    for sr in facts.storage:
+        disks = taken.get(reference(sr, facts.storage), [])
+        storage.append(replace(sr, used_bytes=sr.used_bytes + sum(needed_bytes(disk, sr) for disk in disks)))
+    return replace(facts, storage=tuple(storage))

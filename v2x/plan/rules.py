@@ -62,6 +62,18 @@ UNKNOWN_NIC = Rule(
 )
 STORAGE = Rule("plan.storage", _B, "The storage does not resolve", "Name a storage repository of the pool for disks.")
 NETWORK = Rule("plan.network", _B, "The network does not resolve", "Name a network of the pool.")
+NETWORK_UNRESOLVED = Rule(
+    "plan.network-unresolved",
+    _B,
+    "The network of an adapter is not certain",
+    "Name it in the networks column, or by a [[network]] or [[uplink]] rule in v2x.toml and draft the plan again.",
+)
+NETWORK_MADE = Rule(
+    "plan.network-made",
+    Severity.INFO,
+    "A network was made on the pool",
+    "Nothing; it stays when the machine goes.",
+)
 UNMAPPABLE = Rule(
     "plan.unmappable", _B, "The machine cannot be made as the row says", "Change the row as the text says."
 )

@@ -167,6 +167,9 @@ class Leftovers(Protocol):
 class MakesNetworks(Protocol):
     """Targets on which networks can be made."""
 
-    def ensure_network(self, name: str, vlan: int | None = None) -> str:
-        """The uuid of a network of that name and VLAN, made where there is none."""
+    def ensure_network(self, name: str, vlan: int | None = None, uplink: str = "") -> str:
+        """The uuid of a network of that name and VLAN over the network or interface `uplink`, made where there is none.
+
+        What cannot be made whole is taken back.
+        """
         ...

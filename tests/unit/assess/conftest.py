@@ -10,7 +10,7 @@ import pytest
 
 from v2x.assess.engine import assess
 from v2x.mapping.tables import Tables, load_tables
-from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
+from v2x.model.inventory import Inventory, SourceInfo, SourceNetwork, SourceProblem
 from v2x.model.machine import (
     CdDrive,
     Cpu,
@@ -28,6 +28,7 @@ from v2x.model.machine import (
     PowerState,
     Snapshot,
     ToolsState,
+    VlanRange,
 )
 from v2x.model.target import ImageFormat, StorageRepository, TargetFacts, TargetHost, TargetNetwork, Template, UsedMac
 from v2x.model.units import GIB
@@ -139,6 +140,8 @@ def make() -> SimpleNamespace:
         drive=CdDrive,
         snapshot=Snapshot,
         network=TargetNetwork,
+        source_network=SourceNetwork,
+        vlan_range=VlanRange,
         used_mac=UsedMac,
         problem=SourceProblem,
         old_windows=guest("windows7_64Guest", "Microsoft Windows 7 (64-bit)"),
@@ -161,9 +164,14 @@ def tables() -> Tables:
 def listed() -> Callable[..., Inventory]:
     """An inventory of the machines given."""
 
-    def build(*machines: Machine, kind: str = "ovf", problems: tuple[SourceProblem, ...] = ()) -> Inventory:
+    def build(
+        *machines: Machine,
+        kind: str = "ovf",
+        problems: tuple[SourceProblem, ...] = (),
+        networks: tuple[SourceNetwork, ...] = (),
+    ) -> Inventory:
         source = SourceInfo(kind=kind, address="/srv/exports")
-        return Inventory(source=source, taken_at=TAKEN, machines=machines, problems=problems)
+        return Inventory(source=source, taken_at=TAKEN, machines=machines, problems=problems, networks=networks)
 
     return build
 

@@ -8,9 +8,10 @@ import pytest
 
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Order
-from v2x.errors import ConnectError, UsageError
+from v2x.errors import ConnectError, SourceError, UsageError
 from v2x.migrate.observe import Silent
 from v2x.model.migration import Outcome, Phase
+from v2x.model.target import StorageRepository
 
 _path = Path(__file__).parents[1] / "migrate" / "conftest.py"
 _spec = importlib.util.spec_from_file_location("migrate_doubles", _path)
@@ -146,3 +147,31 @@ def test_warnings_are_kept(engine):
     (one,) = engine.engine.status()
     assert "copied once more" in one.warnings[0]
     assert one.disks[0].verified == "full"
+
+
+def test_a_machine_that_stopped_keeps_its_promise_of_room_and_gives_it_up_when_done(engine):
+    storage = (StorageRepository(uuid="sr", name="SR", kind="ext", size_bytes=12 * 2**20, hosts=("h",)),)
+    known = engine.target.facts
+    engine.target.facts = lambda: replace(known(), storage=storage)
+    disks = tuple(replace(disk, allocated_bytes=8 * 2**20) for disk in engine.machine.disks)
+    engine.machine = replace(engine.machine, disks=disks)
+
+    class Breaks(Silent):
+        def progress(self, disk, count_bytes):
+            raise SourceError("the source went away")
+
+    class OnlyFirst(Watcher):
+        def begin(self, order):
+            return Breaks() if order.id == "t1" else Silent()
+
+    engine.engine._watcher = OnlyFirst()
+    engine.engine.submit([engine.order(1), engine.order(2)])
+    engine.engine.resume()
+    first, second = engine.engine.status()
+    assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.FAILED)
+    assert second.failure.code == "NO-SPACE"
+    assert "6 MiB of it for machines that are on their way" in second.failure.message
+    engine.engine.submit([engine.order(3)])
+    engine.engine._reservations.release("t1")
+    engine.engine.resume()
+    assert engine.engine.status(["t3"])[0].outcome is Outcome.MIGRATED

@@ -356,11 +356,11 @@ def test_tiny_and_forgetful_disks_are_noted(make_machine, make_row, make_disk, f
     assert "bus-unknown" in made.rows
 
 
-def test_adapters_follow_the_plan_then_the_suggestion(make_machine, make_row, make_nic, facts, tables):
+def test_adapters_follow_the_plan_then_their_names(make_machine, make_row, make_nic, facts, tables):
     nics = (
         make_nic(0),
-        make_nic(1, network="dmz", model=Other("ne2000")),
-        make_nic(2, network="X", vlan=20),
+        make_nic(1, network="DMZ", model=Other("ne2000")),
+        make_nic(2, network="DMZ", vlan=20),
         make_nic(5),
     )
     made = build_machine(make_machine(nics=nics), make_row(networks={"5": "net-30"}), facts, tables)
@@ -427,7 +427,7 @@ def test_an_xva_refuses_what_a_vhd_cannot_hold(make_machine, make_row, make_disk
 def test_a_pool_without_storage_or_networks_is_refused(make_machine, make_row, facts, tables):
     for pool, says in (
         (replace(facts, storage=()), "no storage repository for disks"),
-        (replace(facts, networks=()), "no network for adapter 0"),
+        (replace(facts, networks=()), "'LAN': the pool has no networks"),
     ):
         with pytest.raises(PlanError, match=says):
             build_machine(make_machine(), make_row(), pool, tables)

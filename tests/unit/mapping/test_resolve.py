@@ -10,47 +10,20 @@ from v2x.mapping.resolve import (
     has_room,
     needed_bytes,
     reference,
-    suggest_network,
+    storage_by_rule,
     suggest_storage,
 )
+from v2x.model.placement import Rules, StorageRule
 from v2x.model.target import ImageFormat, TargetNetwork
 from v2x.model.units import GIB, TIB
 
 
-@pytest.mark.parametrize(
-    ("name", "vlan", "uuid", "reason"),
-    [
-        ("LAN", None, "net-lan", "same name"),
-        ("lan", None, "net-lan", "same name but for case"),
-        ("DMZ", 20, "net-dmz", "same name"),
-        ("DMZ", 30, "net-30b", "VLAN 30 (the network named 'DMZ' has VLAN 20)"),
-        ("DMZ", 99, "net-dmz", "same name, but VLAN 20 instead of VLAN 99: please check"),
-        ("pg-prod", 20, "net-dmz", "same VLAN 20"),
-        ("Prod VLAN 30", None, "net-30b", "same VLAN 30"),
-        ("prod-vlan_20", 0, "net-dmz", "same VLAN 20"),
-        ("Storage-30", None, "net-30", "name similar to 'Storage-30': please check"),
-        ("Storage-30", 7, "net-lan", "nothing fits, so the management network: please check"),
-        ("", None, "net-lan", "nothing fits, so the management network: please check"),
-    ],
-)
-def test_network_suggestions(facts, name, vlan, uuid, reason):
-    choice = suggest_network(name, vlan, facts)
-    assert (choice.network.uuid, choice.reason) == (uuid, reason)
-
-
-def test_without_a_management_network_the_widest_is_suggested(facts):
-    plain = tuple(replace(network, is_management=False) for network in facts.networks)
-    assert suggest_network("zzz", None, replace(facts, networks=plain)).network.uuid == "net-dmz"
-    assert suggest_network("zzz", None, replace(facts, networks=())) is None
-
-
-def test_of_networks_with_one_name_the_widest_is_suggested_and_referred_to_by_uuid(facts):
+def test_of_networks_with_one_name_each_is_referred_to_by_uuid(facts):
     twins = (
         TargetNetwork(uuid="a", name="LAN", hosts=("h1",)),
         TargetNetwork(uuid="b", name="LAN", hosts=("h1", "h2")),
     )
     pool = replace(facts, networks=twins)
-    assert suggest_network("LAN", None, pool).network.uuid == "b"
     assert reference(twins[1], twins) == "b"
     with pytest.raises(PlanError, match="borne by 2"):
         find_network("LAN", pool)
@@ -132,3 +105,28 @@ def test_large_disks_are_suggested_where_they_fit(facts, tables, make_disk):
     )
     disk = make_disk(0, capacity_bytes=3 * TIB)
     assert suggest_storage((disk,), replace(facts, storage=storage), tables).storage.uuid == "sr-lvm"
+
+
+def test_storage_by_rule_is_by_datastore_and_the_first_that_fits(facts, make_disk):
+    rules = Rules(
+        storage=(
+            StorageRule(datastore="ssd[1]", target="sr-local1"),
+            StorageRule(datastore="ssd*", target="SAN"),
+            StorageRule(datastore="*", target="NFS"),
+        )
+    )
+
+    def chosen(datastore):
+        return storage_by_rule(make_disk(0, datastore=datastore), facts, rules).uuid
+
+    assert [chosen(name) for name in ("ssd[1]", "ssd1", "ssd-fast", "SSD", "")] == [
+        "sr-local1", "sr-local1", "sr-lvm", "sr-nfs", "sr-nfs",
+    ]  # fmt: skip
+    assert storage_by_rule(make_disk(0, datastore="x"), facts, Rules()) is None
+
+
+def test_a_storage_rule_that_names_no_sr_for_disks_is_an_error(facts, make_disk):
+    for target, says in (("ISOs", "holds iso content"), ("Unplugged", "not plugged"), ("Gone", "no storage")):
+        rules = Rules(storage=(StorageRule(datastore="*", target=target),))
+        with pytest.raises(PlanError, match=says):
+            storage_by_rule(make_disk(0, datastore="a"), facts, rules)

@@ -77,8 +77,17 @@ def facts() -> TargetFacts:
             ),
         ),
         networks=(
-            TargetNetwork(uuid="net-lan", name="LAN", hosts=("h1",), is_management=True),
-            TargetNetwork(uuid="net-20", name="Servers", vlan=20, hosts=("h1",)),
+            TargetNetwork(
+                uuid="net-lan",
+                name="LAN",
+                hosts=("h1",),
+                is_management=True,
+                devices={"h1": "eth0"},
+                carrier="net-lan",
+            ),
+            TargetNetwork(
+                uuid="net-20", name="Servers", vlan=20, hosts=("h1",), devices={"h1": "eth0"}, carrier="net-lan"
+            ),
         ),
         templates=(
             Template(reference_label="debian-12", name="Debian Bookworm 12", uuid="t1", firmware=Firmware.UEFI),

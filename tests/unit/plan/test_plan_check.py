@@ -6,6 +6,7 @@ import pytest
 
 from v2x.model.finding import Severity
 from v2x.model.machine import Cpu, Guest, GuestIdKind, Memory
+from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import MacPolicy, Transfer
 from v2x.model.units import GIB, TIB
 from v2x.plan import rules
@@ -239,3 +240,27 @@ def test_a_thousand_rows_are_checked_in_seconds(check, make_plan, make_row, make
     before = time.perf_counter()
     assert ids(check(make_plan(*rows, machines=machines))) == ["plan.space"]
     assert time.perf_counter() - before < 10
+
+
+def test_a_network_that_nobody_chose_is_a_blocker_for_each_adapter(facts, tables, make_plan, make_row, make_machine):
+    nic = make_machine().nics[0]
+    nics = tuple(replace(nic, position=number, network=name, mac="") for number, name in enumerate(("LAN", "A", "B")))
+    machine = make_machine("web01", 1, nics=nics)
+    plan = make_plan(make_row(), machines=(machine,))
+    found = check_plan(plan, {"pool": facts}, tables)
+    assert [one.rule for one in found] == ["plan.network-unresolved"] * 2
+    assert found[0].text == ("adapter 1 on 'A': the pool has no network of this name; it could be LAN, Servers")
+    for chosen in ({"*": "LAN"}, {"1": "LAN", "2": "Servers"}):
+        assert check_plan(make_plan(make_row(networks=chosen), machines=(machine,)), {"pool": facts}, tables) == []
+
+
+def test_rules_answer_for_empty_cells_and_a_wrong_rule_is_found(facts, tables, make_plan, make_row, make_machine):
+    nic = replace(make_machine().nics[0], network="A")
+    plan = make_plan(make_row(), machines=(make_machine("web01", 1, nics=(nic,)),))
+
+    def found(target):
+        rules = Rules(networks=(NetworkRule(source="A", target=target),))
+        return [one.rule for one in check_plan(plan, {"pool": facts}, tables, rules=rules)]
+
+    assert found("LAN") == []
+    assert found("Gone") == ["plan.network"]

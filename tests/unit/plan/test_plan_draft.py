@@ -8,6 +8,7 @@ from v2x.errors import PlanError
 from v2x.mapping.build import build_machine
 from v2x.model.finding import Finding, Severity
 from v2x.model.machine import DiskBacking, Firmware, PowerState
+from v2x.model.placement import NetworkRule, Rules, StorageRule
 from v2x.model.plan import Endpoint, MacPolicy, Transfer
 from v2x.model.target import SecureBoot
 from v2x.model.units import GIB
@@ -45,7 +46,7 @@ def test_every_choice_is_filled_in_and_explained(draft, make_machine):
     assert (row.template, row.transfer, row.exclude, row.start) == ("debian-12", Transfer.COLD, False, False)
     assert row.comment.split(" | ")[:3] == [
         "storage: default SR of the pool, 100 GiB free",
-        "networks: 0 same VLAN 20",
+        "networks: 0 VLAN 20 on eth0",
         "template: for Debian 12",
     ]
 
@@ -149,3 +150,34 @@ def test_a_pool_without_storage_excludes_with_the_reason(draft, facts, make_mach
 
 def test_the_order_of_the_source_is_kept(draft, make_machine):
     assert draft(make_machine(start_order=7)).rows[0].order == 7
+
+
+def test_an_uncertain_network_stays_open_with_its_candidates_and_the_row_stays_in(draft, tables, make_machine):
+    nic = make_machine().nics[0]
+    nics = (nic, replace(nic, position=1, network="Prod", mac="00:50:56:00:01:01"))
+    plan = draft(make_machine(nics=nics))
+    (row,) = plan.rows
+    assert (row.networks, row.exclude, row.vcpus) == ({"0": "Servers"}, False, 2)
+    wanted = "networks: 0 VLAN 20 on eth0, 1 TO CHOOSE ('Prod': the pool has no network of this name): LAN, Servers"
+    assert wanted in row.comment.split(" | ")
+    assert [one.rule for one in check_plan(plan, plan.facts, tables)] == ["plan.network-unresolved"]
+
+
+def test_rules_fill_cells_and_take_room(draft, make_machine):
+    machine = make_machine()
+    disk = machine.disks[0]
+    disks = (replace(disk, datastore="ssd1"), replace(disk, id="scsi0:1", position=1, datastore="hdd"))
+    rules = Rules(
+        networks=(NetworkRule(source="VM*", target="LAN"),), storage=(StorageRule(datastore="ssd*", target="NFS"),)
+    )
+    rows = draft(make_machine("a", 1, disks=disks), make_machine("b", 2, disks=disks[1:]), rules=rules).rows
+    assert [row.networks for row in rows] == [{"0": "LAN"}] * 2
+    # The default SR has 100 GiB: 60 for the disk that a rule sends there, so the others go elsewhere.
+    assert rows[0].storage == {"scsi0:0": "NFS", "*": "NFS"}
+    assert rows[1].storage == {"*": "SAN; tier=1"}
+    assert "storage: scsi0:0 by rule, default SR" in rows[0].comment
+
+
+def test_a_rule_that_names_nothing_stops_the_draft(draft, make_machine):
+    with pytest.raises(PlanError, match="no storage repository is named 'Gone'"):
+        draft(make_machine(), rules=Rules(storage=(StorageRule(datastore="*", target="Gone"),)))

@@ -13,8 +13,9 @@ def check(context: Context) -> Iterator[Remark]:
     if not estate.pool.networks:
         return
     for nic in context.machine.nics:
-        if nic.vlan and nic.vlan not in estate.pool.vlans:
-            yield Remark(f"VLAN {nic.vlan} of network “{nic.network}”.", nic_name(nic))
+        vlan = context.origin(nic).vlan
+        if vlan and vlan not in estate.pool.vlans:
+            yield Remark(f"VLAN {vlan} of network “{nic.network}”.", nic_name(nic))
 
 
 RULE = MachineRule(

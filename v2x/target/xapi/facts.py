@@ -32,6 +32,7 @@ _THIN = frozenset(
 _QCOW2 = frozenset({"ext", "nfs", "lvm", "lvmoiscsi", "lvmohba"})
 _QCOW2_IMPORT = (25, 27)
 _VTPM = (22,)
+_VIF_TRUNKS = (26, 17)
 _WORD = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -73,6 +74,11 @@ def takes_qcow2(software: object) -> bool:
 def takes_vtpm(software: object) -> bool:
     """Whether a host with this software_version makes vTPMs: the class of xapi 1.249 (XCP-ng 8.2) cannot."""
     return version_of(_text(software, "xapi_build", "xapi")) >= _VTPM
+
+
+def takes_trunks(software: object) -> bool:
+    """Whether VIFs of a host with this software_version have the field trunks (first in xapi 26.17)."""
+    return version_of(_text(software, "xapi_build", "xapi")) >= _VIF_TRUNKS
 
 
 def prezeroed(sr: Mapping[str, Any]) -> bool:
@@ -149,7 +155,26 @@ def _storage(
     return tuple(sorted(found, key=lambda sr: (not sr.is_default, sr.name, sr.uuid)))
 
 
-def _networks(networks: Records, pifs: Records, hosts: Records) -> tuple[TargetNetwork, ...]:
+def _carries(pif: Mapping[str, Any]) -> bool:
+    """Whether VLANs can go over a PIF: a physical interface or a bond, no VLAN, tunnel or SR-IOV function."""
+    return str(pif.get("VLAN", "-1")) == "-1" and bool(pif.get("physical") or pif.get("bond_master_of"))
+
+
+def _in_bond(pif: Mapping[str, Any]) -> bool:
+    return str(pif.get("bond_slave_of") or "OpaqueRef:NULL") != "OpaqueRef:NULL"
+
+
+def _carriers(own: list[Mapping[str, Any]], pifs: Records, vlans: Records) -> set[str]:
+    """References of the untagged networks of the interfaces below `own`; one, unless the hosts are wired unlike."""
+    below = (
+        pif if _carries(pif) else pifs.get(str(vlans.get(str(pif.get("VLAN_master_of")), {}).get("tagged_PIF")))
+        for pif in own
+    )
+    return {str(pif.get("network")) for pif in below if pif is not None}
+
+
+def networks_of(networks: Records, pifs: Records, vlans: Records, hosts: Records) -> tuple[TargetNetwork, ...]:
+    """The networks of a pool with what carries each; the hosts' own management network is left out."""
     by_network: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for pif in pifs.values():
         by_network[str(pif.get("network"))].append(pif)
@@ -158,24 +183,25 @@ def _networks(networks: Records, pifs: Records, hosts: Records) -> tuple[TargetN
         if tags.config(network).get("is_host_internal_management_network") == "true":
             continue
         own = by_network[reference]
-        vlans = {number(pif.get("VLAN")) for pif in own if str(pif.get("VLAN", "-1")) != "-1"}
+        ids = {number(pif.get("VLAN")) for pif in own if str(pif.get("VLAN", "-1")) != "-1"}
+        carriers = _carriers(own, pifs, vlans)
+        carrier = next(iter(carriers)) if len(carriers) == 1 else ""
+        on_hosts = [
+            (str(hosts[str(pif.get("host"))].get("uuid", "")), pif) for pif in own if str(pif.get("host")) in hosts
+        ]
         found.append(
             TargetNetwork(
                 uuid=str(network.get("uuid", "")),
                 name=str(network.get("name_label", "")),
                 bridge=str(network.get("bridge", "")),
-                vlan=min(vlans) if vlans else None,
+                vlan=min(ids) if ids else None,
                 mtu=number(network.get("MTU")) or 1500,
-                hosts=tuple(
-                    sorted(
-                        {
-                            str(hosts[str(pif.get("host"))].get("uuid", ""))
-                            for pif in own
-                            if pif.get("currently_attached") and str(pif.get("host")) in hosts
-                        }
-                    )
-                ),
+                hosts=tuple(sorted({host for host, pif in on_hosts if pif.get("currently_attached")})),
                 is_management=any(pif.get("management") for pif in own),
+                devices={host: str(pif.get("device", "")) for host, pif in sorted(on_hosts, key=lambda one: one[0])},
+                carrier=str(networks.get(carrier, {}).get("uuid", "")),
+                is_bond=any(pif.get("bond_master_of") for pif in by_network[carrier]) if carrier else False,
+                in_bond=bool(own) and all(_in_bond(pif) for pif in own),
             )
         )
     return tuple(sorted(found, key=lambda network: (network.name, network.uuid)))
@@ -271,7 +297,7 @@ def take(client: Client, taken_at: datetime) -> TargetFacts:
         storage=_storage(
             records(client, "SR"), records(client, "PBD"), records(client, "SM"), hosts, str(pool.get("default_SR"))
         ),
-        networks=_networks(records(client, "network"), records(client, "PIF"), hosts),
+        networks=networks_of(records(client, "network"), records(client, "PIF"), records(client, "VLAN"), hosts),
         templates=_templates(vms),
         machine_names=tuple(sorted(str(vm.get("name_label", "")) for vm in vms.values() if _in_use(vm))),
         macs=_macs(vms, records(client, "VIF")),
@@ -279,4 +305,5 @@ def take(client: Client, taken_at: datetime) -> TargetFacts:
         secure_boot_certificates=bool(pool.get("uefi_certificates") or pool.get("custom_uefi_certificates")),
         vtpm_supported=_text(pool.get("restrictions"), "restrict_vtpm") == "false" and takes_vtpm(software),
         qcow2_import=takes_qcow2(software),
+        vif_trunks=takes_trunks(software),
     )

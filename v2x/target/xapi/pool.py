@@ -122,9 +122,9 @@ class XapiTarget:
         """Starts a sealed machine wherever the pool finds room."""
         self.client.call("VM.start", self._claims.reference(claim), False, False)
 
-    def ensure_network(self, name: str, vlan: int | None = None, device: str = "") -> str:
+    def ensure_network(self, name: str, vlan: int | None = None, uplink: str = "") -> str:
         """The uuid of a network of that name and VLAN, made where there is none (network.ensure_network)."""
-        return network.ensure_network(self.client, name, vlan, device)
+        return network.ensure_network(self.client, name, vlan, uplink)
 
     def writer(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], point: str) -> DiskWriter:
         self._routes.learn()

@@ -123,13 +123,16 @@ def test_discard_removes_what_is_protected(simulated_pool: Callable[..., Pool]) 
 
 def test_a_template_is_sealed_as_one_and_never_before(simulated_pool: Callable[..., Pool]) -> None:
     pool = simulated_pool()
-    planned = spec(pool, is_template=True)
+    group = StartGroup(name="g", key="k")
+    planned = spec(pool, is_template=True, ha_priority=HaPriority.RESTART, start_group=group, tags=("t",))
     with opened(pool) as target:
         claim = target.claim(planned, "tag")
         assert not record(pool, claim)["is_a_template"]
         finish(target, claim, planned)
         target.seal(claim, planned)
-        assert record(pool, claim)["is_a_template"]
+        done = record(pool, claim)
+        assert done["is_a_template"] and done["tags"] == ["t"]
+        assert done["ha_restart_priority"] == "" and not pool.records("VM_appliance")
         found = target.find("tag")
         assert found is not None and found.sealed
         assert "web" not in target.facts().machine_names

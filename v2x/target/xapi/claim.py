@@ -108,7 +108,7 @@ class Claims:
         return vdi.claimed(fresh)
 
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
-        found = self._machine(claim.tag)
+        found = self._held(claim)
         if found is None:
             raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again")
         reference, record = found
@@ -154,6 +154,20 @@ class Claims:
                 raise
             raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again") from error
 
+    def _held(self, claim: Claim) -> Found | None:
+        """The claim's VM by its uuid where it still is the one; else by tag, which reads all VMs of the pool."""
+        if claim.id:
+            try:
+                reference = str(self._client.call("VM.get_by_uuid", claim.id))
+                record = self._client.call("VM.get_record", reference)
+            except V2xError as error:
+                if xapi_code(error) not in GONE:
+                    raise
+            else:
+                if tags.claimed_by(record, claim.tag) or tags.sealed_by(record, claim.tag):
+                    return reference, record
+        return self._machine(claim.tag)
+
     def _machine(self, tag: str) -> Found | None:
         """The one VM of the migration, sealed or not. Conflict when there are several."""
         found = [
@@ -172,7 +186,7 @@ class Claims:
 
     def _open(self, claim: Claim, found: Found | None = None) -> Found:
         """The claim's VM, if it may still be changed: unsealed and halted."""
-        found = found or self._machine(claim.tag)
+        found = found or self._held(claim)
         if found is None:
             raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again")
         if tags.SEALED in tags.config(found[1]):

@@ -27,6 +27,10 @@ def finish(client: Client, reference: str, spec: TargetMachine, *, pool_auto_sta
         found = client.call("VM.get_tags", reference)
         have = [str(tag) for tag in found] if isinstance(found, list) else []
         client.call("VM.set_tags", reference, list(dict.fromkeys([*have, *spec.tags])))
+    if spec.is_template:
+        # What starts machines is for machines: XAPI refuses a template that HA protects.
+        client.call("VM.set_is_a_template", reference, True)
+        return ()
     if spec.affinity:
         _try(notes, "its preferred host", lambda: _prefer(client, reference, spec.affinity))
     if spec.start_group is not None:
@@ -38,8 +42,6 @@ def finish(client: Client, reference: str, spec: TargetMachine, *, pool_auto_sta
         notes += _ha_is_off(client)
     if spec.auto_start:
         notes += _pool_starts(client, pool_auto_start)
-    if spec.is_template:
-        client.call("VM.set_is_a_template", reference, True)
     return tuple(notes)
 
 

@@ -2,6 +2,7 @@
 """VMs that really run: what QEMU is told, and the demo guest seen booting after its migration."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -50,7 +51,7 @@ def disk(position: int, **more: object) -> Drive:
 
 
 def devices(arguments: list[str]) -> list[str]:
-    return [value for option, value in zip(arguments, arguments[1:], strict=False) if option == "-device"]
+    return [value for option, value in itertools.pairwise(arguments) if option == "-device"]
 
 
 def test_never_kvm_and_never_more_than_a_share_of_this_machine(tmp_path):
@@ -86,7 +87,7 @@ def test_uefi_has_nvme_and_two_e1000_and_its_own_variables(tmp_path):
 def test_smbios_strings_and_clock_are_those_of_the_vm(tmp_path):
     strings = {"system-manufacturer": "Acme, Inc.", "bios-vendor": "Phoenix"}
     arguments = Machines(tmp_path)._arguments(machine(bios_strings=strings, timeoffset=3600))
-    assert [v for o, v in zip(arguments, arguments[1:], strict=False) if o == "-smbios"] == [
+    assert [v for o, v in itertools.pairwise(arguments) if o == "-smbios"] == [
         "type=0,vendor=Phoenix",
         "type=1,manufacturer=Acme,, Inc.",
     ]

@@ -99,7 +99,7 @@ def test_invariant_33_an_export_is_a_tar_with_its_rules(client, fetch, guest):
     assert {len(read[name]) for name in chunks} == {MIB}
     text = read["ova.xml"].decode()
     assert "OpaqueRef:" in text
-    assert set(part.split("<")[0] for part in text.split("OpaqueRef:")[1:]) == {"NULL"}
+    assert {part.split("<")[0] for part in text.split("OpaqueRef:")[1:]} == {"NULL"}
 
 
 def test_an_export_needs_a_halted_vm_and_a_known_one(client, fetch, guest):

@@ -147,6 +147,13 @@ def test_invariant_08_classes_and_single_objects_are_told_apart(client):
     assert nothing["token"] > start
 
 
+def test_invariant_08_a_class_without_events_may_be_asked_for(client, refused):
+    assert client.rpc("event.from", ["secret", "role", "subject"], "", 0.0)["events"] == []
+    with pytest.raises(refused) as failed:
+        client.rpc("event.from", ["no_such_class"], "", 0.0)
+    assert failed.value.args == ("EVENT_SUBSCRIPTION_PARSE_FAILURE", "no_such_class")
+
+
 def test_invariant_08_counts_and_removals(client):
     vm = client.vm()
     told = client.rpc("event.from", ["vm"], "", 0.0)

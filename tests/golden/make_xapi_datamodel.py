@@ -5,8 +5,8 @@
 
 The input is the datamodel of format `v2x-xapi-datamodel/1`: classes, fields, calls, enums, error codes, HTTP paths and
 templates for several xapi versions, as compiled from the modules under ocaml/idl of xapi-project/xen-api. Kept are the
-versions that XCP-ng ships, the line after them, and what decides an answer on the wire; release names, lifecycle notes and the declared
-errors of a call go. The output is the same byte for byte when made again.
+versions that XCP-ng ships, the line after them, and what decides an answer on the wire; release names, lifecycle notes
+and the declared errors of a call go. The output is the same byte for byte when made again.
 """
 
 import gzip

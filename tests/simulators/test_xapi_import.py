@@ -187,29 +187,40 @@ def damaged(stream: bytes, at: int, value: bytes) -> bytes:
     return stream[:at] + value + stream[at + len(value) :]
 
 
+def mended(stream: bytes) -> bytes:
+    """The checksums of footer copy, header and footer made right again, so that only the damage itself is wrong."""
+    out = bytearray(stream)
+    for start, length, at in ((0, 512, 64), (512, 1024, 36), (len(out) - 512, 512, 64)):
+        total = sum(out[start : start + length]) - sum(out[start + at : start + at + 4])
+        struct.pack_into(">I", out, start + at, ~total & 0xFFFFFFFF)
+    return bytes(out)
+
+
 @pytest.mark.parametrize(
-    ("at", "value"),
+    ("at", "value", "named"),
     [
-        (0, b"connectix"),
-        (12, b"\0\x02\0\0"),
-        (60, b"\0\0\0\x05"),
-        (64, b"\0\0\0\0"),
-        (512, b"cxsparsf"),
-        (512 + 8, b"\0\0\0\0\0\0\0\0"),
-        (512 + 24, b"\0\x02\0\0"),
-        (512 + 28, b"\0\0\0\0"),
-        (512 + 32, b"\0\x20\0\x01"),
-        (512 + 36, b"\0\0\0\0"),
-        (512 + 576, b"ABCD"),
-        (1536, b"\0\0\0\x01"),
-        (-512, b"x"),
+        (0, b"donectix", "footer: bad cookie"),
+        (12, b"\0\x02\0\0", "footer: bad file format version"),
+        (60, b"\0\0\0\x05", "footer: bad disk type"),
+        (64, b"\0\0\0\0", "footer: bad checksum"),
+        (512, b"cxsparsf", "header: bad cookie"),
+        (512 + 8, b"\0\0\0\0\0\0\0\0", "header: bad data offset"),
+        (512 + 24, b"\0\x02\0\0", "header: bad version"),
+        (512 + 28, b"\0\0\0\0", "header: max_table_entries"),
+        (512 + 32, b"\0\x20\0\x01", "header: block size"),
+        (512 + 36, b"\0\0\0\0", "header: bad checksum"),
+        (512 + 64, b"\xd8\0", "UTF-16"),
+        (512 + 576, b"ABCD", "platform code"),
+        (1536, b"\0\0\0\x01", "is not ahead of"),
+        (-512, b"x", "footer: bad cookie"),
     ],
 )
-def test_invariant_22_every_check_of_the_vhd_fails_the_task(client, make_vhd, at, value):
+def test_invariant_22_every_check_of_the_vhd_fails_the_task(client, make_vhd, at, value, named):
     stream = make_vhd({0: b"a" * BLOCK, 1: b"b" * BLOCK}, 2 * BLOCK)
-    at = at if at >= 0 else len(stream) + at
-    record = client.upload(client.vdi(2 * BLOCK), damaged(stream, at, value), format="vhd")
+    broken = damaged(stream, at if at >= 0 else len(stream) + at, value)
+    record = client.upload(client.vdi(2 * BLOCK), broken if "checksum" in named else mended(broken), format="vhd")
     assert (record["status"], record["error_info"][0]) == ("failure", "VDI_IO_ERROR")
+    assert named in record["error_info"][1]
 
 
 def test_invariant_22_the_length_must_be_there_and_exact(client, make_vhd):
@@ -420,6 +431,18 @@ def test_invariant_27_progress_is_of_bytes_or_blocks_and_cancel_does_nothing(sim
             token = client.rpc("event.from", [f"task/{task}"], token, 2.0)["token"]
         assert record["status"] == "success"
         assert any(0 < p < 1 for p in seen)
+
+
+def test_invariant_27_chunked_and_qcow2_show_nothing_until_the_end(pool, client):
+    pool.settings.read_rate = 8 * MIB
+    vdi, task = client.vdi(4 * BLOCK), client.task()
+    token = client.rpc("event.from", [f"task/{task}"], "", 1.0)["token"]
+    content = os.urandom(4 * BLOCK)
+    body = struct.pack("<QI", 0, len(content)) + content + bytes(12)
+    client.put("/import_raw_vdi", body, vdi=vdi, task_id=task, chunked="")
+    seen = [client.rpc("event.from", [f"task/{task}"], token, 10.0)["events"][0]["snapshot"]]
+    client.finished(task)
+    assert [(one["status"], one["progress"]) for one in seen] == [("success", 1.0)]
 
 
 def test_invariant_27_tar_looks_at_cancellation(simulated_pool, client_of):

@@ -84,3 +84,25 @@ def test_every_profile_seeds_a_pool_of_its_version(simulated_pool, client_of, pr
     model = load(PROFILES[profile].datamodel)
     assert (int(host["API_version_major"]), int(host["API_version_minor"])) == model.api
     assert len([v for v in pool.records("VM").values() if v["is_default_template"]]) == 39
+
+
+def test_the_command_knows_every_profile_and_says_so():
+    from v2x.cli.simulate import _PROFILES
+
+    assert set(_PROFILES) == set(PROFILES)
+    assert _PROFILES[0] == "xcp-ng-8.3"
+
+
+def test_an_unknown_profile_is_refused_with_the_names(capfd):
+    from v2x.cli import run
+
+    assert run(["simulate", "xapi", "--profile", "xcp-ng-9"]) != 0
+    told = capfd.readouterr().err
+    assert all(name in told for name in PROFILES)
+
+
+def test_a_slash_behind_a_transfer_path_is_let_pass(client, content_of):
+    vdi, task = client.vdi(2 * MIB), client.task()
+    assert client.put("/import_raw_vdi/", b"x" * 2 * MIB, vdi=vdi, task_id=task).status == 200
+    assert client.finished(task)["status"] == "success"
+    assert content_of(vdi) == b"x" * 2 * MIB

@@ -132,7 +132,13 @@ def test_invariant_12_vm_destroy_leaves_the_disks(pool, client, refused):
 def test_invariant_13_allowed_operations_follow_the_state(client):
     vm, vdi = client.vm(), client.vdi(4 * MIB)
     client.vbd(vm, vdi)
-    assert "start" in client.rpc("VM.get_allowed_operations", vm)
+    halted = client.rpc("VM.get_allowed_operations", vm)
+    assert {"start", "start_on", "clone", "copy", "destroy", "snapshot", "export", "changing_VCPUs"} <= set(halted)
+    assert not {"hard_shutdown", "pause", "resume", "clean_shutdown"} & set(halted)
+    client.rpc("VM.add_to_blocked_operations", vm, "destroy", "kept")
+    assert set(halted) - set(client.rpc("VM.get_allowed_operations", vm)) == {"destroy"}
+    client.rpc("VM.remove_from_blocked_operations", vm, "destroy")
+    assert client.rpc("VM.get_allowed_operations", vm) == halted
     assert "destroy" in client.rpc("VDI.get_allowed_operations", vdi)
     token = client.rpc("event.from", [f"vdi/{vdi}"], "", 1.0)["token"]
     client.rpc("VM.start", vm, False, False)

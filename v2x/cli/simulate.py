@@ -9,6 +9,9 @@ import typer
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import Given, shared
 
+_PROFILES = ("xcp-ng-8.3", "xcp-ng-8.3-2025", "xcp-ng-8.3-2025-06", "xcp-ng-8.3-2024", "xcp-ng-8.2", "xenserver-9")
+"""The names of v2x.simulators.xapi.PROFILES, which `--help` shows without loading the simulator."""
+
 app = typer.Typer(help="Starts a simulator on loopback.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -18,8 +21,13 @@ def xapi(
     given: Given,
     port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")] = 0,
     state: Annotated[Path | None, typer.Option(help="folder that keeps the pool between runs")] = None,
-    profile: Annotated[str, typer.Option(help="which product and version to be")] = "xcp-ng-8.3",
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="which product and version to be: " + ", ".join(_PROFILES))
+    ] = _PROFILES[0],
     hosts: Annotated[int, typer.Option(min=1, max=8, help="hosts in the pool")] = 1,
+    boot: Annotated[
+        bool, typer.Option("--boot", help="really run started VMs in QEMU (slow, no KVM); consoles on the panel")
+    ] = False,
 ) -> None:
     """A simulated XCP-ng pool that keeps real disk bytes; runs until Ctrl-C or SIGTERM."""
     import json
@@ -34,7 +42,7 @@ def xapi(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
     with tempfile.TemporaryDirectory(prefix="v2x-pool-") as temporary:
-        pool = serve(port=port, state_dir=state or Path(temporary), profile=profile, hosts=hosts)
+        pool = serve(port=port, state_dir=state or Path(temporary), profile=profile, hosts=hosts, boot=boot)
         try:
             if given.json:
                 ready = {
@@ -43,13 +51,16 @@ def xapi(
                     "password": pool.password,
                     "fingerprint": pool.fingerprint,
                     "fault_panel": pool.panel_url,
+                    "profile": pool.profile.name,
+                    "boot": boot,
                 }
                 show.result(json.dumps(ready))
             else:
                 address = f"xapi://{pool.user}@{pool.address}"
+                consoles = f"consoles     {pool.panel_url}/_console?vm=UUID\n" if boot else ""
                 show.result(
                     f"address      {address}\npassword     {pool.password}\n"
-                    f"fingerprint  {pool.fingerprint}\nfault panel  {pool.panel_url}\n\n"
+                    f"fingerprint  {pool.fingerprint}\nfault panel  {pool.panel_url}\n{consoles}\n"
                     f"try: V2X_TARGET_PASSWORD={pool.password} \\\n"
                     f"       v2x doctor --target {address} \\\n"
                     f"       --target-fingerprint {pool.fingerprint}\n\nCtrl-C ends it."

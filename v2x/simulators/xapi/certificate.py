@@ -47,6 +47,7 @@ def _make(name: str) -> bytes:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=3650))
         .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
         .sign(key, hashes.SHA256())
     )
     encoded = key.private_bytes(

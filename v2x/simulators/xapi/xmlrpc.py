@@ -6,6 +6,9 @@ The stdlib's parser is too lenient to stand for the server, so this one is writt
 
 import base64
 import binascii
+import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from xml.parsers import expat
 
@@ -169,34 +172,56 @@ def attributes_of(body: bytes, tag: str) -> list[dict[str, str]]:
 
 
 def _escape(text: str) -> str:
+    if _PLAIN(text):
+        return text
     text = text.translate(_CONTROL)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def value_xml(value: Any) -> str:
     """`value` as a `<value>` element. Ints are bare digits, void is the empty value."""
-    return f"<value>{_inner(value)}</value>"
+    out: list[str] = []
+    _write(value, out.append)
+    return "".join(out)
 
 
-def _inner(value: Any) -> str:
-    if isinstance(value, dict):
-        members = (f"<member><name>{_escape(str(k))}</name>{value_xml(v)}</member>" for k, v in value.items())
-        return f"<struct>{''.join(members)}</struct>"
-    if isinstance(value, (list, tuple)):
-        return f"<array><data>{''.join(map(value_xml, value))}</data></array>"
-    for kind, tag in _TAGS:
-        if isinstance(value, kind):
-            text = str(int(value)) if isinstance(value, int) else str(value)
-            return f"<{tag}>{text}</{tag}>"
-    return "" if value is None else _escape(str(value))
+@lru_cache(4096)
+def _member(name: str) -> str:
+    return f"<member><name>{_escape(name)}</name>"
 
 
-_TAGS: tuple[tuple[type, str], ...] = (
-    (bool, "boolean"),
-    (I4, "i4"),
-    (float, "double"),
-    (DateTime, "dateTime.iso8601"),
-)
+def _write(value: Any, put: Callable[[str], None]) -> None:
+    """The parts of one element, one after the other: a pool's records are some tens of MiB of them."""
+    kind = type(value)
+    if kind is str:
+        put(f"<value>{value if _PLAIN(value) else _escape(value)}</value>")
+    elif kind is bool:
+        put(_TRUE if value else _FALSE)
+    elif kind is int:
+        put(f"<value>{value}</value>")
+    elif kind is dict:
+        put("<value><struct>")
+        for name, item in value.items():
+            put(_member(name if type(name) is str else str(name)))
+            _write(item, put)
+            put("</member>")
+        put("</struct></value>")
+    elif kind is list or kind is tuple:
+        put("<value><array><data>")
+        for item in value:
+            _write(item, put)
+        put("</data></array></value>")
+    elif value is None:
+        put("<value></value>")
+    else:
+        tag = _TAGS.get(kind)
+        text = _escape(str(int(value) if isinstance(value, int) else value))
+        put(f"<value><{tag}>{text}</{tag}></value>" if tag else f"<value>{text}</value>")
+
+
+_PLAIN = re.compile(r"[^&<>\x00-\x08\x0b-\x1f]*").fullmatch
+_TRUE, _FALSE = "<value><boolean>1</boolean></value>", "<value><boolean>0</boolean></value>"
+_TAGS: dict[type, str] = {I4: "i4", float: "double", DateTime: "dateTime.iso8601"}
 
 
 def _response(value: Any) -> bytes:

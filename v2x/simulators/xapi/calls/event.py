@@ -62,7 +62,8 @@ def from_(context: Context, classes: list[str], token: str, timeout: float) -> d
     """Waits for a change that the subscription wants, or for the timeout."""
     state, store = context.state, context.store
     names = {c: m.event_name for c, m in state.model.classes.items() if m.has_events}
-    wanted = _Subscription(classes, set(names.values()))
+    known = {m.event_name for m in state.model.classes.values()}  # one without events may be asked for
+    wanted = _Subscription(classes, known)
     since = _since(token)
     scanned = since  # what was looked at once and concerned somebody else is not looked at again
     deadline = time.monotonic() + min(max(timeout, 0.0), _LONGEST_WAIT)

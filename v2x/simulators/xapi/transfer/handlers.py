@@ -22,4 +22,5 @@ _HANDLERS: dict[tuple[str, str], HttpHandler] = {
 
 
 def find(method: str, path: str) -> HttpHandler | None:
-    return _HANDLERS.get((method, path))
+    """The handler; a slash behind the path is let pass, as real servers take it from Xen Orchestra."""
+    return _HANDLERS.get((method, path.rstrip("/")))

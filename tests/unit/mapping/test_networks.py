@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which network of the pool an adapter goes to: what is certain, what is asked, and what is never guessed."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -358,3 +359,23 @@ def test_a_disk_above_the_limit_of_vhd_is_qcow2_or_refused_where_the_rule_sends_
     with pytest.raises(Exception, match="does not fit on SR 'SAN', which has no QCOW2") as caught:
         made("SAN")
     assert caught.value.code == "UNSUPPORTED"
+
+
+def test_ten_thousand_machines_are_resolved_in_a_moment(facts, make_machine, make_nic):
+    pool = replace(
+        facts,
+        networks=tuple(replace(VLAN_20, uuid=f"u{tag}", name=f"Segment {tag}", vlan=tag) for tag in range(1, 801)),
+    )
+    places = Places(None, [on(name=f"Segment-{tag}", vlan=tag) for tag in range(200)])
+    machine = make_machine()
+    begun = time.process_time()
+    for number in range(10_000):
+        resolve_network(make_nic(0, network=f"Segment-{number % 200}"), machine, pool, places)
+    assert time.process_time() - begun < 10
+
+
+def test_another_pool_is_asked_anew(facts, make_machine, make_nic):
+    places, machine, nic = Places(), make_machine(), make_nic(0, network="DMZ")
+    first = resolve_network(nic, machine, replace(facts, networks=(VLAN_20,)), places)
+    second = resolve_network(nic, machine, replace(facts, networks=(replace(VLAN_20, uuid="other"),)), places)
+    assert (first.network.uuid, second.network.uuid) == ("eth0-20", "other")

@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from v2x.errors import PlanError
@@ -239,6 +239,7 @@ def test_trunks_are_set_where_the_pool_has_them_and_told_where_not(trunked, make
     assert "Adapter 0: a trunk on the source → VLAN 20 only." in one.notes
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-5, 5000), st.integers(-5, 5000)), max_size=4))
 def test_trunk_ids_are_those_of_the_ranges(pairs):
     ranges = [VlanRange(first=first, last=last) for first, last in pairs]

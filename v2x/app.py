@@ -138,12 +138,13 @@ class App:
 
         PlanError where a VLAN or its interface is not known; nothing is made then.
         """
+        known = {alias: self.places(inventory) for alias, inventory in plan.inventories.items()}
         wanted: dict[str, dict[tuple[str | int, str], tuple[NewNetwork, PlanRow]]] = {}
         for row in plan.rows:
             inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
             if row.exclude or inventory is None or facts is None or facts.kind == "xva":
                 continue
-            machine, places = machine_of(inventory, row.machine_id, row.machine_name), self.places(inventory)
+            machine, places = machine_of(inventory, row.machine_id, row.machine_name), known[row.source]
             found = (network_to_make(nic, machine, row, facts, places) for nic in machine.nics)
             new = wanted.setdefault(row.target, {})
             for network in found:
@@ -221,16 +222,17 @@ class App:
     def orders(self, plan: Plan) -> list[Order]:
         """The orders of a plan's rows, in the order of wave and order; excluded rows are left out."""
         wanted = sorted((row for row in plan.rows if not row.exclude), key=lambda row: (row.wave, row.order))
-        return [self._order(plan, row) for row in wanted]
+        places = {alias: self.places(inventory) for alias, inventory in plan.inventories.items()}
+        return [self._order(plan, row, places) for row in wanted]
 
-    def _order(self, plan: Plan, row: PlanRow) -> Order:
+    def _order(self, plan: Plan, row: PlanRow, places: Mapping[str, Places]) -> Order:
         inventory = plan.inventories.get(row.source)
         facts = plan.facts.get(row.target)
         if inventory is None or facts is None:
             missing = row.source if inventory is None else row.target
             raise PlanError(f"{row.machine_name}: the plan does not know {missing}", hint="draft the plan again")
         machine = machine_of(inventory, row.machine_id, row.machine_name)
-        spec = build_machine(machine, row, facts, self.tables, places=self.places(inventory))
+        spec = build_machine(machine, row, facts, self.tables, places=places[row.source])
         return Order(
             id=migration_tag(inventory, machine, facts, spec.name),
             machine=machine,

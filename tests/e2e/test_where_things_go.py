@@ -183,7 +183,7 @@ def test_the_wizard_asks_without_a_default_and_says_why(bench, ova):
     ):  # fmt: skip
         child.expect(question)
         child.sendline(answer)
-    child.expect("VLAN 10  eth0, VLAN 10")
+    child.expect(r"VLAN 10 \(eth0, VLAN 10\)")
     child.expect("VM Network: the pool has no network of this name")
     child.expect(r"Network for [^[]*: $")
     child.sendline("nowhere")

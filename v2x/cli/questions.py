@@ -148,10 +148,10 @@ def _networks(machine: Machine, facts: TargetFacts, places: Places) -> tuple[str
         return ()
     for network in facts.networks:
         if not network.in_bond:
-            over = f"  {network.device_names}" if network.device_names else "  internal"
+            over = network.device_names or "no interface"
             tag = f", VLAN {network.vlan}" if network.vlan else ""
-            twin = "" if reference(network, facts.networks) == network.name else f"  {network.uuid}"
-            show.note(f"  {printable(network.name, 60)}{over}{tag}{twin}")
+            twin = "" if reference(network, facts.networks) == network.name else f", {network.uuid}"
+            show.note(f"  {printable(network.name, 60)} ({over}{tag}{twin})")
     chosen = []
     for nic in machine.nics:
         found = resolve_network(nic, machine, facts, places)

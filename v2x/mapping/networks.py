@@ -83,6 +83,8 @@ class Places:
         self.rules = rules or Rules()
         self._by_name: dict[str, list[SourceNetwork]] = defaultdict(list)
         self.switches: set[str] = set()
+        self._asked: tuple[TargetNetwork, ...] = ()
+        self._answers: dict[Origin, NetworkChoice | Unresolved] = {}
         for network in networks:
             self._by_name[network.name].append(network)
             if network.switch and not network.internal:
@@ -111,6 +113,15 @@ class Places:
             twins=max(1, len(found)),
         )
 
+    def answer(self, origin: Origin, facts: TargetFacts) -> NetworkChoice | Unresolved:
+        """The network for an origin, worked out once for the thousands of adapters that share it."""
+        if self._asked is not facts.networks:
+            self._asked, self._answers = facts.networks, {}
+        found = self._answers.get(origin)
+        if found is None:
+            found = self._answers[origin] = _resolve(origin, facts, self)
+        return found
+
     def _known(self, nic: Nic, machine: Machine) -> list[SourceNetwork]:
         """Networks of the adapter's name that the machine's host has, one for each way in which they differ."""
         named = self._by_name.get(nic.network, [])
@@ -121,7 +132,10 @@ class Places:
 
 def resolve_network(nic: Nic, machine: Machine, facts: TargetFacts, places: Places) -> NetworkChoice | Unresolved:
     """The pool's network for an adapter, or what it could be. PlanError for a rule that names what the pool lacks."""
-    origin = places.origin(nic, machine)
+    return places.answer(places.origin(nic, machine), facts)
+
+
+def _resolve(origin: Origin, facts: TargetFacts, places: Places) -> NetworkChoice | Unresolved:
     ruled = _by_rule(origin, facts, places.rules)
     if ruled is not None:
         return ruled

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which network of the pool an adapter goes to: what is certain, what is asked, and what is never guessed."""
 
+import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from v2x.errors import PlanError
@@ -238,6 +239,7 @@ def test_trunks_are_set_where_the_pool_has_them_and_told_where_not(trunked, make
     assert "Adapter 0: a trunk on the source → VLAN 20 only." in one.notes
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-5, 5000), st.integers(-5, 5000)), max_size=4))
 def test_trunk_ids_are_those_of_the_ranges(pairs):
     ranges = [VlanRange(first=first, last=last) for first, last in pairs]
@@ -358,3 +360,23 @@ def test_a_disk_above_the_limit_of_vhd_is_qcow2_or_refused_where_the_rule_sends_
     with pytest.raises(Exception, match="does not fit on SR 'SAN', which has no QCOW2") as caught:
         made("SAN")
     assert caught.value.code == "UNSUPPORTED"
+
+
+def test_ten_thousand_machines_are_resolved_in_a_moment(facts, make_machine, make_nic):
+    pool = replace(
+        facts,
+        networks=tuple(replace(VLAN_20, uuid=f"u{tag}", name=f"Segment {tag}", vlan=tag) for tag in range(1, 801)),
+    )
+    places = Places(None, [on(name=f"Segment-{tag}", vlan=tag) for tag in range(200)])
+    machine = make_machine()
+    begun = time.process_time()
+    for number in range(10_000):
+        resolve_network(make_nic(0, network=f"Segment-{number % 200}"), machine, pool, places)
+    assert time.process_time() - begun < 10
+
+
+def test_another_pool_is_asked_anew(facts, make_machine, make_nic):
+    places, machine, nic = Places(), make_machine(), make_nic(0, network="DMZ")
+    first = resolve_network(nic, machine, replace(facts, networks=(VLAN_20,)), places)
+    second = resolve_network(nic, machine, replace(facts, networks=(replace(VLAN_20, uuid="other"),)), places)
+    assert (first.network.uuid, second.network.uuid) == ("eth0-20", "other")

@@ -6,6 +6,7 @@ qemu-img makes neither differencing disks, partly stored blocks nor logs.
 
 import random
 import struct
+import subprocess
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +131,8 @@ class LogEntry:
 class Vhdx:
     """One VHDX to be written. Blocks not named in `states` are stored if they hold data.
 
-    `sectors` names the present sectors of partly stored blocks; what lies in the others is not the disk's.
+    `sectors` names the present sectors of partly stored blocks; what lies in the others is not the disk's. For a disk
+    that is larger than memory, `size` is its size and `far` the content of some blocks beyond `raw`.
     """
 
     raw: bytes
@@ -144,9 +146,11 @@ class Vhdx:
     data_write: uuid.UUID = field(default_factory=lambda: uuid.UUID(int=random.Random(5).getrandbits(128)))
     shuffle: int = 0
     log: bytes = bytes(16)
+    size: int = 0
+    far: dict[int, bytes] = field(default_factory=dict)
 
     def packed(self) -> bytearray:
-        size, block = len(self.raw), self.block
+        size, block = self.size or len(self.raw), self.block
         count = up(size, block) // block
         ratio = (1 << 23) * self.sector // block
         chunks = up(count, ratio) // ratio
@@ -177,10 +181,13 @@ class Vhdx:
             return self.states[number]
         if number in self.sectors:
             return PARTIAL
-        return FULL if self.fixed or any(self.raw[number * self.block : (number + 1) * self.block]) else ABSENT
+        return FULL if self.fixed or any(self._bytes(number)) else ABSENT
+
+    def _bytes(self, number: int) -> bytes:
+        return self.far.get(number, self.raw[number * self.block : (number + 1) * self.block])
 
     def _content(self, number: int) -> bytes:
-        content = bytearray(self.raw[number * self.block : (number + 1) * self.block].ljust(self.block, b"\0"))
+        content = bytearray(self._bytes(number).ljust(self.block, b"\0"))
         if number in self.sectors:
             for sector in set(range(self.block // self.sector)) - self.sectors[number]:
                 content[sector * self.sector : (sector + 1) * self.sector] = b"\xe5" * self.sector
@@ -312,3 +319,30 @@ class Vhd:
     def write(self, path: Path) -> str:
         write_sparse(path, self.packed())
         return path.name
+
+
+_LIBVHDI = """
+import sys, pyvhdi
+files = []
+for path in sys.argv[2:]:
+    file = pyvhdi.file()
+    file.open(path)
+    files.append(file)
+for child, parent in zip(files, files[1:]):
+    child.set_parent(parent)
+left = files[0].get_media_size()
+with open(sys.argv[1], "wb") as out:
+    while left:
+        read = files[0].read_buffer(min(left, 1 << 20))
+        out.write(read)
+        left -= len(read)
+"""
+
+
+def read_by_libvhdi(chain: Sequence[Path]) -> bytes:
+    """The disk `chain[0]` on top of the rest, as Debian's libvhdi reads it."""
+    out = chain[0].with_suffix(".libvhdi")
+    subprocess.run(["/usr/bin/python3", "-c", _LIBVHDI, out, *chain], check=True, timeout=60)
+    read = out.read_bytes()
+    out.unlink()
+    return read

@@ -142,7 +142,8 @@ def test_the_log_makes_the_file_longer(images: Any, raw: bytes, file: bytearray)
     put_log(file, [(0, entry(7, 0, (BAT_AT, sector), file=file, grow=MIB))], LOG)
     write_sparse(images.path("x.vhdx"), file)
     expected = raw[: number * MIB] + bytes(MIB) + raw[(number + 1) * MIB :]
-    assert content(images) == expected == after_qemus_repair(images)
+    # qemu-img 7.2 leaves the file as short as it is and then calls it damaged; [MS-VHDX] 2.3.3 has it extended.
+    assert content(images) == expected
 
 
 def test_clones_see_the_replayed_log(images: Any, raw: bytes, file: bytearray) -> None:

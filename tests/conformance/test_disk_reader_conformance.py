@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.hyperv_images import UNMAPPED, Vhd, Vhdx, linkage
+from tests.hyperv_images import BAT_AT, UNMAPPED, LogEntry, Vhd, Vhdx, linkage, put_log
 from v2x.disks.interface import DiskReader
 from v2x.disks.raw import RawReader
 from v2x.disks.readahead import ReadAhead
@@ -168,6 +168,16 @@ def vhdx_shuffled(images: Any, raw: bytes) -> DiskReader:
     return open_vhdx(images.listing, "disk.vhdx")
 
 
+def vhdx_unclean(images: Any, raw: bytes) -> DiskReader:
+    """The table is empty where it lies; the right one is in the log."""
+    file = Vhdx(raw=raw, shuffle=2).packed()
+    entry = LogEntry(sequence=3, tail=8192, changes=[(BAT_AT, bytes(file[BAT_AT : BAT_AT + 4096]))])
+    file[BAT_AT : BAT_AT + 4096] = bytes(4096)
+    put_log(file, [(8192, entry)], b"\7" * 16)
+    images.path("disk.vhdx").write_bytes(file)
+    return open_vhdx(images.listing, "disk.vhdx")
+
+
 def vhdx_chain(images: Any, raw: bytes) -> DiskReader:
     """A base with wrong bytes and two children: blocks stored, stored in part, unmapped and left to the parent."""
     wrong = bytes(byte ^ 0xFF for byte in raw)
@@ -211,6 +221,7 @@ FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "vhdx-dynamic": vhdx_by_qemu("subformat=dynamic", "block_size=1M"),
     "vhdx with shuffled blocks": vhdx_shuffled,
     "vhdx chain": vhdx_chain,
+    "vhdx with a log": vhdx_unclean,
     "wrapped": wrapped,
     "read ahead": read_ahead,
 }

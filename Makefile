@@ -13,7 +13,7 @@ BIN := .venv/bin
 PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin openssl zstd \
   e2fsprogs fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin
 # … what the tests use beside that …
-TEST_PACKAGES := $(PACKAGES) cpio chromium
+TEST_PACKAGES := $(PACKAGES) cpio chromium python3-libvhdi
 # … and what booting a guest in a test takes.
 SLOW_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 ovmf
 

@@ -6,15 +6,19 @@ A format is one line in FORMATS: a function that writes `raw` with the test's im
 
 import itertools
 import random
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from tests.hyperv_images import BAT_AT, UNMAPPED, LogEntry, Vhd, Vhdx, linkage, put_log
 from v2x.disks.interface import DiskReader
 from v2x.disks.raw import RawReader
 from v2x.disks.readahead import ReadAhead
+from v2x.disks.vhd import open_vhd
+from v2x.disks.vhdx import open_vhdx
 from v2x.disks.vmdk import open_vmdk
 from v2x.disks.wrap import Counted, Digest, Rate, Retry, Throttle
 
@@ -119,6 +123,79 @@ def read_ahead(images: Any, raw: bytes) -> DiskReader:
     return ReadAhead(by_qemu("streamOptimized")(images, raw), block_bytes=1 << 18)
 
 
+def vhd_by_qemu(subformat: str) -> Callable[[Any, bytes], DiskReader]:
+    def make(images: Any, raw: bytes) -> DiskReader:
+        name = images.by_qemu("disk.vhd", raw, f"subformat={subformat}", "force_size=on", format="vpc")
+        return open_vhd(images.listing, name)
+
+    return make
+
+
+def vhdx_by_qemu(*options: str) -> Callable[[Any, bytes], DiskReader]:
+    def make(images: Any, raw: bytes) -> DiskReader:
+        return open_vhdx(images.listing, images.by_qemu("disk.vhdx", raw, *options, format="vhdx"))
+
+    return make
+
+
+def vhd_shuffled(images: Any, raw: bytes) -> DiskReader:
+    """Small blocks out of order, in which only the sectors that hold data are marked as written."""
+    block = 65536
+    written = {number: data_grains(raw[number * block :][:block], 512) for number in data_grains(raw, block)}
+    Vhd(raw=raw, sectors=dict(written), block=block, shuffle=4).write(images.path("disk.vhd"))
+    return open_vhd(images.listing, "disk.vhd")
+
+
+def vhd_chain(images: Any, raw: bytes) -> DiskReader:
+    """A base with wrong bytes and two children that between them hold every right one."""
+    wrong, block = bytes(byte ^ 0xFF for byte in raw), 65536
+    blocks = range(-(-len(raw) // block))
+    ids = [uuid.UUID(int=number) for number in (1, 2, 3)]
+    odd: set[int] | None = set(range(1, 128, 2))
+    Vhd(raw=wrong, sectors=dict.fromkeys(blocks), block=block, unique=ids[0]).write(images.path("base.vhd"))
+    middle: dict[int, set[int] | None] = {number: odd if number % 3 else None for number in blocks}
+    link = (ids[0], 700_000_000, "C:\\elsewhere\\base.vhd")
+    Vhd(raw=raw, sectors=middle, block=block, unique=ids[1], parent=link).write(images.path("middle.avhd"))
+    top: dict[int, set[int] | None] = {number: set(range(0, 128, 2)) for number in blocks if number % 3}
+    link = (ids[1], 700_000_000, "middle.avhd")
+    Vhd(raw=raw, sectors=top, block=block, unique=ids[2], parent=link, shuffle=3).write(images.path("disk.avhd"))
+    return open_vhd(images.listing, "disk.avhd")
+
+
+def vhdx_shuffled(images: Any, raw: bytes) -> DiskReader:
+    """Several blocks out of order, of a disk with physical sectors of 4096 bytes (512e)."""
+    Vhdx(raw=raw, shuffle=2, physical=4096).write(images.path("disk.vhdx"))
+    return open_vhdx(images.listing, "disk.vhdx")
+
+
+def vhdx_unclean(images: Any, raw: bytes) -> DiskReader:
+    """The table is empty where it lies; the right one is in the log."""
+    file = Vhdx(raw=raw, shuffle=2).packed()
+    entry = LogEntry(sequence=3, tail=8192, changes=[(BAT_AT, bytes(file[BAT_AT : BAT_AT + 4096]))])
+    file[BAT_AT : BAT_AT + 4096] = bytes(4096)
+    put_log(file, [(8192, entry)], b"\7" * 16)
+    images.path("disk.vhdx").write_bytes(file)
+    return open_vhdx(images.listing, "disk.vhdx")
+
+
+def vhdx_chain(images: Any, raw: bytes) -> DiskReader:
+    """A base with wrong bytes and two children: blocks stored, stored in part, unmapped and left to the parent."""
+    wrong = bytes(byte ^ 0xFF for byte in raw)
+    blocks = range(-(-len(raw) // MIB))
+    ids = [uuid.UUID(int=number) for number in (1, 2, 3)]
+    Vhdx(raw=wrong, data_write=ids[0], shuffle=1).write(images.path("base.vhdx"))
+    empty = {number: UNMAPPED for number in blocks if not any(raw[number * MIB :][:MIB])}
+    stored = [number for number in blocks if number not in empty]
+    partly = {number: set(range(1, 2048, 2)) for number in stored if number % 2}
+    middle = Vhdx(raw=raw, data_write=ids[1], parent=linkage(ids[0]), sectors=partly, states=dict(empty), shuffle=5)
+    middle.write(images.path("middle.avhdx"))
+    partly = {number: set(range(0, 2048, 2)) for number in stored if number % 2}
+    rest = {number: 0 for number in blocks if number not in partly}
+    top = Vhdx(raw=raw, data_write=ids[2], parent=linkage(ids[1]), sectors=partly, states=rest)
+    top.write(images.path("disk.avhdx"))
+    return open_vhdx(images.listing, "disk.avhdx")
+
+
 FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "raw": raw_file,
     "monolithicSparse": by_qemu("monolithicSparse"),
@@ -136,6 +213,15 @@ FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "seSparse": sesparse,
     "several extents": several,
     "chain": chain,
+    "vhd-fixed": vhd_by_qemu("fixed"),
+    "vhd-dynamic": vhd_by_qemu("dynamic"),
+    "vhd with shuffled blocks": vhd_shuffled,
+    "vhd chain": vhd_chain,
+    "vhdx-fixed": vhdx_by_qemu("subformat=fixed"),
+    "vhdx-dynamic": vhdx_by_qemu("subformat=dynamic", "block_size=1M"),
+    "vhdx with shuffled blocks": vhdx_shuffled,
+    "vhdx chain": vhdx_chain,
+    "vhdx with a log": vhdx_unclean,
     "wrapped": wrapped,
     "read ahead": read_ahead,
 }

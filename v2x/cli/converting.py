@@ -3,7 +3,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from v2x.model.machine import DiskFormat, Machine
 _EXTENSIONS = {
     ".vmdk": DiskFormat.VMDK,
     ".vhd": DiskFormat.VHD,
+    ".avhd": DiskFormat.VHD,
     ".vpc": DiskFormat.VHD,
     ".vhdx": DiskFormat.VHDX,
     ".avhdx": DiskFormat.VHDX,
@@ -153,6 +154,16 @@ def open_disk(path: Path, kind: DiskFormat) -> DiskReader:
         from v2x.disks.vmdk import open_vmdk
 
         return open_vmdk(FolderListing(path.parent), path.name)
+    if kind is DiskFormat.VHD:
+        from v2x.disks.vhd import open_vhd
+
+        with closing(FolderListing(path.parent)) as listing:
+            return open_vhd(listing, path.name)
+    if kind is DiskFormat.VHDX:
+        from v2x.disks.vhdx import open_vhdx
+
+        with closing(FolderListing(path.parent)) as listing:
+            return open_vhdx(listing, path.name)
     from v2x.disks.nbd import open_through_qemu
 
     return open_through_qemu(path, kind)

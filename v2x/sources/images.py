@@ -47,7 +47,9 @@ def describe_image(listing: Listing, chain: Sequence[str], kind: DiskFormat | Ot
         case DiskFormat.RAW:
             with closing(listing.open(name)) as source:
                 size, variant = -(-source.size // SECTOR_BYTES) * SECTOR_BYTES, ""
-        case DiskFormat.QCOW2 | DiskFormat.VHD | DiskFormat.VHDX:
+        case DiskFormat.VHD | DiskFormat.VHDX:
+            return _describe_differencing(listing, chain, kind)
+        case DiskFormat.QCOW2:
             from v2x.disks.probe import check_image
 
             with closing(listing.open(name)) as source:
@@ -74,6 +76,14 @@ def open_image(listing: Listing, chain: Sequence[str], kind: DiskFormat | Other)
         from v2x.disks.vmdk import open_vmdk
 
         return open_vmdk(listing, name, chain=chain if len(chain) > 1 else None)
+    if kind is DiskFormat.VHD:
+        from v2x.disks.vhd import open_vhd
+
+        return open_vhd(listing, name, chain=chain if len(chain) > 1 else None)
+    if kind is DiskFormat.VHDX:
+        from v2x.disks.vhdx import open_vhdx
+
+        return open_vhdx(listing, name, chain=chain if len(chain) > 1 else None)
     if len(chain) > 1:
         raise Unsupported(
             f"{name} is a {_word(kind)} image on top of {chain[1]}",
@@ -100,7 +110,7 @@ def _open_with_qemu(listing: Listing, name: str, kind: DiskFormat) -> DiskReader
         member = listing.member(name)
         return open_through_qemu(listing.path, kind, window=(member.offset, member.size))
     raise Unsupported(
-        f"{name} is a {_word(kind)} disk in chunks; only VMDK and raw disks are read from chunks",
+        f"{name} is a {_word(kind)} disk in chunks, and such a disk is read from one file only",
         hint=f"join the chunks with cat {name}.* > {name} and remove ovf:chunkSize from the descriptor",
     )
 
@@ -125,4 +135,21 @@ def _describe_vmdk(listing: Listing, chain: Sequence[str]) -> ImageFacts:
         files=info.files,
         missing=info.missing,
         problem=info.problem,
+    )
+
+
+def _describe_differencing(listing: Listing, chain: Sequence[str], kind: DiskFormat) -> ImageFacts:
+    from v2x.disks.vhd import describe_vhd
+    from v2x.disks.vhdx import describe_vhdx
+
+    describe = describe_vhd if kind is DiskFormat.VHD else describe_vhdx
+    found = describe(listing, chain[0], chain=chain if len(chain) > 1 else None)
+    return ImageFacts(
+        capacity_bytes=found.capacity_bytes,
+        allocated_bytes=found.allocated_bytes,
+        subformat=found.variant,
+        chain=found.chain,
+        files=found.chain,
+        missing=found.missing,
+        problem=found.problem,
     )

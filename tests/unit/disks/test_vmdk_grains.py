@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from v2x.disks.runs import stepping_runs
 from v2x.disks.vmdk import open_vmdk
-from v2x.disks.vmdk.grains import stepping_runs
 from v2x.errors import BadImage
 
 TIB = 1 << 40

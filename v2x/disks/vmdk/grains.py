@@ -25,7 +25,6 @@ TARGET_ZERO: Final = -2
 _TABLES_KEPT: Final = 4
 _PAGES_KEPT: Final = 2
 _PAGE_ENTRIES: Final = 4096
-_LANES: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,45 +188,3 @@ class GrainLayer(ABC):
             f"a grain of {self._source.name} lies outside the file (table entry {number:#x})",
             hint="the file is truncated or damaged; copy it again",
         )
-
-
-def stepping_runs(entries: "array[int]", step_of: dict[int, int], step: int) -> Iterator[tuple[int, int]]:
-    """(index, count) of maximal runs in which each entry is the one before plus its step.
-
-    `step_of` gives the step of special values, 0 for those that mean absent or zero; all others step by `step`.
-    """
-    index, count = 0, len(entries)
-    while index < count:
-        value = entries[index]
-        stride = step_of.get(value, step)
-        following = index + 1
-        expected = value + stride
-        while (
-            following + _LANES <= count
-            and entries[following + _LANES - 1] == expected + (_LANES - 1) * stride
-            and _steps(entries[following : following + _LANES], expected, stride)
-        ):
-            following += _LANES
-            expected += _LANES * stride
-        while following < count and entries[following] == expected:
-            following += 1
-            expected += stride
-        yield index, following - index
-        index = following
-
-
-def _lanes(values: "array[int]") -> int:
-    return int.from_bytes(values.tobytes(), sys.byteorder)
-
-
-_ONES: Final = {code: _lanes(array(code, [1] * _LANES)) for code in ("I", "Q")}
-_RAMP: Final = {code: _lanes(array(code, range(_LANES))) for code in ("I", "Q")}
-
-
-def _steps(values: "array[int]", first: int, stride: int) -> bool:
-    """Whether `values` count up from `first` by `stride`: one comparison of long integers instead of 256 of short.
-
-    The last value was compared before, so no lane can have carried into its neighbour.
-    """
-    code = values.typecode
-    return _lanes(values) == first * _ONES[code] + stride * _RAMP[code]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from v2x.disks.chain import MAX_DEPTH, ChainReader, Layer, too_deep
+from v2x.disks.flat import FlatLayer, ZeroLayer
 from v2x.disks.interface import ByteSource
 from v2x.disks.listing import Listing, plain_name
 from v2x.disks.vmdk import cowd, sesparse
 from v2x.disks.vmdk.compressed import CompressedLayer
 from v2x.disks.vmdk.descriptor import MAX_TEXT_BYTES, SECTOR_BYTES, Descriptor, ExtentLine, parse_descriptor
-from v2x.disks.vmdk.flat import FlatLayer, ZeroLayer
 from v2x.disks.vmdk.header import SparseHeader, is_sparse, read_bytes, read_descriptor_text, read_header
 from v2x.disks.vmdk.several import SeveralExtents
 from v2x.disks.vmdk.sparse import SparseLayer

@@ -16,7 +16,7 @@ class FlatLayer:
     def __init__(self, source: ByteSource, offset: int, size_bytes: int) -> None:
         if offset + size_bytes > source.size:
             raise BadImage(
-                f"{source.name} holds {source.size:,} bytes where its descriptor needs {offset + size_bytes:,}",
+                f"{source.name} holds {source.size:,} bytes where its description needs {offset + size_bytes:,}",
                 hint="the file is truncated or still being written; copy it again",
             )
         self._source = source

@@ -313,13 +313,12 @@ class _SheetReader:
         """Error values and numbers that are none count as blank: nothing is known then."""
         kind = self._kind
         if kind == "s":
-            try:
-                index = int(raw)
-                value: Cell = self._strings[index] if index >= 0 else ""
-            except (ValueError, IndexError):
+            index = int(raw) if raw.isascii() and raw.isdigit() and len(raw) < 10 else -1
+            if not 0 <= index < len(self._strings):
                 raise BadImage(
                     f"{self._name} refers to string {raw[:20]!r}, which is not there", hint="export or copy it again"
-                ) from None
+                )
+            value: Cell = self._strings[index]
         elif kind == "b":
             value = raw.strip() in ("1", "true")
         elif kind in ("n", ""):

@@ -16,32 +16,39 @@ import pytest
 from v2x.errors import Unsupported, V2xError
 from v2x.model.codec import from_json, to_json
 from v2x.model.inventory import INVENTORY_SCHEMA, Inventory
+from v2x.model.machine import Machine
 from v2x.sources import open_source
-from v2x.sources.interface import Integrity, Source
+from v2x.sources.interface import Checkpoint, Integrity, Source
 
 MIB = 1 << 20
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DISKS = {"tiny-1.vmdk": 5 * MIB + 512, "tiny-2.vmdk": 2 * MIB}
 
 
-def _kit() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("appliances", Path(__file__).parents[1] / "appliances.py")
+def _loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-kit = _kit()
+kit = _loaded("appliances")
+book = _loaded("rvtools_book")
 
 
 @dataclass(frozen=True)
 class Case:
-    """`address` to open, and the bytes of each disk by label position; `readable` is False for saved inventories."""
+    """`address` to open, and the bytes of each disk by label position.
+
+    `readable` is False for sources without disks, which name `instead`; those without `checkpoints` refuse them too.
+    """
 
     address: Path
     contents: tuple[bytes, ...]
     readable: bool = True
+    checkpoints: bool = True
+    instead: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -95,19 +102,35 @@ def _saved(folder: Path, disks: Path) -> Path:
     return folder / "inventory.json"
 
 
+def _rvtools(folder: Path, _disks: Path) -> Path:
+    tiny = {"VM": "tiny", "VM ID": "vm-1", "VM UUID": "50000000-0000-4000-8000-000000000001"}
+    disks = [
+        {**tiny, "Disk": name, "Capacity MiB": size / MIB, "Controller": "SCSI controller 0", "Unit #": unit}
+        for unit, (name, size) in enumerate(DISKS.items())
+    ]
+    vinfo = {**tiny, "Powerstate": "poweredOff", "CPUs": 1, "Memory": 512, "Firmware": "bios"}
+    path: Path = book.write_xlsx(folder / "export.xlsx", {"vInfo": [vinfo], "vDisk": disks})
+    return path
+
+
 BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
     "ovf": _ovf,
     "ova": _ova,
     "vmx": _vmx,
     "folder": _folder,
     "inventory_file": _saved,
+    "rvtools": _rvtools,
 }
+DISKLESS = {"inventory_file": "tiny.ovf", "rvtools": "OVA"}
 
 
 @pytest.fixture(params=sorted(BUILDERS))
 def case(request: pytest.FixtureRequest, tmp_path: Path, disks: Path, contents: tuple[bytes, ...]) -> Case:
     address = BUILDERS[request.param](tmp_path, disks)
-    return Case(address, contents, readable=request.param != "inventory_file")
+    kind = request.param
+    return Case(
+        address, contents, readable=kind not in DISKLESS, checkpoints=kind != "rvtools", instead=DISKLESS.get(kind, "")
+    )
 
 
 def _snapshot(folder: Path) -> dict[str, tuple[str, int]]:
@@ -120,6 +143,16 @@ def _snapshot(folder: Path) -> dict[str, tuple[str, int]]:
 
 def _opened(case: Case) -> Source:
     return open_source(case.address, clock=lambda: MOMENT)
+
+
+def _checkpoint(case: Case, source: Source, machine: Machine) -> Checkpoint:
+    """The source's own; for one that has none, after making sure that it says so, one made by hand."""
+    if case.checkpoints:
+        return source.checkpoint(machine, "run-1")
+    with pytest.raises(Unsupported) as refused:
+        source.checkpoint(machine, "run-1")
+    assert case.instead in refused.value.hint
+    return Checkpoint(tag="run-1", machine_id=machine.id, points={disk.id: "" for disk in machine.disks})
 
 
 def test_is_a_source(case: Case) -> None:
@@ -162,10 +195,10 @@ def test_disk_ids_and_places_are_unique(case: Case) -> None:
 def test_checkpoint_is_adopted_the_second_time_and_by_another_process(case: Case) -> None:
     with _opened(case) as source:
         machine = source.inventory().machines[0]
-        first = source.checkpoint(machine, "run-1")
-        assert source.checkpoint(machine, "run-1") == first
+        first = _checkpoint(case, source, machine)
+        assert _checkpoint(case, source, machine) == first
     with _opened(case) as source:
-        assert source.checkpoint(source.inventory().machines[0], "run-1") == first
+        assert _checkpoint(case, source, source.inventory().machines[0]) == first
     assert first.machine_id == machine.id
     assert set(first.points) == {disk.id for disk in machine.disks}
 
@@ -173,12 +206,12 @@ def test_checkpoint_is_adopted_the_second_time_and_by_another_process(case: Case
 def test_reader_gives_the_bytes_of_the_disk(case: Case) -> None:
     with _opened(case) as source:
         machine = source.inventory().machines[0]
-        at = source.checkpoint(machine, "run-1")
+        at = _checkpoint(case, source, machine)
         for disk, expected in zip(machine.disks, case.contents, strict=True):
             if not case.readable:
                 with pytest.raises(Unsupported) as refused:
                     source.reader(machine, disk, at)
-                assert "tiny.ovf" in refused.value.hint
+                assert case.instead in refused.value.hint
                 continue
             with closing(source.reader(machine, disk, at)) as reader:
                 assert reader.size == len(expected) == disk.capacity_bytes
@@ -194,7 +227,7 @@ def test_readers_of_a_disk_do_not_disturb_each_other(case: Case) -> None:
         return
     with _opened(case) as source:
         machine = source.inventory().machines[0]
-        at = source.checkpoint(machine, "run-1")
+        at = _checkpoint(case, source, machine)
         one, two = (source.reader(machine, machine.disks[0], at) for _ in range(2))
         one.close()
         one.close()
@@ -209,7 +242,7 @@ def test_reader_refuses_a_disk_that_was_written_to_since(case: Case) -> None:
         return
     with _opened(case) as source:
         machine = source.inventory().machines[0]
-        at = source.checkpoint(machine, "run-1")
+        at = _checkpoint(case, source, machine)
         stale = replace(at, points=dict.fromkeys(at.points, "1:2:3"))
         with pytest.raises(V2xError) as refused:
             source.reader(machine, machine.disks[0], stale)
@@ -220,7 +253,7 @@ def test_release_works_again_and_without_a_checkpoint(case: Case) -> None:
     with _opened(case) as source:
         machine = source.inventory().machines[0]
         source.release(machine, "never made")
-        source.checkpoint(machine, "run-1")
+        _checkpoint(case, source, machine)
         source.release(machine, "run-1")
         source.release(machine, "run-1")
 
@@ -239,7 +272,7 @@ def test_nothing_at_the_source_changes(case: Case) -> None:
     before = _snapshot(folder)
     with _opened(case) as source:
         machine = source.inventory().machines[0]
-        at = source.checkpoint(machine, "run-1")
+        at = _checkpoint(case, source, machine)
         if case.readable:
             source.reader(machine, machine.disks[0], at).close()
         source.release(machine, "run-1")

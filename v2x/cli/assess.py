@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`v2x assess`: the dry-run compatibility report; reads only."""
 
+import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from v2x.cli.options import Given, shared
+
+if TYPE_CHECKING:
+    from v2x.render.baseline import Baseline
 
 
 class Format(StrEnum):
@@ -30,6 +35,9 @@ def assess(
     target: Annotated[str | None, typer.Option(metavar="TARGET", help="check against this pool as well")] = None,
     format: Annotated[Format, typer.Option(help="form of the report")] = Format.TEXT,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="write the report to this file")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="OLD.JSON", help="also say what changed since this earlier JSON report")
+    ] = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="exit 3 when there are findings as severe")] = None,
     select: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="only machines whose name or id matches; repeatable")
@@ -45,14 +53,18 @@ def assess(
     from v2x.render import render_findings
     from v2x.text import plural
 
-    if format is Format.XLSX:
-        raise UsageError("XLSX reports come with a later release", code="LATER", hint="use --format csv or html")
+    form = Format.JSON if given.json else format
+    if form is Format.XLSX and output is None and sys.stdout.isatty():
+        raise UsageError("a workbook is nothing for a terminal", hint="name a file: -o report.xlsx")
+    if form is Format.CSV and baseline is not None:
+        raise UsageError("CSV has no place for changes", hint="with --baseline use text, json, xlsx or html")
+    chosen = selection(select)
+    old = _read(baseline, chosen) if baseline is not None else None
     app = build(given)
-    inventory = app.inventory(app.endpoint("source", source), selection(select))
+    inventory = app.inventory(app.endpoint("source", source), chosen)
     facts = app.facts(app.endpoint("target", target)) if target else None
     findings = run_rules(inventory, facts, app.tables, app.rules)
-    form = Format.JSON if given.json else format
-    data = render_findings(form, inventory, facts, findings, now=app.now(), version=__version__)
+    data = render_findings(form, inventory, facts, findings, now=app.now(), version=__version__, baseline=old)
     if output is None:
         show.raw(data)
     else:
@@ -62,3 +74,20 @@ def assess(
         bad = [one for one in findings if one.severity.weight >= Severity(fail_on.value).weight]
         if bad:
             raise FindingsError(f"{plural(len(bad), 'finding')} at or above {fail_on}", hint="see the report")
+
+
+def _read(path: Path, chosen: Callable[[str], bool] | None) -> "Baseline":
+    """The earlier report, with the same machines chosen."""
+    from v2x.errors import InputRefused
+    from v2x.render.baseline import MOST_BASELINE_BYTES, read_baseline
+
+    try:
+        if path.stat().st_size > MOST_BASELINE_BYTES:
+            raise InputRefused(f"{path} has {path.stat().st_size:,} bytes, a report has far less")
+        data = path.read_bytes()
+    except OSError as trouble:
+        raise InputRefused(
+            f"cannot read {path}: {trouble.strerror}", code="MISSING-FILE", hint="check the path"
+        ) from None
+    old = read_baseline(data, path.name)
+    return old.only(chosen) if chosen is not None else old

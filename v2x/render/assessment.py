@@ -9,6 +9,7 @@ from v2x.model.finding import Finding, Severity, Verdict, verdict_of
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Guest, GuestIdKind, Machine
 from v2x.model.target import TargetFacts
+from v2x.render.baseline import VERDICT_WORDS, Baseline, Changes, PastMachine, changes_since
 
 _VERDICT_ORDER = {Verdict.BLOCKED: 0, Verdict.WARNINGS: 1, Verdict.READY: 2}
 
@@ -54,6 +55,7 @@ class Assessment:
     by_rule: tuple[Group, ...]
     now: datetime
     version: str
+    changes: Changes | None = None
 
     def count(self, verdict: str) -> int:
         return sum(1 for assessed in self.machines if assessed.verdict == verdict)
@@ -72,7 +74,13 @@ class Assessment:
 
 
 def assessment_of(
-    inventory: Inventory, facts: TargetFacts | None, findings: Sequence[Finding], *, now: datetime, version: str
+    inventory: Inventory,
+    facts: TargetFacts | None,
+    findings: Sequence[Finding],
+    *,
+    now: datetime,
+    version: str,
+    baseline: Baseline | None = None,
 ) -> Assessment:
     """Sorts the findings to their machines. One that names no machine of the inventory counts for the estate."""
     known = {machine.id for machine in inventory.machines}
@@ -85,6 +93,12 @@ def assessment_of(
             of_estate.append(finding)
     judged = [(machine, verdict_of(of_machine.get(machine.id, ()))) for machine in inventory.machines]
     judged.sort(key=lambda pair: (_VERDICT_ORDER[pair[1]], pair[0].name.casefold(), pair[0].name, pair[0].id))
+    changes = None
+    if baseline is not None:
+        present = [PastMachine(id=one.id, name=one.name, verdict=VERDICT_WORDS[verdict]) for one, verdict in judged]
+        target = facts.address if facts is not None else ""
+        source = inventory.source.address
+        changes = changes_since(baseline, present, findings, source=source, target=target, version=version)
     return Assessment(
         inventory=inventory,
         facts=facts,
@@ -97,6 +111,7 @@ def assessment_of(
         by_rule=_groups(findings),
         now=now,
         version=version,
+        changes=changes,
     )
 
 

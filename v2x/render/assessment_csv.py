@@ -7,10 +7,11 @@ Cells that a program would take for a formula are disarmed.
 
 import csv
 import io
+from collections.abc import Iterator
 
 from v2x.model.finding import Finding, Verdict
 from v2x.render.assessment import Assessment
-from v2x.text import csv_cell, printable
+from v2x.render.spreadsheet import safe_cell
 
 COLUMNS = (
     "machine",
@@ -25,24 +26,25 @@ COLUMNS = (
     "source",
 )
 
-_CELL_LIMIT = 2000
-_FULL_WIDTH_SIGNS = ("＝", "＋", "－", "＠")
-
 
 def assessment_csv(assessment: Assessment) -> bytes:
-    rows: list[tuple[str, ...]] = [COLUMNS]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([safe_cell(value) for value in row] for row in finding_rows(assessment))
+    return ("\ufeff" + out.getvalue()).encode()
+
+
+def finding_rows(assessment: Assessment) -> Iterator[tuple[str, ...]]:
+    """The cells below COLUMNS, as they are."""
     for group in assessment.estate:
-        rows.extend(_row(finding, "") for finding in group.findings)
+        yield from (_row(finding, "") for finding in group.findings)
     for assessed in assessment.machines:
         machine = assessed.machine
         if not assessed.groups:
-            rows.append((machine.name, machine.id, Verdict.READY, *[""] * (len(COLUMNS) - 3)))
+            yield machine.name, machine.id, Verdict.READY, *[""] * (len(COLUMNS) - 3)
         for group in assessed.groups:
-            rows.extend(_row(finding, assessed.verdict) for finding in group.findings)
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return ("\ufeff" + out.getvalue()).encode()
+            yield from (_row(finding, assessed.verdict) for finding in group.findings)
 
 
 def _row(finding: Finding, verdict: str) -> tuple[str, ...]:
@@ -58,9 +60,3 @@ def _row(finding: Finding, verdict: str) -> tuple[str, ...]:
         finding.remedy,
         finding.source,
     )
-
-
-def _cell(value: str) -> str:
-    """A spreadsheet set to an East Asian language takes the full-width signs for the plain ones."""
-    shown = csv_cell(printable(value, _CELL_LIMIT))
-    return "'" + shown if shown.startswith(_FULL_WIDTH_SIGNS) else shown

@@ -4,17 +4,16 @@
 from typing import Any
 
 from v2x.model.codec import to_plain
-from v2x.model.finding import Severity, Verdict
+from v2x.model.finding import Severity
 from v2x.render.assessment import Assessed, Assessment
+from v2x.render.baseline import ASSESSMENT_SCHEMA, VERDICT_WORDS, Changes
 from v2x.render.safe_json import dump_plain
-
-ASSESSMENT_SCHEMA = "v2x.assessment/1"
-
-_VERDICTS = {Verdict.READY: "ready", Verdict.WARNINGS: "warnings", Verdict.BLOCKED: "blocked"}
 
 
 def assessment_json(assessment: Assessment) -> bytes:
-    """The document: schema, created, version, source, target, totals, machines, findings, problems."""
+    """The document: schema, created, version, source, target, totals, machines, findings, problems, and, where an
+    earlier assessment was given, changes.
+    """
     inventory, facts = assessment.inventory, assessment.facts
     target = None
     if facts is not None:
@@ -29,7 +28,7 @@ def assessment_json(assessment: Assessment) -> bytes:
             "target": target,
             "totals": {
                 "machines": len(assessment.machines),
-                **{word: assessment.count(verdict) for verdict, word in _VERDICTS.items()},
+                **{word: assessment.count(verdict) for verdict, word in VERDICT_WORDS.items()},
                 "disks": assessment.disk_count,
                 "capacity_bytes": assessment.capacity_bytes,
                 "memory_bytes": assessment.memory_bytes,
@@ -37,8 +36,14 @@ def assessment_json(assessment: Assessment) -> bytes:
             "machines": [_machine(assessed) for assessed in assessment.machines],
             "findings": to_plain(assessment.findings),
             "problems": to_plain(inventory.problems),
+            **({} if assessment.changes is None else {"changes": _changes(assessment.changes)}),
         }
     )
+
+
+def _changes(changes: Changes) -> dict[str, Any]:
+    plain: dict[str, Any] = to_plain(changes)
+    return plain
 
 
 def _machine(assessed: Assessed) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def _machine(assessed: Assessed) -> dict[str, Any]:
     return {
         "id": machine.id,
         "name": machine.name,
-        "verdict": _VERDICTS[assessed.verdict],
+        "verdict": VERDICT_WORDS[assessed.verdict],
         "guest": machine.guest.os_name or machine.guest.os_id,
         "firmware": machine.firmware.value,
         "power_state": machine.power_state.value,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from v2x.model.finding import Severity, Verdict
 from v2x.model.units import show_bytes
 from v2x.render.assessment import Assessed, Assessment, Group, guest_name, target_name
+from v2x.render.changes_text import changes_lines
 from v2x.render.layout import NARROWEST, paint, wrap
 from v2x.render.words import show_time
 from v2x.text import plural, printable
@@ -19,7 +20,10 @@ _NAMES_SHOWN = 100
 def assessment_text(assessment: Assessment, *, width: int = 80, colour: bool = False) -> bytes:
     """The report in lines of at most `width` columns (no less than 40), UTF-8, with a trailing newline."""
     page = _Page(max(width, NARROWEST), colour)
-    lines = [*page.head(assessment), *page.estate(assessment)]
+    lines = [*page.head(assessment)]
+    if assessment.changes is not None:
+        lines += changes_lines(assessment.changes, page.width, colour)
+    lines += page.estate(assessment)
     silent: list[str] = []
     for assessed in assessment.machines:
         if assessed.groups:

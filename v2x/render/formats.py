@@ -11,6 +11,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.migration import Report
 from v2x.model.target import TargetFacts
 from v2x.render.assessment import Assessment, assessment_of
+from v2x.render.baseline import Baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,12 @@ def _findings_csv(assessment: Assessment, _paper: Paper) -> bytes:
     from v2x.render.assessment_csv import assessment_csv
 
     return assessment_csv(assessment)
+
+
+def _findings_xlsx(assessment: Assessment, _paper: Paper) -> bytes:
+    from v2x.render.assessment_xlsx import assessment_xlsx
+
+    return assessment_xlsx(assessment)
 
 
 def _findings_html(assessment: Assessment, _paper: Paper) -> bytes:
@@ -67,6 +74,7 @@ FINDINGS_FORMATS: dict[str, Callable[[Assessment, Paper], bytes]] = {
     "text": _findings_text,
     "json": _findings_json,
     "csv": _findings_csv,
+    "xlsx": _findings_xlsx,
     "html": _findings_html,
 }
 
@@ -85,15 +93,18 @@ def render_findings(
     *,
     now: datetime,
     version: str,
+    baseline: Baseline | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> bytes:
     """The assessment report. UsageError for a `format` that is not in FINDINGS_FORMATS.
 
-    `width` and `colour` count for text only. The same arguments give the same bytes.
+    `width` and `colour` count for text only. With `baseline`, all formats but CSV tell what changed since. The same
+    arguments give the same bytes.
     """
     write = _chosen(format, FINDINGS_FORMATS)
-    return write(assessment_of(inventory, facts, findings, now=now, version=version), Paper(width=width, colour=colour))
+    assessment = assessment_of(inventory, facts, findings, now=now, version=version, baseline=baseline)
+    return write(assessment, Paper(width=width, colour=colour))
 
 
 def render_report(format: str, report: Report, *, width: int = 80, colour: bool = False) -> bytes:

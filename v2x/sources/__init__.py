@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources of machines. `open_source` finds the right one for an address; each lives in a module of its own."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
@@ -19,12 +20,14 @@ REGISTRY: dict[str, str] = {
     ".vmx": "v2x.sources.vmx:VmxSource.open",
     ".vmtx": "v2x.sources.vmx:VmxSource.open",
     ".json": "v2x.sources.inventory_file:InventoryFileSource.open",
+    ".xlsx": "v2x.sources.rvtools:RvtoolsSource.open",
+    ".zip": "v2x.sources.rvtools:RvtoolsSource.open",
+    "rvtools-folder": "v2x.sources.rvtools:RvtoolsSource.open",
     "folder": "v2x.sources.folder:FolderSource.open",
 }
 LATER: dict[str, str] = {
     "vsphere": "a vCenter or ESXi host",
     "hyperv": "a Hyper-V host",
-    ".xlsx": "an RVTools workbook",
 }
 
 Clock = Callable[[], datetime]
@@ -60,13 +63,25 @@ def _kind(address: str) -> str:
         )
     path = Path(address)
     if path.is_dir():
-        return "folder"
+        return "rvtools-folder" if _holds_rvtools(path) else "folder"
     suffix = path.suffix.lower()
     if suffix not in REGISTRY and suffix not in LATER:
         raise UsageError(
             f"{address}: {suffix or 'a file without extension'} is not a kind of source",
-            hint="sources are .ova, .ovf, .vmx, an inventory .json, or a folder of these",
+            hint="sources are .ova, .ovf, .vmx, an inventory .json, an RVTools .xlsx, a folder of appliances, "
+            "or a folder or .zip of RVTools' CSV files",
         )
     if suffix in REGISTRY and not path.exists():
         raise InputRefused(f"{address} does not exist", code="MISSING-FILE", hint="check the path")
     return suffix
+
+
+def _holds_rvtools(folder: Path) -> bool:
+    """Whether `folder` has the CSV files of RVTools. Beside appliances, which can be migrated, they do not count."""
+    try:
+        names = [path.name.lower() for path in folder.iterdir()]
+    except OSError:
+        return False
+    return any(re.fullmatch(r"(.*[^a-z])?(tab)?vinfo\.csv", name) for name in names) and not any(
+        name.endswith((".ova", ".ovf", ".vmx", ".vmtx")) for name in names
+    )

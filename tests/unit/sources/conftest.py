@@ -8,21 +8,28 @@ from types import ModuleType
 import pytest
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("appliances", Path(__file__).parents[2] / "appliances.py")
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-_KIT = _load()
+_KIT = _load("appliances")
+_BOOK = _load("rvtools_book")
 
 
 @pytest.fixture(scope="session")
 def kit() -> ModuleType:
     """tests/appliances.py: builders of disks, descriptors, manifests and archives."""
     return _KIT
+
+
+@pytest.fixture(scope="session")
+def book() -> ModuleType:
+    """tests/rvtools_book.py: builders of RVTools exports."""
+    return _BOOK
 
 
 @pytest.fixture(scope="session")

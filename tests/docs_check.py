@@ -137,8 +137,8 @@ def _leads_somewhere(link: str, file: Path, root: Path) -> bool:
 
 
 def anchors(text: str) -> set[str]:
-    """The fragments by which GitHub and its like reach the headings of a Markdown text."""
-    found = set()
+    """The fragments by which GitHub and its like reach the headings of a Markdown text, and those it names itself."""
+    found = set(re.findall(r'<a id="([\w-]+)"></a>', text))
     for heading in re.findall(r"^#{1,6}\s+(.+?)\s*#*$", text, re.MULTILINE):
         plain = re.sub(r"[^\w\- ]", "", heading.lower())
         found.add(plain.replace(" ", "-"))

@@ -6,7 +6,7 @@ import random
 import struct
 import subprocess
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -321,11 +321,13 @@ def patterned(size: int, pieces: Iterable[tuple[int, int]], seed: int = 1) -> by
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> ImageWriter:
+def images(tmp_path: Path) -> Iterator[ImageWriter]:
     """A writer of images into this test's folder; its `listing` is that folder."""
     folder = tmp_path / "images"
     folder.mkdir()
-    return ImageWriter(folder)
+    writer = ImageWriter(folder)
+    yield writer
+    writer.listing.close()
 
 
 @pytest.fixture

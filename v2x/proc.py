@@ -161,7 +161,6 @@ def _spawn(
         if _spawner is None:
             _spawner = _Spawner()
         spawner = _spawner
-
     scrubbed = {"PATH": _search_path(), "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
 
     def begin() -> "subprocess.Popen[bytes]":
@@ -214,9 +213,8 @@ def run(
     command = _command(argv, limits)
     with contextlib.ExitStack() as stack:
         folder = cwd or stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-run-"))
-        pipe = subprocess.PIPE
-        stdin = pipe if input else subprocess.DEVNULL
-        popen = _spawn(command, folder=folder, env=env, pass_fds=pass_fds, stdin=stdin, stdout=pipe)
+        stdin = subprocess.PIPE if input else subprocess.DEVNULL
+        popen = _spawn(command, folder=folder, env=env, pass_fds=pass_fds, stdin=stdin, stdout=subprocess.PIPE)
         stack.enter_context(popen)
         stack.callback(_end_group, popen)
         exchange = _Exchange(
@@ -229,8 +227,8 @@ def run(
         )
         exchange.pump(timeout)
         _end_group(popen)
-        stderr = _printable_lines(bytes(exchange.stderr))
-        completed = Completed(tuple(argv), popen.returncode, bytes(exchange.stdout), stderr)
+    said = _printable_lines(bytes(exchange.stderr))
+    completed = Completed(tuple(argv), popen.returncode, bytes(exchange.stdout), said)
     if check and completed.returncode != 0:
         raise failure(completed)
     return completed
@@ -364,13 +362,18 @@ class Child:
             self._drain.join(_GRACE_SECONDS)
         return _printable_lines(bytes(self._stderr))
 
+    def ends_within(self, seconds: float) -> bool:
+        """Waits up to `seconds` for its end; whether it has ended."""
+        deadline = time.monotonic() + seconds
+        while self.running and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return not self.running
+
     def stop(self, grace: float = _GRACE_SECONDS) -> None:
         """Asks it to end, and after `grace` seconds ends its whole group. Safe to call twice."""
         if self._popen.returncode is None:
             self._popen.terminate()
-            deadline = time.monotonic() + grace
-            while self.running and time.monotonic() < deadline:
-                time.sleep(0.005)
+            self.ends_within(grace)
             _end_group(self._popen)
         self._drain.join(_GRACE_SECONDS)
         if self._popen.stderr is not None and not self._drain.is_alive():
@@ -388,10 +391,9 @@ def start(
     stderr_limit: int = 64 << 10,
 ) -> Iterator[Child]:
     """A program that runs while the block does: no stdin, stdout dropped, its group ended on leaving."""
-    command = _command(argv, limits)
+    command, null = _command(argv, limits), subprocess.DEVNULL
     with contextlib.ExitStack() as stack:
         folder = cwd or stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-run-"))
-        null = subprocess.DEVNULL
         popen = _spawn(command, folder=folder, env=env, pass_fds=pass_fds, stdin=null, stdout=null)
         child = Child(popen, Path(argv[0]).name, stderr_limit)
         stack.callback(child.stop)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `v2x demo` does, step by step, through the same functions as the commands."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from v2x.cli.build import build
 from v2x.cli.options import Given
 from v2x.cli.planned import checked
 from v2x.cli.running import Finished, conclude, run_plan, write_report
-from v2x.errors import UsageError
+from v2x.errors import FindingsError, UsageError
 from v2x.model.codec import to_json
 from v2x.model.finding import Finding, Severity
 from v2x.model.machine import Firmware
-from v2x.model.migration import Outcome
+from v2x.model.migration import Outcome, VerifyLevel
 from v2x.model.plan import Endpoint, Plan
 from v2x.model.units import show_bytes
 from v2x.plan import draft_plan, load_plan, save_plan
@@ -24,6 +25,9 @@ from v2x.render import render_findings
 from v2x.secrets import Secret
 from v2x.simulators.xapi import Pool
 from v2x.text import plural, printable
+
+_SPOKEN = {Severity.BLOCKER: "blocker", Severity.WARNING: "warning", Severity.INFO: "note"}
+_FILES_OF_A_POOL = ("pool.json", "pool.json.new", "ledger.jsonl", "vdi", "*.pem")
 
 
 def demonstrate(given: Given, source: Path | None, folder: Path) -> None:
@@ -33,7 +37,7 @@ def demonstrate(given: Given, source: Path | None, folder: Path) -> None:
     appliance = source if source is not None else make_appliance(given, folder)
     if not appliance.exists():
         raise UsageError(f"{appliance} does not exist", hint="give an .ova, .ovf or .vmx file")
-    with Pool(folder / "pool", profile="xcp-ng-8.3") as pool:
+    with Pool(empty_pool(folder / "pool"), profile="xcp-ng-8.3") as pool:
         app = build(given)
         target = Endpoint(alias="demo-pool", address=f"xapi://{pool.user}@{pool.address}", fingerprint=pool.fingerprint)
         app.remember_password("target", target, Secret(pool.password))
@@ -42,6 +46,22 @@ def demonstrate(given: Given, source: Path | None, folder: Path) -> None:
         finished = run_plan(app, given, plan, findings)
         page = write_report(finished.report, folder / "report.json")
         _summary(given, finished, folder, page, time.monotonic() - begun)
+
+
+def empty_pool(folder: Path) -> Path:
+    """`folder` with nothing in it: the pool of an earlier demo goes, and with it the machines that would collide.
+
+    UsageError where anything else lies there.
+    """
+    if folder.is_symlink() or (folder.exists() and not _is_pool(folder)):
+        raise UsageError(f"{folder} is not the pool of an earlier demo", hint="choose another folder with --folder")
+    if folder.exists():
+        shutil.rmtree(folder)
+    return folder
+
+
+def _is_pool(folder: Path) -> bool:
+    return folder.is_dir() and all(any(one.match(name) for name in _FILES_OF_A_POOL) for one in folder.iterdir())
 
 
 def make_appliance(given: Given, folder: Path) -> Path:
@@ -84,7 +104,7 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
     page = render_findings("html", inventory, facts, findings, now=app.now(), version=__version__)
     show.save(folder / "inventory.json", to_json(inventory))
     show.save(folder / "assessment.html", page)
-    counts = [plural(sum(one.severity is level for one in findings), level.value) for level in Severity]
+    counts = [plural(sum(one.severity is level for one in findings), _SPOKEN[level]) for level in Severity]
     show.note(f"assessed {plural(len(inventory.machines), 'machine')}: {', '.join(counts)}", quiet=given.quiet)
     csv = folder / "plan.csv"
     plan = draft_plan(
@@ -105,26 +125,32 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
 
 def _summary(given: Given, finished: Finished, folder: Path, page: Path, seconds: float) -> None:
     report = finished.report
+    if not report.migrations:
+        if given.json:
+            conclude(finished, given, None)
+        raise FindingsError(
+            "nothing was migrated: the plan excludes every machine",
+            hint=f"read why in {folder / 'plan.csv'}, and what to do in {folder / 'assessment.html'}",
+        )
     good = [one for one in report.migrations if one.outcome in {Outcome.MIGRATED, Outcome.ALREADY}]
-    if given.json or len(good) != len(report.migrations) or not good:
+    if given.json or len(good) != len(report.migrations):
         conclude(finished, given, folder / "report.json")
         return
     lines = []
     for one in good:
         data = sum(disk.data_bytes for disk in one.disks)
         whole = sum(disk.capacity_bytes for disk in one.disks)
-        checked_disks = sum(disk.verified.value == "full" for disk in one.disks)
-        lines.append(
-            f"{printable(one.machine_name)} → {printable(one.target_name)} ({one.vm_uuid}): "
-            f"{plural(len(one.disks), 'disk')} of {show_bytes(whole)}, {show_bytes(data)} with data, "
-            f"{checked_disks} verified byte for byte"
-        )
+        equal = sum(disk.verified is VerifyLevel.FULL for disk in one.disks)
+        lines += [
+            f"{printable(one.target_name)}: {plural(len(one.disks), 'disk')} of {show_bytes(whole)}, "
+            f"{show_bytes(data)} with data",
+            f"  {plural(equal, 'disk')} read back, every byte equal",
+        ]
     lines += [
-        f"done in {seconds:.1f} s",
-        "",
-        f"the compatibility report   {folder / 'assessment.html'}",
-        f"the plan                   {folder / 'plan.csv'}",
-        f"the migration report       {page}",
-        f"the pool's disks           {folder / 'pool'}",
+        f"done in {seconds:.1f} s; look at",
+        f"  {folder / 'assessment.html'}   the compatibility report",
+        f"  {folder / 'plan.csv'}   the plan",
+        f"  {page}   the migration report",
+        f"  {folder / 'pool' / 'vdi'}   the pool's disks",
     ]
     show.result("\n".join(lines))

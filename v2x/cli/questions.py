@@ -26,7 +26,7 @@ from v2x.tls import seen_fingerprint
 
 def ask_and_migrate(given: Given, report: Path | None) -> None:
     """The whole conversation. `q` at any question, or Ctrl-C, leaves; nothing is written before the last yes."""
-    show.note("v2x moves one machine to XCP-ng. Nothing is changed before you say yes at the end; q leaves.\n")
+    show.note("v2x moves one machine to XCP-ng.\nNothing is changed before you say yes at the end; q leaves.\n")
     app = build(given)
     source, inventory = _source(app)
     machine = _machine(inventory)
@@ -95,7 +95,7 @@ def _target(app: App, given: Given) -> tuple[str, TargetFacts, App]:
             endpoint = app.endpoint("target", text)
             return text, app.facts(endpoint), app
         except TrustError as problem:
-            show.problem(problem)
+            show.note(f"  {problem.message}")
             pinned = _offered_pin(app, text)
             if pinned:
                 given = replace(given, target_fingerprint=pinned)
@@ -114,10 +114,12 @@ def _offered_pin(app: App, text: str) -> str:
     if not pin:
         return ""
     show.note(
-        f"  The server shows the certificate {pin}.\n  Compare it on the server's console"
-        " (openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256)."
+        "  A pool makes its own certificate when it is installed, so this is usual. To be sure that it is your pool,"
+        " compare these digits with what its console prints for"
+        " openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256"
     )
-    answer = _ask("Is it the same? Trust exactly this certificate? (yes, no)", "no")
+    show.note(f"  {pin}")
+    answer = _ask("Are they the same? Trust exactly this certificate? (yes, no)", "no")
     return pin if answer.lower() in {"y", "yes"} else ""
 
 

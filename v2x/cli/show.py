@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,20 @@ def raw(data: bytes) -> None:
 def note(text: str, *, quiet: bool = False) -> None:
     """A message for a person, on stderr."""
     if not quiet:
-        sys.stderr.write(text + "\n")
+        for line in text.split("\n"):
+            sys.stderr.write(_fitted(line, rest=" " * (len(line) - len(line.lstrip()))))
         sys.stderr.flush()
+
+
+def _fitted(line: str, rest: str) -> str:
+    """`line` with a line end; on a terminal wrapped to its width, `rest` before each further line."""
+    if not sys.stderr.isatty():
+        return line + "\n"
+    from v2x.render.layout import wrap
+
+    indent = line[: len(line) - len(line.lstrip())]
+    width = max(40, shutil.get_terminal_size().columns)
+    return "\n".join(wrap(line.lstrip(), width, first=indent, rest=rest)) + "\n"
 
 
 def problem(error: V2xError, *, as_json: bool = False) -> None:
@@ -52,9 +65,9 @@ def problem(error: V2xError, *, as_json: bool = False) -> None:
             "v2x.error/1",
             {"code": error.code, "exit_code": error.exit_code, "message": error.message, "hint": error.hint},
         )
-    sys.stderr.write(f"error: {printable(error.message, 1000)} [{error.code}]\n")
+    sys.stderr.write(_fitted(f"error: {printable(error.message, 1000)} [{error.code}]", rest="  "))
     if error.hint:
-        sys.stderr.write(f"  try: {printable(error.hint, 1000)}\n")
+        sys.stderr.write(_fitted(f"  try: {printable(error.hint, 1000)}", rest="    "))
     sys.stderr.flush()
 
 

@@ -34,6 +34,9 @@ _IN_FLIGHT = 4
 _ANSWER_SECONDS = 300
 _NOT_LISTENING = frozenset({"ECONNREFUSED", "ENOENT"})
 _START_SECONDS = 30
+# A process that ends closes its connections first: a moment after one broke, the server may not have ended yet. And
+# qemu-nbd listens before it opens its image, so that this is also how an image that it refuses looks to a client.
+_END_SECONDS = 5
 _CONNECTIONS = 16
 # Without these, glibc returns every large buffer of qemu-nbd to the kernel and faults it in again: half the speed.
 _SERVER_ENV = {
@@ -123,7 +126,9 @@ class NbdReader:
 
     def _failed(self, doing: str, problem: Any) -> SourceError:
         words = [printable(str(problem.string))]
-        if self._server is not None and self._server.ended:
+        handle = self._handle
+        broken = handle is not None and (handle.aio_is_dead() or handle.aio_is_closed())
+        if self._server is not None and self._server.ends_within(_END_SECONDS if broken else 0):
             words.append(f"the server ended: {self._server.last_words or 'it said nothing'}")
         return SourceError(f"{self.name}: {doing} failed: {'; '.join(words)}")
 
@@ -265,16 +270,17 @@ class ImageServer:
             try:
                 return NbdReader(self.socket, name=self.name, server=self)
             except SourceError as problem:
-                if self.ended:
+                listens = problem.retry is not Retry.NOW
+                if self.ends_within(_END_SECONDS if listens else 0):
                     reason = self.last_words or "it said nothing"
                     raise SourceError(f"{self.name}: qemu-nbd cannot serve it: {reason}") from None
-                if problem.retry is not Retry.NOW or time.monotonic() > deadline:
+                if listens or time.monotonic() > deadline:
                     raise
             time.sleep(0.002)
 
-    @property
-    def ended(self) -> bool:
-        return not self._child.running
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it has ended, or does so within `seconds`."""
+        return self._child.ends_within(seconds)
 
     @property
     def last_words(self) -> str:

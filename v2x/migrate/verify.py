@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares what a target holds with the digests of what was read."""
 
-from collections.abc import Callable, Iterable
+import heapq
+from collections.abc import Callable, Iterable, Iterator
 
 from v2x.disks.interface import DiskReader
 from v2x.errors import Stopped, TargetError, Unsupported
@@ -47,10 +48,11 @@ def verify_disk(
     label: str = "",
     stopping: Callable[[], bool] = lambda: False,
 ) -> VerifyLevel:
-    """Reads `held` from its start and compares every block; VerifyMismatch names the first that differs.
+    """Compares what `held` holds with `digests` in ascending order; VerifyMismatch names the first block that differs.
 
-    Full reads the whole disk: blocks without a digest, and what lies beyond the source's size, must be zeros. Sample
-    ends after the first 256 blocks that hold data (partition table, boot loader, start of the file systems).
+    A block is read where `held` has data in it or where it has a digest. Full compares them all: those without a
+    digest, and what lies beyond the source's size, must be zeros. Sample ends after the first 256 blocks that hold
+    data (partition table, boot loader, start of the file systems).
     """
     if digests.algorithm != ALGORITHM or digests.block_bytes != BLOCK_BYTES:
         raise Unsupported(f"digests of kind {digests.algorithm} cannot be compared", hint="use the v2x that wrote them")
@@ -59,10 +61,12 @@ def verify_disk(
     end = held.size
     if level is VerifyLevel.SAMPLE:
         end = min(end, _sample_end(digests))
-    numbers = range(-(-end // BLOCK_BYTES))
+    runs = list(_to_read(held, digests, -(-end // BLOCK_BYTES)))
+    numbers = (number for first, following in runs for number in range(first, following))
     expected = recorded(digests)
     upcoming = next(expected, None)
-    observer.disk(disk, label, "verify", 0, end)
+    total = sum(min(following * BLOCK_BYTES, held.size) - first * BLOCK_BYTES for first, following in runs)
+    observer.disk(disk, label, "verify", 0, total)
     with pumped(held, numbers, BLOCK_BYTES) as blocks:
         for block in blocks:
             _check(stopping)
@@ -73,6 +77,24 @@ def verify_disk(
             _compare(block, wanted, digests.size_bytes, label or disk)
             observer.progress(disk, len(block.data))
     return level
+
+
+def _to_read(held: DiskReader, digests: BlockDigests, end: int) -> Iterator[tuple[int, int]]:
+    """Runs (first, following) of the blocks below `end` that hold data on the target or have a digest, ascending."""
+    size = min(held.size, end * BLOCK_BYTES)
+    present = (
+        (extent.start // BLOCK_BYTES, -(-extent.end // BLOCK_BYTES)) for extent in held.extents(0, size) if extent.data
+    )
+    wanted = ((first, min(first + count, end)) for first, count in digests.runs if first < end)
+    reached, begun = 0, -1
+    for first, following in heapq.merge(present, wanted):
+        if begun < 0 or first > reached:
+            if begun >= 0:
+                yield begun, reached
+            begun, reached = first, following
+        reached = max(reached, following)
+    if begun >= 0:
+        yield begun, reached
 
 
 def _sample_end(digests: BlockDigests) -> int:

@@ -111,7 +111,7 @@ _TABLE: dict[str, _Row] = {
     "VDI_TOO_LARGE": _Row(Unsupported, "the disk is too large for its format", "choose an SR that knows QCOW2"),
     "VDI_READONLY": _Row(Conflict, "the disk is read only"),
     "VDI_IO_ERROR": _Row(
-        TargetError, "the host could not write the disk: {0}", "its /var/log/daemon.log says why", Retry.LATER
+        TargetError, "the host could not read or write the disk: {0}", "its /var/log/daemon.log says why", Retry.LATER
     ),
     "VM_BAD_POWER_STATE": _Row(Conflict, "the VM is {2}, not {1}", "shut it down first"),
     "DEVICE_ALREADY_EXISTS": _Row(Conflict, "device {0} of the VM is already taken", "run v2x cleanup, then again"),

@@ -1,36 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A VDI read again from the pool, for verification: GET /export_raw_vdi, forward only.
+"""A VDI read again from the pool, for verification: forward only, at the cost of what it holds where possible.
 
-The export has no range and no length: it ends when the host closes, and whether that was the end or a fault is in the
-task (xapi: export_raw_vdi.ml).
+The VHD export carries only blocks with data. The raw export carries every byte, and serves where there is no VHD
+export, or none that can be read forward.
 """
 
-import contextlib
+import logging
 from collections.abc import Iterator
 
 from v2x.disks.extent import Extent
 from v2x.disks.interface import Buffer
-from v2x.errors import ConnectError, TargetError, V2xError
-from v2x.model.units import MIB
-from v2x.target.xapi import tasks
+from v2x.disks.stream.vhd import MAX_BYTES as VHD_LIMIT_BYTES
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.failures import error_from
+from v2x.target.xapi.export import Export
+from v2x.target.xapi.readback_vhd import NoVhd, VhdReader
 from v2x.target.xapi.routes import Routes
-from v2x.target.xapi.transfer import Transfer, open_transfer
 from v2x.target.xapi.upload import UploadTarget
+from v2x.target.xapi.vhd_table import BLOCK_BYTES
+from v2x.text import printable
 
-_SETTLE_SECONDS = 60.0
+_log = logging.getLogger("v2x.target")
 
 
 class VdiReader:
-    """The bytes of a VDI. Cheapest in ascending order: what lies between is read and dropped, a step back reopens."""
+    """The bytes of a VDI of `virtual_size`. Cheapest in ascending order; a step back begins another export.
+
+    The way is chosen when the first extent or byte is asked for. A VHD export is tried up to 2040 GiB; where the pool
+    gives none, or one that cannot be read forward, the raw export takes its place. Errors are TargetError or
+    AccessError; after the last byte that the disk holds was read, the export's task is known to have succeeded.
+    """
 
     def __init__(self, client: Client, routes: Routes, target: UploadTarget) -> None:
         self._client, self._routes, self._target = client, routes, target
-        self._transfer: Transfer | None = None
-        self._task = ""
-        self._at = 0
-        self._dropped = memoryview(bytearray(MIB))
+        self._inner: VhdReader | RawReader | None = None
 
     @property
     def size(self) -> int:
@@ -38,75 +40,63 @@ class VdiReader:
 
     @property
     def block(self) -> int:
-        return 2 * MIB
+        return BLOCK_BYTES
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
-        """One data extent: the pool tells no allocation."""
-        yield Extent(start, length, True)
+        """The blocks that the VHD export carries; one data extent where it has to be the raw one."""
+        return self._chosen().extents(start, length)
 
     def clone(self) -> "VdiReader":
         return VdiReader(self._client, self._routes, self._target)
 
     def read_into(self, offset: int, buffer: Buffer) -> None:
-        view = memoryview(buffer)
+        view = memoryview(buffer).cast("B")
         if offset < 0 or offset + len(view) > self.size:
             raise ValueError(f"{len(view)} bytes at {offset} are outside a disk of {self.size}")
-        transfer = self._transfer
-        if transfer is None or offset < self._at:
-            transfer = self._open()
-        while self._at < offset:
-            self._fill(transfer, self._dropped[: min(len(self._dropped), offset - self._at)])
-        self._fill(transfer, view)
+        if view:
+            self._chosen().read_into(offset, view)
 
     def close(self) -> None:
-        transfer, self._transfer = self._transfer, None
-        if transfer is not None:
-            transfer.close()
-            with contextlib.suppress(V2xError):
-                tasks.wait(self._client, self._task, patience_seconds=5.0)
-            tasks.forget(self._client, self._task)
+        """Drops what is under way; a later read begins anew."""
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.close()
 
-    def _open(self) -> Transfer:
-        self.close()
-        self._task = tasks.create(self._client, f"v2x: reading {self._target.name}")
-        self._at = 0
-        self._transfer = open_transfer(
-            self._client,
-            self._routes,
-            self._routes.for_sr(self._target.sr),
-            method="GET",
-            path="/export_raw_vdi",
-            query={"task_id": self._task, "vdi": self._target.uuid, "format": "raw"},
-        )
-        return self._transfer
+    def _chosen(self) -> "VhdReader | RawReader":
+        if self._inner is None:
+            if self.size <= VHD_LIMIT_BYTES:
+                try:
+                    self._inner = VhdReader(self._client, self._routes, self._target)
+                    return self._inner
+                except NoVhd as reason:
+                    # Whatever it was, the raw export either works or tells the cause.
+                    _log.info("%s is read back in full, not as a VHD: %s", printable(self._target.name), reason)
+            self._inner = RawReader(self._client, self._routes, self._target)
+        return self._inner
 
-    def _fill(self, transfer: Transfer, view: memoryview) -> None:
-        while view:
-            try:
-                count = transfer.receive_into(view)
-            except ConnectError as problem:
-                raise self._broken(problem.message) from None
-            if count == 0:
-                raise self._broken("it ended early")
-            self._at += count
-            view = view[count:]
-        if self._at == self.size:
-            self._finish()
 
-    def _finish(self) -> None:
-        """All bytes are here; they count only if the task has succeeded."""
-        found = tasks.wait(self._client, self._task, patience_seconds=_SETTLE_SECONDS)
-        if found.status != tasks.SUCCESS:
-            raise self._broken(f"its task is {found.status}")
+class RawReader:
+    """The bytes of a VDI by its raw export: what lies between is read and dropped, a step back reopens."""
 
-    def _broken(self, cause: str) -> V2xError:
-        told: V2xError | None = None
-        with contextlib.suppress(V2xError):
-            found = tasks.wait(self._client, self._task, patience_seconds=_SETTLE_SECONDS)
-            if found.error:
-                told = error_from(list(found.error), f"reading {self._target.name}")
-        self.close()
-        return told or TargetError(
-            f"reading {self._target.name} back broke at {self._at:,} of {self.size:,} bytes: {cause}",
-            hint="check the network and the host, then verify again",
-        )
+    def __init__(self, client: Client, routes: Routes, target: UploadTarget) -> None:
+        self._client, self._routes, self._target = client, routes, target
+        self._export: Export | None = None
+
+    def extents(self, start: int, length: int) -> Iterator[Extent]:
+        """One data extent: the raw export tells no allocation."""
+        yield Extent(start, length, True)
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        export = self._export
+        if export is None or export.closed or offset < export.at:
+            self.close()
+            export = self._export = Export(self._client, self._routes, self._target, "raw")
+        export.skip_to(offset)
+        export.fill(view)
+        if export.at == self._target.size_bytes:
+            export.finish()
+
+    def close(self) -> None:
+        export, self._export = self._export, None
+        if export is not None:
+            export.close()

@@ -5,6 +5,7 @@ import base64
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,9 @@ def test_a_disk_is_read_over_nbd_with_tls(client, offer, tmp_path):
     ran = qemu_img("convert", *tls, "--image-opts", image(told, tls=True), "-O", "raw", str(tmp_path / "out"))
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "out").read_bytes() == content
+    deadline = time.monotonic() + 10  # the server sees the end of the connection a moment after the client
+    while client.rpc("VDI.get_VBDs", vdi) and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert client.rpc("VDI.get_VBDs", vdi) == []
 
 

@@ -5,6 +5,7 @@ Facts: xapi, export_raw_vdi.ml.
 """
 
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from v2x.simulators.xapi import tasks
@@ -25,6 +26,13 @@ _TYPES = {
     "tar": "application/x-tar",
     "qcow2": "application/x-qemu-disk",
 }
+_SENDERS: dict[str, Callable[..., None]] = {
+    "raw": encode.send_raw,
+    "vhd": encode.send_vhd,
+    "tar": encode.send_tar,
+    "qcow2": send_qcow2,
+}
+"""Each takes the volume, where to send, and for vhd and qcow2 the volume to tell the difference from."""
 _ERROR_TEXT = b"HTTP/1.1 500 Internal Server Error\r\n\r\n"
 
 
@@ -98,13 +106,5 @@ def _send(connection: "Connection", task: str, vdi: str, base: str, format_: str
 
 def _stream(connection: "Connection", vdi: str, base: str, format_: str) -> None:
     state, send = connection.state, connection.sock.sendall
-    volume = state.volume(vdi)
-    lower = state.volume(base) if base != NULL else None
-    if format_ == "vhd":
-        encode.send_vhd(volume, send, lower)
-    elif format_ == "qcow2":
-        send_qcow2(volume, send, lower)
-    elif format_ == "tar":
-        encode.send_tar(volume, send)
-    else:
-        encode.send_raw(volume, send)
+    lower = [state.volume(base)] if base != NULL else []
+    _SENDERS[format_](state.volume(vdi), send, *lower)

@@ -229,7 +229,12 @@ class Vhdx:
 
 def linkage(parent: uuid.UUID, path: str = "C:\\vm\\parent.vhdx") -> dict[str, str]:
     """A parent locator's values as Hyper-V writes them."""
-    return {"parent_linkage": f"{{{parent}}}", "relative_path": f".\\{path}", "absolute_win32_path": f"\\\\?\\{path}"}
+    return {
+        "parent_linkage": f"{{{parent}}}",
+        "parent_linkage2": "{00000000-0000-0000-0000-000000000000}",
+        "relative_path": f".\\{path}",
+        "absolute_win32_path": f"\\\\?\\{path}",
+    }
 
 
 def put_log(file: bytearray, entries: Iterable[tuple[int, LogEntry]], log: bytes) -> None:

@@ -146,7 +146,7 @@ def test_a_disk_is_its_own_parent(family: Family) -> None:
 
 @pytest.mark.parametrize("length", [2, 3])
 def test_a_chain_goes_in_a_circle(family: Family, length: int) -> None:
-    names = [family.write(f"disk{number}", number, (number + 1) % length) for number in range(length)]
+    names = [family.write(f"disk{number}", number + 1, (number + 1) % length + 1) for number in range(length)]
     with pytest.raises(BadImage, match="comes back to"):
         family.open(names[0])
     assert "comes back to" in family.describe(names[0]).problem
@@ -154,9 +154,9 @@ def test_a_chain_goes_in_a_circle(family: Family, length: int) -> None:
 
 def test_a_chain_is_a_thousand_files_deep(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadImage, match="1001 files deep"):
-        family.open(family.write("child", 0, 1), [f"p{number}.{family.kind}" for number in range(1000)])
+        family.open(family.write("child", 99, 1), [f"p{number}.{family.kind}" for number in range(1000)])
     for number in range(70):
-        family.write(f"disk{number}", number, number + 1 if number < 69 else None)
+        family.write(f"disk{number}", number + 1, number + 2 if number < 69 else None)
     with pytest.raises(BadImage, match="65 files deep"):
         family.open(f"disk0.{family.kind}")
     assert family.first_byte(f"disk6.{family.kind}") == 1
@@ -174,6 +174,19 @@ def test_files_beside_it_are_damaged(family: Family) -> None:
     for number, junk in enumerate((b"", b"\0" * 9000, b"vhdxfile" * 100_000)):
         family.images.path(f"junk{number}.{family.kind}").write_bytes(junk)
     assert family.first_byte(child) == 6
+
+
+def test_a_file_without_an_identity_offers_itself_as_parent(family: Family) -> None:
+    """Hyper-V fills the second identifier of a parent with zeros, which must not match a file made of zeros."""
+    child = family.write("child", 2, 1)
+    nobody = family.write("nobody", 0)
+    with pytest.raises(InputRefused) as refused:
+        family.open(child)
+    assert refused.value.code == "MISSING-PARENT"
+    with pytest.raises(BadImage, match="not, or no longer"):
+        family.open(child, [nobody])
+    with pytest.raises(BadImage, match="which parent"):
+        family.open(family.write("orphan", 3, 0))
 
 
 LOCATORS = {

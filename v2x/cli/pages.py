@@ -22,6 +22,8 @@ PAGES = {
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
+    "AMBIGUOUS-PARENT": "Several files beside a delta disk have the identifier of its parent, as copies do. Keep the "
+    "one that belongs to the machine.",
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",

@@ -201,6 +201,8 @@ def test_disks_with_sectors_of_4096_bytes_are_refused_with_the_reason(images: An
     with pytest.raises(Unsupported, match=r"4Kn.*512 bytes") as refused:
         open_vhdx(images.listing, "base.vhdx")
     assert refused.value.hint
+    facts = describe_vhdx(images.listing, "base.vhdx")
+    assert (facts.sector_bytes, facts.problem) == (4096, refused.value.message)
     sectors = {1: {0, 2, 255}}
     states = {number: ABSENT for number in range(6) if number != 1}
     child = Vhdx(

@@ -108,6 +108,8 @@ def read_header(source: ByteSource, footer: Footer) -> Header:
     require_inside(source, table, entries * 4, "the block table")
     link = None
     if footer.kind == DIFFERENCING:
+        if parent == bytes(16):
+            raise BadImage(f"{name} does not say which parent it was made on")
         exact = footer.creator not in _STAMPS_BY_FILE_TIME
         wanted = Identity(UUID(bytes=parent), stamp if exact else None)
         link = ParentLink((wanted,), base_name(path.decode("utf-16-be", "replace").split("\0", 1)[0]))

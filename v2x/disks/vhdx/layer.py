@@ -187,11 +187,7 @@ def open_layer(source: ByteSource, *, native_4k: bool = False) -> VhdxLayer:
     regions = read_regions(current, header)
     metadata = read_metadata(current, regions[METADATA])
     if metadata.sector_bytes != 512 and not native_4k:
-        raise Unsupported(
-            f"{source.name} has sectors of {metadata.sector_bytes:,} bytes (4Kn): its partitions would not be found "
-            "on XCP-ng, whose disks have sectors of 512 bytes",
-            hint="copy its content to a disk with 512-byte sectors inside the guest",
-        )
+        raise native_4k_refused(source.name, metadata.sector_bytes)
     link = parent_link(metadata, source.name)
     table = BlockTable(source.name, regions[BAT], metadata)
     log = Region(header.log_offset, header.log_bytes)
@@ -200,3 +196,12 @@ def open_layer(source: ByteSource, *, native_4k: bool = False) -> VhdxLayer:
         identity=Identity(header.data_write_id), parent=link, metadata=metadata, table=table, stored_blocks=stored
     )
     return VhdxLayer(current, image)
+
+
+def native_4k_refused(name: str, sector_bytes: int) -> Unsupported:
+    """Why a disk with sectors of 4096 bytes is not read without being asked for."""
+    return Unsupported(
+        f"{name} has sectors of {sector_bytes:,} bytes (4Kn): its partitions would not be found "
+        "on XCP-ng, whose disks have sectors of 512 bytes",
+        hint="copy its content to a disk with 512-byte sectors inside the guest",
+    )

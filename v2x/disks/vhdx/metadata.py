@@ -119,14 +119,15 @@ def parent_link(metadata: Metadata, name: str) -> ParentLink | None:
     if locator is None:
         return None
     values = _locator_values(locator, name)
-    # While a child is merged into its parent, the second key holds the identity that the parent is about to have.
+    # While a child is merged into its parent, the second key holds the identity that the parent is about to have;
+    # otherwise Hyper-V writes zeros there, which are no identity.
     found = [values[key] for key in ("parent_linkage", "parent_linkage2") if key in values]
-    if "parent_linkage" not in values:
-        raise BadImage(f"{name} does not say which parent it was made on")
     try:
-        identities = tuple(Identity(UUID(text)) for text in found)
+        identities = tuple(Identity(one) for one in map(UUID, found) if one.int)
     except ValueError:
         raise BadImage(f"{name} names its parent by {found[0][:60]!r}, which is no identifier") from None
+    if "parent_linkage" not in values or not identities:
+        raise BadImage(f"{name} does not say which parent it was made on")
     return ParentLink(identities, next((base_name(values[key]) for key in _PATH_KEYS if values.get(key)), ""))
 
 

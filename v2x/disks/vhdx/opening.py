@@ -2,13 +2,14 @@
 """Opens VHDX files and the chains below them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from v2x.disks.chain import ChainReader
 from v2x.disks.interface import ByteSource
 from v2x.disks.listing import Listing
 from v2x.disks.parents import ChainFacts, Format, Identity, describe_chain, open_chain
-from v2x.disks.vhdx.layer import open_layer
+from v2x.disks.vhdx.layer import native_4k_refused, open_layer
 from v2x.disks.vhdx.structure import read_header
 
 
@@ -32,5 +33,11 @@ def open_vhdx(
 
 
 def describe_vhdx(listing: Listing, name: str, *, chain: Sequence[str] | None = None) -> ChainFacts:
-    """What the VHDX `name` is, from its tables alone. Raises only when the file itself cannot be read."""
-    return describe_chain(listing, name, chain, _format(native_4k=False))
+    """What the VHDX `name` is, from its tables alone. Raises only when the file itself cannot be read.
+
+    A disk with sectors of 4096 bytes is described, with the reason why `open_vhdx` refuses it as its problem.
+    """
+    facts = describe_chain(listing, name, chain, _format(native_4k=True))
+    if facts.sector_bytes != 512 and not facts.problem:
+        return replace(facts, problem=native_4k_refused(name, facts.sector_bytes).message)
+    return facts

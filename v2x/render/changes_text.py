@@ -20,10 +20,10 @@ def changes_lines(changes: Changes, width: int, colour: bool) -> Iterator[str]:
         yield from wrap(printable(caution), width, first="  ")
     if not changes.count:
         yield "  Nothing."
-    verdicts = [f"{printable(one.name, 80)} ({one.before} → {one.now})" for one in changes.verdicts]
+    verdicts = [f"{_name(one.name)} ({_name(one.before)} → {_name(one.now)})" for one in changes.verdicts]
     for what, names in (
-        ("new machine", [f"{printable(one.name, 80)} ({one.verdict})" for one in changes.new_machines]),
-        ("machine gone", [printable(one.name, 80) for one in changes.gone_machines]),
+        ("new machine", [f"{_name(one.name)} ({_name(one.verdict)})" for one in changes.new_machines]),
+        ("machine gone", [_name(one.name) for one in changes.gone_machines]),
         ("verdict changed", verdicts),
     ):
         if names:
@@ -32,6 +32,10 @@ def changes_lines(changes: Changes, width: int, colour: bool) -> Iterator[str]:
             )
     yield from _findings("new finding", changes.new_findings, width)
     yield from _findings("finding gone", changes.gone_findings, width)
+
+
+def _name(word: str) -> str:
+    return printable(word, 80)
 
 
 def _several(what: str) -> str:

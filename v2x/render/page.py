@@ -57,15 +57,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(
-        size=show_bytes,
-        time=show_time,
-        plural=plural,
-        guest=guest_name,
-        target=target_name,
-        disk_line=run.disk_line,
-        verdict=spoken_verdict,
-    )
+    environment.filters.update(size=show_bytes, time=show_time, plural=plural, guest=guest_name, target=target_name)
+    environment.filters.update(disk_line=run.disk_line, card_line=run.card_line, verdict=spoken_verdict)
     environment.globals.update(Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone)
     environment.globals.update(disk_place=_disk_place, disk_format=_disk_format, nic_model=_nic_model)
     return environment

@@ -9,6 +9,7 @@ from v2x.render.layout import NARROWEST, paint, wrap
 from v2x.render.run import (
     GOOD,
     after_line,
+    card_line,
     check_steps,
     counts,
     disk_line,
@@ -70,6 +71,8 @@ class _Page:
         for warning in migration.warnings:
             yield from self._field("Warning", warning, "  ")
         yield from self._disks(migration)
+        for card in map(card_line, migration.machine.nics if migration.machine is not None else ()):
+            yield from self._field(card.label, f"{card.network}, {card.mac or 'a new MAC address'}", "  ")
 
     def _disks(self, migration: Migration) -> Iterator[str]:
         for disk in map(disk_line, migration.disks):

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from v2x.model.migration import BlockDigests, DiskResult, Migration, Outcome, Report, VerifyLevel
-from v2x.model.target import TargetMachine
+from v2x.model.target import TargetMachine, TargetNic
 from v2x.model.units import round_up, show_bytes
 from v2x.render.words import show_duration, show_rate
 from v2x.text import plural
@@ -46,6 +46,21 @@ def disk_line(disk: DiskResult) -> DiskLine:
         rate=show_rate(disk.sent_bytes, disk.seconds),
         verified=_VERIFIED[disk.verified],
         digests=digest_summary(disk.digests),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardLine:
+    """One network card of the new machine; an empty `mac` is a new address that the pool makes."""
+
+    label: str
+    network: str
+    mac: str
+
+
+def card_line(card: TargetNic) -> CardLine:
+    return CardLine(
+        label=f"Card {card.source_position + 1}", network=card.network_name or card.network or "none", mac=card.mac
     )
 
 

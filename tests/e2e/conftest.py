@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole program against a simulated pool, in this process, with an independent reader as the judge."""
 
+import importlib.util
 import json
 import random
 import subprocess
@@ -129,3 +130,12 @@ def same_bytes():
         assert len(held) % (2 * MIB) == 0
 
     return check
+
+
+@pytest.fixture(scope="session")
+def rvtools_book():
+    """tests/rvtools_book.py: builders of RVTools exports."""
+    spec = importlib.util.spec_from_file_location("rvtools_book", Path(__file__).parents[1] / "rvtools_book.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

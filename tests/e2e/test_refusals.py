@@ -196,7 +196,7 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("inventory", "vsphere://u@h"), "LATER"),
         (("batch", "status"), "LATER"),
         (("worker", "--state", "x"), "LATER"),
-        (("assess", "x.ova", "--format", "xlsx"), "LATER"),
+        (("assess", "x.ova", "--format", "csv", "--baseline", "old.json"), "USAGE"),
         (("explain", "NO-SUCH-CODE"), "USAGE"),
         (("cleanup",), "USAGE"),
         (("migrate", "x.ova", "--no-such-option"), "USAGE"),

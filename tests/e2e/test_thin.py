@@ -10,7 +10,7 @@ from pathlib import Path
 
 from v2x.model.units import GIB, MIB
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
-from v2x.simulators.xapi.transfer import encode
+from v2x.simulators.xapi.transfer import export_vdi
 
 ROOT = Path(__file__).parents[2]
 CAPACITY = 200 * GIB
@@ -57,7 +57,6 @@ def measured(bench, ova: Path, folder: Path) -> Measured:
     arguments = [
         sys.executable, "-c", PROGRAM, "migrate", str(ova), "--target", bench.target,
         "--target-fingerprint", bench.pool.fingerprint, "--report", str(folder / "report.json"),
-        "--network", "*=Pool-wide network associated with eth0",
     ]  # fmt: skip
     environment = {
         **os.environ, "PYTHONPATH": str(ROOT), "V2X_TARGET_PASSWORD": bench.pool.password,
@@ -87,16 +86,16 @@ def test_a_thin_disk_costs_its_data(bench, tmp_path, monkeypatch):
     spec = ApplianceSpec(name="thin", disks=(DiskSpec(raw=raw),), nics=(NicSpec(),))
     ova = write_ova(tmp_path / "thin.ova", spec).path
     exported: dict[str, int] = {}
-    for form, sender in (("raw", encode.send_raw), ("vhd", encode.send_vhd), ("tar", encode.send_tar)):
+    for form, sender in list(export_vdi._SENDERS.items()):
 
-        def counted(volume, send, *rest, form=form, sender=sender):
+        def counted(volume, send, form=form, sender=sender):
             def counting(data):
                 exported[form] = exported.get(form, 0) + len(data)
                 send(data)
 
-            sender(volume, counting, *rest)
+            sender(volume, counting)
 
-        monkeypatch.setattr(encode, f"send_{form}", counted)
+        monkeypatch.setitem(export_vdi._SENDERS, form, counted)
     cost = measured(bench, ova, tmp_path)
 
     touched = COUNT * BLOCK

@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import openpyxl
 import pexpect
 import pytest
 
@@ -47,17 +48,64 @@ def test_the_inventory_of_a_folder(bench, estate):
     assert again.code == 0, again.err
 
 
-@pytest.mark.parametrize("form", ["text", "json", "csv", "html"])
+@pytest.mark.parametrize("form", ["text", "json", "csv", "xlsx", "html"])
 def test_a_dry_run_report_in_every_form(bench, estate, form):
     folder, _ = estate
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     calls = len(bench.pool.ledger.calls)
     ran = bench.v2x("assess", folder, "--target", bench.target, "--format", form, "-o", f"report.{form}")
     assert ran.code == 0, ran.err
-    assert b"web" in Path(f"report.{form}").read_bytes()
+    if form == "xlsx":
+        machines = openpyxl.load_workbook(f"report.{form}")["Machines"]
+        assert sorted(row[0] for row in machines.iter_rows(min_row=2, values_only=True)) == ["db", "old", "web"]
+    else:
+        assert b"web" in Path(f"report.{form}").read_bytes()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     changed = [one.call for one in bench.pool.ledger.calls[calls:] if not one.call.startswith("session.")]
     assert changed == []
+
+
+def test_what_changed_since_an_earlier_report(bench, estate):
+    folder, _ = estate
+    assert bench.v2x("assess", folder, "--format", "json", "-o", "old.json", pool=False).code == 0
+    ran = bench.v2x("assess", folder, "--baseline", "old.json", "--json", pool=False)
+    assert ran.code == 0, ran.err
+    assert ran.json["changes"]["new_machines"] == ran.json["changes"]["new_findings"] == []
+    (folder / "db.ova").unlink()
+    ran = bench.v2x("assess", folder, "--baseline", "old.json", pool=False)
+    assert ran.code == 0, ran.err
+    assert "1 machine gone: db" in ran.out
+    ran = bench.v2x("assess", folder, "--baseline", "old.json", "--select", "web", "--json", pool=False)
+    assert ran.json["changes"]["gone_machines"] == []
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "{}", '{"schema": "v2x.report/1"}', '{"schema": "v2x.assessment/1"}', "[" * 9999]
+)
+def test_a_baseline_that_is_none(bench, estate, content):
+    folder, _ = estate
+    if content is not None:
+        Path("old.json").write_text(content)
+    ran = bench.v2x("assess", folder, "--baseline", "old.json", pool=False)
+    assert ran.code == 6, ran.err
+    assert "old.json" in ran.err
+    assert "  try: " in ran.err
+
+
+def test_an_rvtools_export_is_assessed_and_planned_but_not_migrated(bench, rvtools_book):
+    sheets = rvtools_book.estate()
+    sheets["vInfo"][0]["Powerstate"] = "poweredOff"
+    export = rvtools_book.write_xlsx(Path("export.xlsx"), sheets)
+    ran = bench.v2x("assess", export, "--target", bench.target, "--json")
+    assert ran.code == 0, ran.err
+    assert [one["name"] for one in ran.json["machines"]] == ["db", "tpl", "web"]
+    ran = bench.v2x("plan", "draft", export, "--target", bench.target, "-o", "plan.csv")
+    assert ran.code == 0, ran.err
+    assert "web" in Path("plan.csv").read_text()
+    ran = bench.migrate(export, "web")
+    assert ran.code == 6, ran.err
+    assert "holds no disks" in ran.err
+    assert not bench.leftovers()
 
 
 def test_fail_on(bench, estate):

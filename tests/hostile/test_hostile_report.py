@@ -8,9 +8,11 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
+import openpyxl
 import pytest
 
 from v2x.model.finding import Finding, Severity
@@ -33,6 +35,7 @@ from v2x.model.machine import (
 from v2x.model.migration import DiskResult, Failure, Migration, Outcome, Report
 from v2x.model.target import SecureBoot, TargetFacts, TargetMachine
 from v2x.render import render_findings, render_report
+from v2x.render.baseline import Baseline, PastMachine
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 ATTACKS = {
@@ -61,6 +64,7 @@ ATTACKS = {
     "long": "A" * 10_000,
     "empty": "",
 }
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 ELEMENTS = {
     "html", "head", "meta", "title", "style", "body", "a", "header", "main", "footer", "section", "article", "h1", "h2",
     "h3", "h4", "p", "dl", "dt", "dd", "div", "span", "b", "br", "ul", "ol", "li", "svg", "rect", "table", "thead",
@@ -106,7 +110,13 @@ def assessment(form, word):
         source=SourceInfo(kind="ovf", address=word, product=word, version=word), taken_at=NOW, machines=(machine,)
     )
     facts = TargetFacts(kind="xapi", address=word, taken_at=NOW, product=word, version=word, pool_name=word)
-    return render_findings(form, inventory, facts, findings_of(word), now=NOW, version="0.1.0")
+    past = Baseline(
+        created=NOW, version=word + "0", source=SourceInfo(kind="ovf", address=word + " before"), findings=(
+            replace(findings_of(word)[1], rule="past.rule"),
+        ), machines=(PastMachine(id="gone", name=word + " gone", verdict=word),
+                     PastMachine(id="vm", name=word, verdict=word + " past")),
+    )  # fmt: skip
+    return render_findings(form, inventory, facts, findings_of(word), now=NOW, version="0.1.0", baseline=past)
 
 
 def run(form, word):
@@ -210,7 +220,22 @@ def test_no_cell_of_a_spreadsheet_begins_like_a_formula(name):
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert {len(row) for row in rows} == {10}
     for cell in (cell for row in rows for cell in row):
-        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"))
+        assert not cell.startswith(FORMULA_SIGNS)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_cell_of_a_workbook_is_a_formula_or_an_error(name):
+    book = openpyxl.load_workbook(io.BytesIO(assessment("xlsx", ATTACKS[name])))
+    cells = [cell for page in book for row in page.iter_rows() for cell in row if cell.value is not None]
+    assert cells
+    assert {cell.data_type for cell in cells} <= {"s", "n"}
+    assert not [cell.value for cell in cells if str(cell.value).startswith(FORMULA_SIGNS)]
+    assert all(is_harmless(str(cell.value)) for cell in cells)
+
+
+def test_a_name_like_an_error_value_is_a_text():
+    book = openpyxl.load_workbook(io.BytesIO(assessment("xlsx", "#REF!")))
+    assert (book["Machines"]["A2"].value, book["Machines"]["A2"].data_type) == ("#REF!", "s")
 
 
 @pytest.mark.parametrize("name", ATTACKS)

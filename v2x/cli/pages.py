@@ -30,14 +30,19 @@ PAGES = {
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
     "IGNORED": "The source names something that is not in use there; it is left out.",
     "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
+    "LEFT-OUT": "The source lists something that is no machine of yours: vSphere's own cluster services, a placeholder "
+    "of another site, or a row that stands there twice. The text counts them.",
     "MAC-USED": "Two adapters with one MAC address in one network break both. Let the pool make a new address, or "
     "remove the adapter that has it.",
     "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",
     "MEMBER-IGNORED": "The archive has a member that no appliance needs (a link, a device, a second descriptor). It is "
     "never read.",
+    "MISSING-COLUMN": "A sheet of the RVTools export lacks a column; the text says what is unknown for it. Export "
+    "again with a current release, and with all columns.",
     "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",
     "MISSING-FILE": "A file that the appliance or disk names is not beside it. Copy it there.",
     "MISSING-PARENT": "A delta disk needs the disk it was made from. Copy the whole chain into one folder.",
+    "MISSING-SHEET": "The RVTools export lacks a sheet; the text says what is unknown for it. Export all tabs.",
     "MISSING-TOOL": "A program that this step needs is not installed; the message names the Debian package.",
     "NETWORK-UNRESOLVED": "Nothing certain says which network of the pool an adapter belongs on: no rule, no single "
     "network of exactly its name with the same VLAN, no uplink known for its switch. v2x asks, because a wrong network "
@@ -49,7 +54,12 @@ PAGES = {
     "answer. A disk begun there would be in the way, or lost sight of. Enable a host, or choose another storage.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
     "passwords never stand on the command line.",
+    "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
+    "NOT-PLACED": "Rows of a sheet name a machine that vInfo does not have, or a name that several have, without an "
+    "id. They are left out, so these machines may have more disks or cards than the report knows.",
+    "NOT-TOLD": "The source never says this of any machine. Take the inventory from the hypervisor, or from exported "
+    "machines, where it matters.",
     "OWNED": "Another run of v2x works on the same machine. Two runs would send the same disks twice; wait for the "
     "other to end, or stop it.",
     "PARENT-CHANGED": "A delta belongs to another content of its parent than the one beside it. Copy the chain again, "
@@ -71,7 +81,9 @@ PAGES = {
     "TOOL-TIMEOUT": "A program that v2x called did not end in its time and was stopped.",
     "TWO-CLAIMS": "More than one object on the pool claims to belong to this migration. v2x never guesses: remove the "
     "one that is not it (v2x cleanup lists them).",
+    "TWO-EXPORTS": "Two files stand for one sheet, so they are of two exports. Give each export by itself.",
     "V2X-BUG": "Something that v2x did not expect. Run again with --verbose and report what it prints.",
+    "VLAN-DIFFERS": "Hosts have port groups of one name with different VLANs. Choose the network in the plan by hand.",
     "VERIFY-MISMATCH": "The pool holds other bytes than were read. v2x copies the disk once more; if it differs again, "
     "the pool's storage or memory is suspect. The machine stays blocked from starting.",
 }

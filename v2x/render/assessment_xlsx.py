@@ -9,7 +9,7 @@ from v2x.model.machine import Disk, DiskBus, Nic, Other
 from v2x.model.units import GIB
 from v2x.render.assessment import Assessment, guest_name, target_name
 from v2x.render.assessment_csv import COLUMNS, finding_rows
-from v2x.render.baseline import Changes
+from v2x.render.baseline import Changes, spoken_verdict
 from v2x.render.spreadsheet import Column, Sheet, Value, workbook
 from v2x.render.words import show_time
 
@@ -168,11 +168,11 @@ def _rules(assessment: Assessment) -> Iterator[tuple[Value, ...]]:
 
 def _changes(changes: Changes) -> Iterator[tuple[Value, ...]]:
     for machine in changes.new_machines:
-        yield "new machine", machine.name, machine.id, "", "", machine.verdict
+        yield "new machine", machine.name, machine.id, "", "", spoken_verdict(machine.verdict)
     for machine in changes.gone_machines:
-        yield "gone machine", machine.name, machine.id, "", machine.verdict, ""
+        yield "gone machine", machine.name, machine.id, "", spoken_verdict(machine.verdict), ""
     for change in changes.verdicts:
-        yield "verdict", change.name, change.id, "", change.before, change.now
+        yield "verdict", change.name, change.id, "", spoken_verdict(change.before), spoken_verdict(change.now)
     for finding in changes.new_findings:
         yield "new finding", finding.machine_name, finding.machine_id, finding.rule, "", finding.text
     for finding in changes.gone_findings:

@@ -87,6 +87,11 @@ class Changes:
         return machines + len(self.new_findings) + len(self.gone_findings)
 
 
+def spoken_verdict(word: str) -> str:
+    """A verdict's word of the JSON as reports say it; one of another release as it is."""
+    return next((str(verdict) for verdict, known in VERDICT_WORDS.items() if known == word), word)
+
+
 def read_baseline(data: bytes, name: str) -> Baseline:
     """The assessment in `data`, which `v2x assess --format json` wrote; BadImage for anything else."""
     try:

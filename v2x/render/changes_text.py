@@ -3,8 +3,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from v2x.model.finding import Finding
-from v2x.render.baseline import Changes
+from v2x.model.finding import Finding, Severity
+from v2x.render.baseline import Changes, spoken_verdict
 from v2x.render.layout import paint, wrap
 from v2x.render.words import show_time
 from v2x.text import plural, printable
@@ -20,10 +20,10 @@ def changes_lines(changes: Changes, width: int, colour: bool) -> Iterator[str]:
         yield from wrap(printable(caution), width, first="  ")
     if not changes.count:
         yield "  Nothing."
-    verdicts = [f"{printable(one.name, 80)} ({one.before} → {one.now})" for one in changes.verdicts]
+    verdicts = [f"{_name(one.name)} ({_verdict(one.before)} → {_verdict(one.now)})" for one in changes.verdicts]
     for what, names in (
-        ("new machine", [f"{printable(one.name, 80)} ({one.verdict})" for one in changes.new_machines]),
-        ("machine gone", [printable(one.name, 80) for one in changes.gone_machines]),
+        ("new machine", [f"{_name(one.name)} ({_verdict(one.verdict)})" for one in changes.new_machines]),
+        ("machine gone", [_name(one.name) for one in changes.gone_machines]),
         ("verdict changed", verdicts),
     ):
         if names:
@@ -32,6 +32,14 @@ def changes_lines(changes: Changes, width: int, colour: bool) -> Iterator[str]:
             )
     yield from _findings("new finding", changes.new_findings, width)
     yield from _findings("finding gone", changes.gone_findings, width)
+
+
+def _name(word: str) -> str:
+    return printable(word, 80)
+
+
+def _verdict(word: str) -> str:
+    return printable(spoken_verdict(word), 80)
 
 
 def _several(what: str) -> str:
@@ -49,7 +57,8 @@ def _findings(what: str, findings: Sequence[Finding], width: int) -> Iterator[st
     order = sorted(by_rule.values(), key=lambda group: (-group[0].severity.weight, group[0].rule))
     for group in order:
         names = list(dict.fromkeys(printable(one.machine_name, 80) or "the estate" for one in group))
-        text = f"{group[0].severity}: {printable(group[0].label)} [{printable(group[0].rule)}]: {_some(names)}"
+        word = "note" if group[0].severity is Severity.INFO else group[0].severity
+        text = f"{word}: {printable(group[0].label)} [{printable(group[0].rule)}]: {_some(names)}"
         yield from wrap(text, width, first="    ", rest="      ")
 
 

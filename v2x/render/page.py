@@ -19,6 +19,7 @@ from v2x.model.migration import Outcome, Report
 from v2x.model.units import show_bytes
 from v2x.render import run
 from v2x.render.assessment import Assessment, guest_name, target_name
+from v2x.render.baseline import spoken_verdict
 from v2x.render.words import show_time
 from v2x.text import plural, printable
 
@@ -57,7 +58,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(size=show_bytes, time=show_time, plural=plural, guest=guest_name, target=target_name)
-    environment.filters.update(disk_line=run.disk_line, card_line=run.card_line)
+    environment.filters.update(disk_line=run.disk_line, card_line=run.card_line, verdict=spoken_verdict)
     environment.globals.update(Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone)
     environment.globals.update(disk_place=_disk_place, disk_format=_disk_format, nic_model=_nic_model)
     return environment

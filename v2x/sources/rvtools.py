@@ -108,8 +108,10 @@ class RvtoolsSource:
         reader = MachineReader(info, parts, vlans, self._problems, date_1904=book.date_1904)
         machines = tuple(reader.machines())
         self._problem("RVTools", "NOT-TOLD", _NEVER_TOLD)
+        version = text(meta, "version")
+        product = "RVTools" if version else ""
         return Inventory(
-            source=SourceInfo(kind="rvtools", address=address, product="RVTools", version=text(meta, "version")),
+            source=SourceInfo(kind="rvtools", address=address, product=product, version=version),
             taken_at=moment(meta, "time", date_1904=book.date_1904) or clock(),
             machines=machines,
             networks=with_unlisted(known, machines),

@@ -161,7 +161,6 @@ class MachineReader:
             notes=text(row, "annotation"),
             attributes=_attributes(row),
             hardware_version=f"vmx-{int(hardware[0]):02d}" if hardware else "",
-            exporter="RVTools",
             folder=text(row, "folder"),
             host=text(row, "host"),
             cluster=text(row, "cluster"),

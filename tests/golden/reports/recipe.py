@@ -55,7 +55,7 @@ from v2x.model.target import (
     UsedMac,
 )
 from v2x.model.units import GIB, MIB, TIB
-from v2x.render import FINDINGS_FORMATS, REPORT_FORMATS, render_findings, render_report
+from v2x.render import REPORT_FORMATS, render_findings, render_report
 
 HERE = Path(__file__).parent
 NOW = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -278,9 +278,9 @@ def documents() -> dict[str, bytes]:
     estate, pool = inventory(), facts()
     findings = assess(estate, pool, load_tables(environ={}))
     made: dict[str, bytes] = {}
-    for form in FINDINGS_FORMATS:
+    for form, suffix in SUFFIXES.items():  # a workbook's bytes depend on the library that packs it
         body = render_findings(form, estate, pool, findings, now=NOW, version=VERSION)
-        made[f"assessment.{SUFFIXES[form]}"] = body
+        made[f"assessment.{suffix}"] = body
     for form in REPORT_FORMATS:
         made[f"report.{SUFFIXES[form]}"] = render_report(form, report(findings))
     return made

@@ -16,7 +16,7 @@ def check(context: Context) -> Iterator[Remark]:
 RULE = MachineRule(
     id="disk.none",
     severity=Severity.WARNING,
-    label="The machine has no disk",
+    label="The source lists no disk of the machine",
     remedy=(
         "Check at the source that no disk is missing from the export; a machine without disks can be moved, "
         "but only boots from elsewhere."

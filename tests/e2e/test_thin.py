@@ -57,6 +57,7 @@ def measured(bench, ova: Path, folder: Path) -> Measured:
     arguments = [
         sys.executable, "-c", PROGRAM, "migrate", str(ova), "--target", bench.target,
         "--target-fingerprint", bench.pool.fingerprint, "--report", str(folder / "report.json"),
+        "--network", "*=Pool-wide network associated with eth0",
     ]  # fmt: skip
     environment = {
         **os.environ, "PYTHONPATH": str(ROOT), "V2X_TARGET_PASSWORD": bench.pool.password,

@@ -12,10 +12,8 @@ BIN := .venv/bin
 # What the program and its demo use …
 PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin openssl zstd \
   e2fsprogs fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin
-# … what the tests use beside that …
-TEST_PACKAGES := $(PACKAGES) cpio chromium python3-libvhdi
-# … and what booting a guest in a test takes.
-SLOW_PACKAGES := $(TEST_PACKAGES) qemu-system-x86 ovmf
+# … and what the tests use beside that, which boot virtual machines too.
+TEST_PACKAGES := $(PACKAGES) cpio chromium python3-libvhdi qemu-system-x86 ovmf
 
 help:
 	@echo 'make demo       set up, then migrate a small VM to a simulated pool; touches nothing of yours'
@@ -35,7 +33,7 @@ demo: setup
 test: setup .setup-packages-test
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-slow: setup .setup-packages-slow
+test-slow: setup .setup-packages-test
 	$(BIN)/python -m pytest -m slow
 
 check: .venv/.installed
@@ -61,10 +59,6 @@ clean:
 
 .setup-packages-test: Makefile .ci/packages
 	@.ci/packages $(TEST_PACKAGES)
-	@touch $@
-
-.setup-packages-slow: Makefile .ci/packages
-	@.ci/packages $(SLOW_PACKAGES)
 	@touch $@
 
 .setup-guest/.complete: .ci/guest-parts | .setup-packages

@@ -8,12 +8,8 @@ from typing import Annotated
 import typer
 
 from v2x.cli.options import Given, shared
-
-
-class Verify(StrEnum):
-    NONE = "none"
-    SAMPLE = "sample"
-    FULL = "full"
+from v2x.model.migration import VerifyLevel
+from v2x.model.plan import MacPolicy
 
 
 class Convert(StrEnum):
@@ -33,11 +29,6 @@ class Ha(StrEnum):
     BEST_EFFORT = "best-effort"
 
 
-class Mac(StrEnum):
-    KEEP = "keep"
-    NEW = "new"
-
-
 @shared(source=True, target=True)
 def migrate(
     given: Given,
@@ -53,7 +44,7 @@ def migrate(
         list[str] | None,
         typer.Option(metavar="SRC=DST", help="network (or NIC number) at the source = network there; repeatable"),
     ] = None,
-    mac: Annotated[Mac, typer.Option(help="keep MAC addresses, or let the pool make new ones")] = Mac.KEEP,
+    mac: Annotated[MacPolicy, typer.Option(help="keep MAC addresses, or let the pool make new ones")] = MacPolicy.KEEP,
     vcpus: Annotated[int | None, typer.Option(min=1, help="virtual CPUs on the target")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="memory on the target, as 4 GiB")] = None,
     template: Annotated[str | None, typer.Option(help="reference label of the template to use")] = None,
@@ -76,7 +67,9 @@ def migrate(
     ] = None,
     warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
-    verify: Annotated[Verify, typer.Option(help="compare the target's bytes before it may start")] = Verify.FULL,
+    verify: Annotated[
+        VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
+    ] = VerifyLevel.FULL,
     convert: Annotated[Convert, typer.Option(help="fix-ups inside the guest (auto comes later)")] = Convert.OFF,
     transport: Annotated[str | None, typer.Option(help="how disks are read from vSphere (comes later)")] = None,
     allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
@@ -108,7 +101,7 @@ def migrate(
         name=name,
         storage=tuple(sr or ()),
         networks=tuple(network or ()),
-        mac=mac.value,
+        mac=mac,
         vcpus=vcpus,
         memory=memory,
         template=template,
@@ -118,7 +111,7 @@ def migrate(
         as_template=as_template,
         autostart=autostart or pool_autostart,
         ha=ha.value if ha else None,
-        verify=verify.value,
+        verify=verify,
         start=start,
         create_networks=create_networks,
         uplink=uplink,

@@ -31,7 +31,7 @@ class Choices:
     name: str | None = None
     storage: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
-    mac: str = "keep"
+    mac: MacPolicy = MacPolicy.KEEP
     vcpus: int | None = None
     memory: str | None = None
     template: str | None = None
@@ -41,7 +41,7 @@ class Choices:
     as_template: bool = False
     autostart: bool = False
     ha: str | None = None
-    verify: str = "full"
+    verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
     create_networks: bool = False
     uplink: str = ""
@@ -125,7 +125,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         target_name=choices.name or drafted.target_name,
         storage={**drafted.storage, **_storage(machine, choices.storage)},
         networks={**drafted.networks, **_networks(machine, choices.networks)},
-        mac=MacPolicy(choices.mac),
+        mac=choices.mac,
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
         template=choices.template or drafted.template,
@@ -135,7 +135,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         as_template=choices.as_template,
         autostart=choices.autostart,
         ha=HaPriority(choices.ha or ""),
-        verify=VerifyLevel(choices.verify),
+        verify=choices.verify,
         start=choices.start,
         exclude=False,
     )

@@ -29,7 +29,7 @@ from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
-from v2x.model.target import TargetFacts
+from v2x.model.target import TargetFacts, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
 from v2x.sources.interface import Source
@@ -65,6 +65,7 @@ class App:
     read_all: bool = False
     rules: Rules = field(default_factory=Rules)
     target_network: str = ""
+    upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
@@ -125,6 +126,7 @@ class App:
             address.user,
             password,
             trust,
+            upload_format=self.upload_format,
             transfer_network=self.target_network,
             pool_auto_start=self.pool_autostart,
         ).__enter__()

@@ -447,3 +447,12 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(bench, estate):
     quiet = bench.migrate(folder / "db.ova")
     assert "%|" not in quiet.err
     assert bench.v2x("migrate", folder / "old" / "old.vmx", "--target", bench.target, "--quiet").err == ""
+
+
+@pytest.mark.parametrize("form", ["chunked", "tar", "raw", "qcow2"])
+def test_other_ways_to_send_a_disk(bench, estate, same_bytes, tmp_path, form):
+    folder, raws = estate
+    ran = bench.migrate(folder / "web.ova", "--upload-format", form)
+    assert ran.code == 0, ran.err
+    assert {one.format for one in bench.pool.ledger.imports} <= {form, "raw"}
+    same_bytes(bench.vdis_of(bench.vm("web"))[0], raws["web"], "raw", tmp_path)

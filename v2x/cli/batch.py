@@ -8,6 +8,7 @@ import typer
 
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import Given, shared
+from v2x.model.target import UploadFormat
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,6 +30,9 @@ def run(
         str | None,
         typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
     ] = None,
+    upload_format: Annotated[
+        UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
+    ] = UploadFormat.AUTO,
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
     ] = False,
@@ -47,6 +51,7 @@ def run(
 
     built = build(given)
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
+    built.upload_format = upload_format
     loaded = load_plan(plan)
     if wave:
         rows = tuple(row for row in loaded.rows if row.wave in wave)

@@ -10,6 +10,7 @@ import typer
 from v2x.cli.options import Given, shared
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy
+from v2x.model.target import UploadFormat
 
 
 class Convert(StrEnum):
@@ -65,6 +66,9 @@ def migrate(
         str | None,
         typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
     ] = None,
+    upload_format: Annotated[
+        UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
+    ] = UploadFormat.AUTO,
     warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
@@ -133,6 +137,7 @@ def migrate(
     )
     app = build(given)
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
+    app.upload_format = upload_format
     plan, findings = single_plan(app, choices)
     if dry_run:
         describe(app, plan, findings, as_json=given.json)

@@ -18,6 +18,17 @@ class ImageFormat(StrEnum):
     RAW = "raw"
 
 
+class UploadFormat(StrEnum):
+    """How a disk is sent to a pool. AUTO chooses by the storage repository and the size."""
+
+    AUTO = "auto"
+    VHD = "vhd"
+    RAW = "raw"
+    CHUNKED = "chunked"
+    TAR = "tar"
+    QCOW2 = "qcow2"
+
+
 class SecureBoot(StrEnum):
     """The values of platform.secureboot."""
 

@@ -14,9 +14,10 @@ from uuid import UUID
 import pytest
 import xxhash
 
+from v2x.model.target import UploadFormat
 from v2x.model.units import KIB, MIB
 from v2x.target.chunks import ChunkedDisk
-from v2x.target.xapi.streams import Stream, UploadFormat, opener
+from v2x.target.xapi.streams import Stream, opener
 
 BLOCK = 2 * MIB
 SIZES = [2 * MIB, 7 * MIB, 8 * MIB, 6 * MIB + 64 * KIB, 5 * MIB + 512 * KIB]

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from v2x.disks.stream.vhd import MAX_BYTES as VHD_LIMIT_BYTES
 from v2x.errors import Conflict, Unsupported, V2xError
-from v2x.model.target import TargetFacts, TargetMachine
+from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter
@@ -22,7 +22,6 @@ from v2x.target.xapi.owner import Ownership, is_alive, this_run
 from v2x.target.xapi.readback import VdiReader
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer
-from v2x.target.xapi.streams import UploadFormat
 from v2x.target.xapi.upload import SegmentWriter, UploadSettings, UploadTarget
 from v2x.tls import Trust
 

@@ -7,7 +7,6 @@ Facts: xapi, vhd-tool impl.ml, vhd_format f.ml, ocaml-qcow qcow_stream.ml.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 from uuid import UUID
@@ -18,21 +17,11 @@ from v2x.disks.stream.qcow2 import Qcow2Layout
 from v2x.disks.stream.raw import CHUNKED_END, chunk_header
 from v2x.disks.stream.vhd import VhdLayout
 from v2x.disks.stream.vhd_check import check_head
+from v2x.model.target import UploadFormat
 from v2x.model.units import MIB
 from v2x.target.chunks import END_OF_ARCHIVE, ChunkedDisk
 
 Piece = Buffer | bytes
-
-
-class UploadFormat(StrEnum):
-    """How a disk is sent. AUTO chooses by the storage repository and the size."""
-
-    AUTO = "auto"
-    VHD = "vhd"
-    RAW = "raw"
-    CHUNKED = "chunked"
-    TAR = "tar"
-    QCOW2 = "qcow2"
 
 
 SEGMENTED = frozenset({UploadFormat.VHD, UploadFormat.CHUNKED, UploadFormat.QCOW2})

@@ -55,6 +55,14 @@ def start(bench, ova, *words):
     return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def wait_for_bytes(bench):
+    """Until an upload is under way."""
+    for _ in range(200):
+        if any(one.received_bytes for one in bench.pool.ledger.imports):
+            break
+        time.sleep(0.05)
+
+
 def one_machine(bench, raws, same_bytes, folder):
     vm = bench.vm("web")
     vdis = bench.vdis_of(vm)
@@ -99,10 +107,7 @@ def test_a_signal_stops_within_seconds_and_can_be_continued(bench, appliance, sa
     ova, raws = appliance
     bench.pool.settings.read_rate = 8 * MIB
     running = start(bench, ova)
-    for _ in range(200):
-        if any(one.received_bytes for one in bench.pool.ledger.imports):
-            break
-        time.sleep(0.05)
+    wait_for_bytes(bench)
     running.send_signal(number)
     begun = time.monotonic()
     _, err = running.communicate(timeout=30)
@@ -132,10 +137,7 @@ def test_a_second_run_beside_the_first_is_refused(bench, appliance, same_bytes):
     ova, raws = appliance
     bench.pool.settings.read_rate = 20 * MIB
     first = start(bench, ova)
-    for _ in range(200):
-        if any(one.received_bytes for one in bench.pool.ledger.imports):
-            break
-        time.sleep(0.05)
+    wait_for_bytes(bench)
     second = start(bench, ova)
     _, err = second.communicate(timeout=30)
     assert second.returncode == 4, err
@@ -149,10 +151,7 @@ def test_a_session_that_ends_in_the_middle(bench, appliance, same_bytes):
     ova, raws = appliance
     bench.pool.settings.read_rate = 30 * MIB
     running = start(bench, ova)
-    for _ in range(200):
-        if any(one.received_bytes for one in bench.pool.ledger.imports):
-            break
-        time.sleep(0.05)
+    wait_for_bytes(bench)
     bench.pool.expire_sessions()
     _, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
@@ -163,10 +162,7 @@ def test_cleanup_lists_and_removes_what_is_left(bench, appliance):
     ova, _ = appliance
     bench.pool.settings.read_rate = 4 * MIB
     running = start(bench, ova)
-    for _ in range(200):
-        if any(one.received_bytes for one in bench.pool.ledger.imports):
-            break
-        time.sleep(0.05)
+    wait_for_bytes(bench)
     running.send_signal(signal.SIGKILL)
     running.communicate()
     bench.pool.settings.read_rate = 0

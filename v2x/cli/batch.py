@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from v2x.cli.later import SETTINGS, later
-from v2x.cli.options import Given, shared
+from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
 from v2x.model.target import UploadFormat
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
@@ -20,19 +20,10 @@ def run(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run")],
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: PLAN.report.json)")] = None,
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
-    create_networks: Annotated[
-        bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")
-    ] = False,
-    uplink: Annotated[
-        str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
-    ] = "",
-    target_network: Annotated[
-        str | None,
-        typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
-    ] = None,
-    upload_format: Annotated[
-        UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
-    ] = UploadFormat.AUTO,
+    create_networks: CreateNetworks = False,
+    uplink: Uplink = "",
+    target_network: TargetNetworkName = None,
+    upload_format: UploadForm = UploadFormat.AUTO,
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
     ] = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import Given, shared
+from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy
 from v2x.model.target import UploadFormat
@@ -62,13 +62,8 @@ def migrate(
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where it is off")
     ] = False,
     ha: Annotated[Ha | None, typer.Option(help="HA restart priority")] = None,
-    target_network: Annotated[
-        str | None,
-        typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
-    ] = None,
-    upload_format: Annotated[
-        UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
-    ] = UploadFormat.AUTO,
+    target_network: TargetNetworkName = None,
+    upload_format: UploadForm = UploadFormat.AUTO,
     warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
@@ -77,12 +72,8 @@ def migrate(
     convert: Annotated[Convert, typer.Option(help="fix-ups inside the guest (auto comes later)")] = Convert.OFF,
     transport: Annotated[str | None, typer.Option(help="how disks are read from vSphere (comes later)")] = None,
     allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
-    create_networks: Annotated[
-        bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")
-    ] = False,
-    uplink: Annotated[
-        str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
-    ] = "",
+    create_networks: CreateNetworks = False,
+    uplink: Uplink = "",
     vlan: Annotated[
         list[str] | None,
         typer.Option(metavar="SRC=ID", help="VLAN of a source network, where the source does not say; repeatable"),

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from v2x.model.target import UploadFormat
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
@@ -27,6 +29,19 @@ class Given:
     target_password_file: Path | None = None
     target_ca: Path | None = None
     target_fingerprint: str | None = None
+
+
+CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")]
+Uplink = Annotated[
+    str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
+]
+TargetNetworkName = Annotated[
+    str | None,
+    typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
+]
+UploadForm = Annotated[
+    UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
+]
 
 
 def _file(text: str) -> Any:

@@ -2,13 +2,13 @@
 """What commands print: results on stdout, messages for people on stderr, errors as one line and a remedy."""
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from v2x.errors import UsageError, V2xError
+from v2x.files import write_whole
 from v2x.text import printable
 
 _told: list[bool] = []  # whether this run has printed its result; an error is then no document of its own
@@ -73,17 +73,7 @@ def problem(error: V2xError, *, as_json: bool = False) -> None:
 
 def save(path: Path, data: bytes) -> None:
     """Writes `data` to `path` whole or not at all, readable by its owner only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        write_whole(path, data)
     except OSError as trouble:
         raise UsageError(f"cannot write {path}: {trouble.strerror}", hint="check the folder and its space") from None

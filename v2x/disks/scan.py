@@ -4,10 +4,8 @@
 from collections.abc import Iterator
 
 from v2x.disks.extent import Extent, joined
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.wrap import Wrapper
-from v2x.model.units import MIB
-
-_CHUNK_BYTES = 2 * MIB
 
 
 class ZeroScan(Wrapper):
@@ -17,8 +15,8 @@ class ZeroScan(Wrapper):
         return joined(self._scanned(start, length))
 
     def _scanned(self, start: int, length: int) -> Iterator[Extent]:
-        zeros = bytes(_CHUNK_BYTES)
-        chunk = bytearray(_CHUNK_BYTES)
+        zeros = bytes(BLOCK_BYTES)
+        chunk = bytearray(BLOCK_BYTES)
         for extent in self._inner.extents(start, length):
             if not extent.data:
                 yield extent
@@ -26,12 +24,12 @@ class ZeroScan(Wrapper):
             position = extent.start
             while position < extent.end:
                 # Chunks end on multiples of the chunk size, so that a hole is a whole block of the target.
-                count = min(_CHUNK_BYTES - position % _CHUNK_BYTES, extent.end - position)
+                count = min(BLOCK_BYTES - position % BLOCK_BYTES, extent.end - position)
                 if count != len(chunk):
                     chunk = bytearray(count)
                 self._inner.read_into(position, chunk)
                 # bytearray == bytes is one memcmp; any per-byte test is a hundred times slower.
-                empty = chunk == (zeros if count == _CHUNK_BYTES else zeros[:count])
+                empty = chunk == (zeros if count == BLOCK_BYTES else zeros[:count])
                 yield Extent(position, count, not empty)
                 position += count
 

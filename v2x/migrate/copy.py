@@ -6,17 +6,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from v2x.disks.extent import touched_blocks
 from v2x.disks.interface import DiskReader
+from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import Retry, Stopped, V2xError
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.pump import pumped
-from v2x.model.units import MIB
 from v2x.target.interface import Claim, ClaimedDisk, Target
-
-BLOCK_BYTES = 2 * MIB
 
 
 @dataclass(kw_only=True)
@@ -53,7 +50,7 @@ def copy_disk(
     `stopping()` becomes true: the mark then stands at the last finished upload.
     """
     begun = clock()
-    blocks = touched_blocks(reader.extents(0, reader.size), BLOCK_BYTES)
+    blocks = data_blocks(reader)
     copy = DiskCopy(disk=disk, blocks=blocks, resumed_at_bytes=disk.mark_bytes)
     first = bisect_left(blocks, disk.mark_bytes // BLOCK_BYTES)
     total = _bytes_of(blocks, 0, reader.size)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.scan import ZeroScan
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
-from v2x.migrate.copy import BLOCK_BYTES, DiskCopy, copy_disk
+from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations, Taking

@@ -5,8 +5,8 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 
 from v2x.disks.interface import DiskReader
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Stopped, TargetError, Unsupported
-from v2x.migrate.copy import BLOCK_BYTES
 from v2x.migrate.digests import ALGORITHM, DigestTable, digest_of, recorded
 from v2x.migrate.observe import Observer
 from v2x.migrate.pump import Block, pumped

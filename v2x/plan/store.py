@@ -5,16 +5,18 @@ The rows of the CSV file count; those of plan.json are the draft, and fill colum
 """
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from v2x.errors import PlanError, UsageError
+from v2x.files import write_whole
 from v2x.model.codec import SchemaError, from_json, to_json
 from v2x.model.plan import PLAN_SCHEMA, Plan, PlanRow
 from v2x.plan.columns import tidy_row
 from v2x.plan.csvfile import read_rows, write_rows
+
+_READABLE = 0o666  # less the umask: a plan is for colleagues to edit, and holds no secret
 
 
 def plan_id(rows: Iterable[PlanRow]) -> str:
@@ -40,22 +42,13 @@ def save_plan(plan: Plan, csv_path: Path) -> Plan:
     saved = replace(plan, rows=rows, id=plan_id(rows))
     try:
         # The JSON file first: a CSV file without it cannot be loaded, the other way round nothing is lost.
-        _write(beside, to_json(saved))
-        _write(csv_path, write_rows(rows))
+        write_whole(beside, to_json(saved), mode=_READABLE)
+        write_whole(csv_path, write_rows(rows), mode=_READABLE)
     except OSError as problem:
         raise UsageError(
             f"cannot write {problem.filename or csv_path}: {problem.strerror}", hint="choose another folder with -o"
         ) from None
     return saved
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def load_plan(csv_path: Path) -> Plan:

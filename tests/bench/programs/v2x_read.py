@@ -8,8 +8,8 @@ from pathlib import Path
 
 from v2x.disks.extent import touched_blocks
 from v2x.disks.listing import FolderListing
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.vmdk import open_vmdk
-from v2x.migrate.copy import BLOCK_BYTES
 from v2x.migrate.pump import pumped
 
 began = time.monotonic()

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from v2x.disks.extent import touched_blocks
 from v2x.disks.listing import FolderListing
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.vmdk import open_vmdk
-from v2x.migrate.copy import BLOCK_BYTES
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.pump import pumped
 from v2x.target.xapi.streams import Piece, Vhd

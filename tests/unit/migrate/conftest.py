@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from v2x.disks.extent import Extent, joined
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Retry, TargetError
-from v2x.migrate.copy import BLOCK_BYTES
 from v2x.migrate.observe import Silent
 from v2x.migrate.steps import Work
 from v2x.model.inventory import Inventory, SourceInfo

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, DigestMismatch, InputRefused, SourceError, Stopped, TargetError, V2xError
-from v2x.migrate.copy import BLOCK_BYTES
 from v2x.migrate.itinerary import COLD, follow
 from v2x.migrate.observe import Silent
 from v2x.migrate.verify import VerifyMismatch

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from v2x.migrate.copy import BLOCK_BYTES
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.migrate.digests import DigestTable, digest_of, recorded
 from v2x.migrate.pace import Pace
 from v2x.migrate.pump import pumped

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from v2x.disks.extent import Extent
-from v2x.migrate.copy import BLOCK_BYTES
+from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.observe import Silent
 from v2x.migrate.verify import VerifyMismatch, verify_disk

@@ -10,9 +10,12 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -76,7 +79,7 @@ class Storm:
     def status(self):
         ran = subprocess.run(
             [sys.executable, "-m", "v2x", "batch", "status", "--state", self.state, "--json"],
-            env=self.environment, capture_output=True, text=True, timeout=60,
+            env=self.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         return json.loads(ran.stdout) if ran.returncode == 0 else {"rows": []}
 
@@ -149,3 +152,82 @@ def test_thirty_kills_over_sixty_machines(tmp_path, pool):
     storm.all_arrived_once()
     entries = limits_held(storm.state, 3)
     assert sum(entry.fields["kind"] == "outcome" for entry in entries) >= MACHINES
+
+
+class Cable:
+    """A loopback port that leads to another one until it is cut."""
+
+    def __init__(self, port):
+        self._port = port
+        self._open = []
+        self._cut = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while not self._cut.is_set():
+            try:
+                here, _ = self._listener.accept()
+                there = socket.create_connection(("127.0.0.1", self._port))
+            except OSError:
+                return
+            self._open += [here, there]
+            for one, other in ((here, there), (there, here)):
+                threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    def _pump(self, one, other):
+        try:
+            while data := one.recv(65536):
+                other.sendall(data)
+        except OSError:
+            pass
+        finally:
+            one.close()
+            other.close()
+
+    def cut(self):
+        self._cut.set()
+        self._listener.close()
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+@pytest.mark.timeout(600)
+def test_workers_that_die_or_lose_the_database_are_replaced(tmp_path, pool):
+    with Postgres(tmp_path / "pg") as server:
+        storm = Storm(tmp_path, pool, server.url)
+        assert run(["batch", "throttle", "total=4", "--state", server.url, "--quiet"]) == 0
+        assert run(["batch", "throttle", "rate=6M", "--state", server.url, "--quiet"]) == 0
+        cable = Cable(server.port)
+        first = storm.start("batch", "run", storm.plan, "--target-fingerprint", pool.fingerprint, "--at-once", 2)
+        storm.state = server.url.replace(str(server.port), str(cable.port))
+        cut_off = storm.start("worker", "--at-once", 2)
+        storm.state = server.url
+        third = storm.start("worker", "--at-once", 2)
+        survivor = storm.start("worker", "--at-once", 2)
+        wait_until(lambda: len(storm.status().get("workers", [])) == 4)
+        wait_until(lambda: sum(row["state"] == "ended" for row in storm.status()["rows"]) >= 5)
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        wait_until(lambda: sum(row["state"] == "ended" for row in storm.status()["rows"]) >= 15)
+        cable.cut()
+        assert cut_off.wait(20) == 70, cut_off.stderr.read()
+        third.send_signal(signal.SIGKILL)
+        third.communicate()
+        assert run(["batch", "throttle", "rate=", "--state", server.url, "--quiet"]) == 0
+        wait_until(lambda: all(row["state"] == "ended" for row in storm.status()["rows"]), 240)
+        assert {row["migration"]["outcome"] for row in storm.status()["rows"]} <= {"migrated", "already migrated"}
+        survivor.send_signal(signal.SIGTERM)
+        assert survivor.wait(30) == 143
+        storm.all_arrived_once()
+        limits_held(server.url, 4)
+
+
+def wait_until(condition, seconds=90):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.3)

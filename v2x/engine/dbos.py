@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from v2x.engine.batches import Claimed
 from v2x.engine.row import Answer, Journal
-from v2x.engine.store import StateError, Store
+from v2x.engine.store import StateError, Store, private_file
 
 JOURNAL = "v2x-journal-1"
 """The version of the steps and their order. Rows begun under another one are never continued silently."""
@@ -63,8 +63,7 @@ class DbosEngine:
         url = _journal_url(store)
         engine = sa.create_engine(url, **_options(store))
         if store.folder is not None:
-            path = store.folder / "journal.sqlite"
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            private_file(store.folder / "journal.sqlite")
             _make_wal(engine)
         _refuse_foreign(engine)
         _running[:] = [run]

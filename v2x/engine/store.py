@@ -140,8 +140,7 @@ def _sqlite(folder: Path) -> sa.Engine:
             f"{folder} lies on a network file system, where SQLite's locks do not hold",
             hint="choose a local folder with --state, or PostgreSQL for several workers",
         )
-    path = folder / "v2x.sqlite"
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    path = private_file(folder / "v2x.sqlite")
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -157,6 +156,16 @@ def _sqlite(folder: Path) -> sa.Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def private_file(path: Path) -> Path:
+    """`path`, made 0600 where it is not there yet. UsageError for a link in its place, or where nothing can be made."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except OSError as problem:
+        cause = "it is a symbolic link" if path.is_symlink() else problem.strerror
+        raise UsageError(f"{path} cannot be used: {cause}", hint="choose another folder with --state") from None
+    return path
 
 
 def _filesystem(folder: Path) -> int:

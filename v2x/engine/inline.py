@@ -193,11 +193,8 @@ class _Recorder:
     def progress(self, disk: str, count_bytes: int) -> None:
         self._inner.progress(disk, count_bytes)
 
-    def disks(self, results: Sequence[DiskResult]) -> None:
-        self._engine._keep(self._migration, disks=tuple(results))
-
-    def vm(self, uuid: str) -> None:
-        self._engine._keep(self._migration, vm_uuid=uuid)
+    def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
+        self._engine._keep(self._migration, vm_uuid=uuid, disks=tuple(results))
 
     def warning(self, text: str) -> None:
         (migration,) = self._engine.status([self._migration])

@@ -75,6 +75,7 @@ class LiveRow:
         self._lock = threading.Lock()
         self._disk = ("", "", "", 0, 0)
         self._copied = 0
+        self._kept: tuple[str, tuple[DiskResult, ...]] | None = None
         self._began = (time.monotonic(), 0)
         self._dirty = False
 
@@ -86,13 +87,16 @@ class LiveRow:
         self._ledger.record(*self.key, "warning", text)
         self._shown.warning(text)
 
-    def disks(self, results: Sequence[DiskResult]) -> None:
+    def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
+        kept = (uuid, tuple(results))
+        if kept == self._kept:
+            return
         with self._ledger.store.writing() as connection:
-            batches.keep_disks(connection, *self.key, results)
-
-    def vm(self, uuid: str) -> None:
-        with self._ledger.store.writing() as connection:
+            # A run that continues after the copy has no results of its own; those of the one before it stay.
+            if results or not uuid:
+                batches.keep_disks(connection, *self.key, results)
             batches.update(connection, *self.key, vm_uuid=uuid)
+        self._kept = kept
 
     def disk(self, disk: str, label: str, activity: str, done_bytes: int, total_bytes: int) -> None:
         with self._lock:

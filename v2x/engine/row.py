@@ -29,9 +29,9 @@ class Kept(Protocol):
 
     def phase(self, phase: Phase) -> None: ...
 
-    def disks(self, results: Sequence[DiskResult]) -> None: ...
-
-    def vm(self, uuid: str) -> None: ...
+    def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
+        """The machine on the target, and what is known of its disks; empty when there is nothing any more."""
+        ...
 
     def warning(self, text: str) -> None: ...
 
@@ -165,8 +165,7 @@ class RowRun:
                 work.target.discard(work.claim)
                 work.source.release(work.machine, work.tag)
                 work.claim = None
-                self._kept.disks(())
-                self._kept.vm("")
+                self._kept.has("", ())
             except V2xError as second:
                 self._kept.warning(f"what was begun could not be removed: {second.message}")
         return failure_of(problem)
@@ -181,19 +180,14 @@ class RowRun:
                 work.target.discard(claim)
             work.source.release(work.machine, work.tag)
             work.claim = None
-            self._kept.disks(())
-            self._kept.vm("")
+            self._kept.has("", ())
         except V2xError as problem:
             return {"failure": asdict(failure_of(problem))}
         return {}
 
     def _keep(self, work: Work | None) -> None:
-        if work is None:
-            return
-        if work.results:
-            self._kept.disks(work.results)
-        if work.claim is not None and work.claim.id:
-            self._kept.vm(work.claim.id)
+        if work is not None and work.claim is not None and work.claim.id:
+            self._kept.has(work.claim.id, work.results)
 
     def _hand_back(self, *, whole: bool) -> None:
         work, self._work = self._work, None

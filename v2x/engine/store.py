@@ -7,8 +7,9 @@ Opened here and nowhere else. The folder is 0700 and its files 0600, since whoev
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,8 @@ class Store:
         self._engine = engine
         self.folder = folder
         self.url = url
+        # Threads of this process queue here: SQLite lets those that find it locked sleep, and long.
+        self._turn: AbstractContextManager[object] = threading.Lock() if folder is not None else nullcontext()
 
     @classmethod
     def open(cls, location: str) -> "Store":
@@ -92,13 +95,13 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction; an exception rolls it back."""
-        with self._engine.begin() as connection:
+        with self._turn, self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def exclusive(self, name: str) -> Iterator[sa.Connection]:
         """One transaction that no other one of this `name` overlaps, in any process."""
-        with self._engine.begin() as connection:
+        with self._turn, self._engine.begin() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_number(f"v2x {name}"))))
             yield connection

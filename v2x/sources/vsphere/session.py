@@ -6,6 +6,7 @@ are repeated over a new connection, a call that changes something is not: whethe
 seen at the source, and the caller looks there.
 """
 
+import base64
 import contextlib
 import http.client
 import ssl
@@ -162,6 +163,11 @@ class VsphereSession:
             raise LoginError("the server gave no session cookie", hint="run again", code="SESSION")
         return f"{_COOKIE}={jar[_COOKIE].coded_value}"
 
+    def basic_authorization(self) -> str:
+        """The value of an Authorization header for this server's other interfaces. A secret."""
+        pair = f"{self.user}:{self._password.reveal()}".encode()
+        return "Basic " + base64.b64encode(pair).decode("ascii")
+
     def renew(self, stale: int) -> int:
         """A login later than number `stale`, made now unless another thread did; its number."""
         with self._lock:
@@ -244,7 +250,7 @@ class VsphereSession:
             ) from None
         except vmodl.MethodFault as fault:
             raise error_from(fault, doing, subject) from fault
-        except (ExpatError, TypeError, ValueError, LookupError, AttributeError) as problem:
+        except (ExpatError, LookupError, ValueError) as problem:
             raise ConnectError(
                 f"{doing or 'a call'}: the answer of {self.host} is not vSphere's ({problem.__class__.__name__})",
                 hint="is there a proxy between?",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The single door to TLS: verified against the system store or a given CA, or pinned to one certificate.
 
-A pin is checked on the very connection that will be used, after the handshake and before a byte is sent.
+A pin is checked on the very connection that will be used, after the handshake and before a byte is sent. It is the
+context that checks it, so a library that is handed one (pyvmomi, http.client) cannot forget to.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import hmac
 import re
 import socket
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from v2x.errors import ConnectError, TrustError, UsageError
@@ -46,14 +48,56 @@ def fingerprint_of(certificate: bytes) -> str:
     return "sha256:" + hashlib.sha256(certificate).hexdigest()
 
 
-def context(trust: Trust) -> ssl.SSLContext:
-    """A client context. With a pin the chain is not verified here: `check_pin` must follow the handshake."""
+class PinRefused(ssl.SSLCertVerificationError):
+    """The peer's certificate is none of the pinned ones; `found` is its fingerprint."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"another certificate than the pinned one: {found or 'none'}")
+        self.found = found
+        self.verify_message = "it is not the pinned one"
+
+
+def _check(certificate: bytes | None, pins: frozenset[str]) -> None:
+    found = certificate or b""
+    shown = {fingerprint_of(found), "sha1:" + hashlib.sha1(found, usedforsecurity=False).hexdigest()}
+    if not any(hmac.compare_digest(one, pin) for one in shown for pin in pins):
+        raise PinRefused(fingerprint_of(found) if found else "")
+
+
+def pinned_context(pins: Iterable[str]) -> ssl.SSLContext:
+    """A client context whose handshake fails (PinRefused) unless the peer shows a certificate of `pins`.
+
+    A pin is `sha256:…`, or `sha1:…` where a trusted server names another one by no better digest. The name, the dates
+    and the chain of a pinned certificate do not matter.
+    """
+    wanted = frozenset(pins)
+
+    class PinnedSocket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            _check(self.getpeercert(binary_form=True), wanted)
+
+    class PinnedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            _check(self.getpeercert(binary_form=True), wanted)
+
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    made.sslsocket_class = PinnedSocket
+    made.sslobject_class = PinnedObject
+    return made
+
+
+def context(trust: Trust) -> ssl.SSLContext:
+    """A client context that verifies the chain and the name, or the pin."""
     if trust.fingerprint:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    elif trust.ca_file:
+        return pinned_context([trust.fingerprint])
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if trust.ca_file:
         try:
             made.load_verify_locations(cafile=trust.ca_file)
         except (OSError, ssl.SSLError) as problem:
@@ -64,20 +108,6 @@ def context(trust: Trust) -> ssl.SSLContext:
     else:
         made.load_default_certs()
     return made
-
-
-def check_pin(connection: ssl.SSLSocket, trust: Trust, server: str) -> None:
-    """TrustError unless the peer's certificate is the pinned one; nothing to do without a pin."""
-    if not trust.fingerprint:
-        return
-    certificate = connection.getpeercert(binary_form=True)
-    found = fingerprint_of(certificate) if certificate else ""
-    if not hmac.compare_digest(found, trust.fingerprint):
-        connection.close()
-        raise TrustError(
-            f"{server} shows another certificate than the pinned one: {found or 'none'}",
-            hint=f"if its certificate was renewed, check it and give --{trust.option}-fingerprint again",
-        )
 
 
 def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl.SSLSocket:
@@ -99,6 +129,9 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         connection = context(trust).wrap_socket(plain, server_hostname=host)
+    except PinRefused as problem:
+        plain.close()
+        raise pin_refused(server, trust, problem) from None
     except ssl.SSLCertVerificationError as problem:
         plain.close()
         raise untrusted(host, port, trust, problem.verify_message) from None
@@ -106,8 +139,15 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl
         plain.close()
         reason = getattr(problem, "reason", None) or problem.__class__.__name__
         raise ConnectError(f"no TLS with {server}: {reason}", hint="is this the HTTPS port of the server?") from None
-    check_pin(connection, trust, server)
     return connection
+
+
+def pin_refused(server: str, trust: Trust, problem: PinRefused) -> TrustError:
+    """The error for a server that shows another certificate than the pinned one."""
+    return TrustError(
+        f"{server} shows another certificate than the pinned one: {problem.found or 'none'}",
+        hint=f"if its certificate was renewed, check it and give --{trust.option}-fingerprint again",
+    )
 
 
 def untrusted(host: str, port: int, trust: Trust, reason: str) -> TrustError:

@@ -34,7 +34,8 @@ _LOG = logging.getLogger(__name__)
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 3
-_MOST_RENEWALS: Final = 2
+# 403 may also mean that a privilege is missing, which no login cures.
+_MOST_RENEWALS: Final = {401: 2, 403: 1}
 _LONGEST_WAIT: Final = 60.0
 _SAMPLES: Final = 16
 
@@ -182,7 +183,7 @@ class HttpOrigin:
             if status in _MOVED and redirects < _MOST_REDIRECTS:
                 redirects += 1
                 path = self._redirected(location, path, name)
-            elif status in {401, 403} and self.cookie is not None and renewals < _MOST_RENEWALS:
+            elif self.cookie is not None and renewals < _MOST_RENEWALS.get(status, 0):
                 renewals += 1
                 self.cookie.refused(cookie)
             else:

@@ -30,7 +30,7 @@ _NOT_LISTENING = frozenset({"ECONNREFUSED", "ENOENT"})
 _START_SECONDS = 30
 # A process that ends closes its connections first: a moment after one broke, the server may not have ended yet. And
 # qemu-nbd listens before it opens its image, so that this is also how an image that it refuses looks to a client.
-_END_SECONDS = 5
+_END_SECONDS = 5.0
 _CONNECTIONS = 16
 # Without these, glibc returns every large buffer of qemu-nbd to the kernel and faults it in again: half the speed.
 _SERVER_ENV = {
@@ -93,7 +93,8 @@ class NbdReader:
             self._mapped = bool(handle.can_meta_context(self._nbd.CONTEXT_BASE_ALLOCATION))
         except self._nbd.Error as problem:
             failed = self._failed("connecting to its NBD server", problem)
-            if problem.errno in _NOT_LISTENING:
+            # A server whose export cannot be opened answers with one of these codes, too.
+            if problem.errno in _NOT_LISTENING and "export" not in str(problem.string):
                 failed.retry = Retry.NOW
             raise failed from None
         self._handle = handle
@@ -109,7 +110,7 @@ class NbdReader:
             return SourceError(message)
         handle = self._handle
         broken = handle is not None and (handle.aio_is_dead() or handle.aio_is_closed())
-        ended = self._server.ends_within(_END_SECONDS if broken else 0)
+        ended = self._server.ends_within(self._server.end_seconds if broken else 0)
         return self._server.failure(message, ended=ended)
 
     @property
@@ -245,8 +246,11 @@ class NbdReader:
 class NbdServer:
     """A program that serves one disk at a private socket; it runs as long as anyone has joined, and no longer than we.
 
-    `command` gives the argv for a socket's path. What `held` holds is released when the server has ended.
+    `command` gives the argv for a socket's path. What `held` holds is released when the server has ended. A server
+    whose connection broke is given `end_seconds` to end by itself, so that its last words are heard.
     """
+
+    end_seconds = _END_SECONDS
 
     def __init__(
         self,
@@ -280,7 +284,7 @@ class NbdServer:
                 return made
             except SourceError as problem:
                 listens = problem.retry is not Retry.NOW
-                if self.ends_within(_END_SECONDS if listens else 0):
+                if self.ends_within(self.end_seconds if listens else 0):
                     raise self.failure(f"{self.name}: {self.program} cannot serve it", ended=True) from None
                 if listens or time.monotonic() > deadline:
                     raise

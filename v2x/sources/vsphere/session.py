@@ -121,6 +121,11 @@ class VsphereSession:
         return self._endpoint
 
     @property
+    def password(self) -> Secret:
+        """For programs that log in by themselves (VDDK)."""
+        return self._password
+
+    @property
     def tls(self) -> ssl.SSLContext:
         return self.endpoint.tls
 

@@ -29,7 +29,7 @@ Progress = Callable[[int], None]
 
 @dataclass(kw_only=True)
 class Listing:
-    """One pass over a server. `progress` takes the number of machines listed since its last call."""
+    """One pass over a server. `progress` is that of VsphereOptions."""
 
     session: VsphereSession
     address: str
@@ -87,6 +87,8 @@ class Listing:
             machines.append(read_machine(row, around, self._repeated))
             if self.progress is not None:
                 self.progress(1)
+        if self.progress is not None:
+            self.progress(0)
         machines = self._with_unique_ids(machines)
         machines = self._with_borrowed(machines, near)
         machines = self._with_tasks(machines, busy)

@@ -26,7 +26,7 @@ from v2x.secrets import Secret
 from v2x.sources.vsphere.collecting import Collected, collect
 from v2x.sources.vsphere.endpoint import Endpoint, find_endpoint
 from v2x.sources.vsphere.failures import ConnectionLost, error_from
-from v2x.tls import PinRefused, Trust, pin_refused, pinned_context, untrusted
+from v2x.tls import PinRefused, Trust, pin_refused, pinned_context, split_proxy, untrusted
 
 _IDLE_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 300.0
@@ -51,7 +51,8 @@ class About:
 class VsphereSession:
     """Calls of one server, from any thread. Used as a context manager: entering logs in, leaving logs out.
 
-    `tls` is the context of every connection to this server; those to its hosts take `host_tls`.
+    `tls` is the context of every connection to this server; those to its hosts take `host_tls`. `proxy` is HOST:PORT
+    of an HTTP proxy; what the environment says of proxies does not count.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class VsphereSession:
         password: Secret,
         trust: Trust,
         *,
+        proxy: str = "",
         keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
         call_seconds: float = _CALL_SECONDS,
         now: Callable[[], float] = time.monotonic,
@@ -69,7 +71,7 @@ class VsphereSession:
     ) -> None:
         self.host, self.port, self.user, self.trust = host, port or 443, user, trust
         self.now, self.sleep = now, sleep
-        self._password = password
+        self._password, self._proxy = password, proxy
         self._keep_alive_seconds, self._call_seconds = keep_alive_seconds, call_seconds
         self._lock = threading.Lock()
         self._logins = 0
@@ -90,7 +92,7 @@ class VsphereSession:
 
     def open(self) -> None:
         """Finds the server and logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
-        self._endpoint = find_endpoint(self.host, self.port, self.trust)
+        self._endpoint = find_endpoint(self.host, self.port, self.trust, proxy=self._proxy)
         self._stub = SoapStubAdapter(
             host=self.host,
             port=self.port,
@@ -99,11 +101,18 @@ class VsphereSession:
             sslContext=self._endpoint.tls,
             connectionPoolTimeout=_IDLE_SECONDS,
             httpConnectionTimeout=self._call_seconds,
+            **self._tunnel(),
         )
         service = vim.ServiceInstance("ServiceInstance", self._stub)
         self._content = self._repeated(service.RetrieveContent, (), {})
         self.renew(0)
         threading.Thread(target=self._keep_alive, name="v2x-vsphere-keep-alive", daemon=True).start()
+
+    def _tunnel(self) -> dict[str, Any]:
+        if not self._proxy:
+            return {}
+        host, port = split_proxy(self._proxy)
+        return {"httpProxyHost": host, "httpProxyPort": port}
 
     @property
     def content(self) -> Any:

@@ -2,7 +2,6 @@
 """A vCenter or ESXi host as a source of machines."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from types import TracebackType
 
 from pyVmomi import vim
@@ -20,19 +19,10 @@ from v2x.sources.vsphere import power, snapshots, stillness
 from v2x.sources.vsphere.collecting import Collected
 from v2x.sources.vsphere.listing import Listing
 from v2x.sources.vsphere.names import decoded
+from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.present import Present, check_disks, present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
-from v2x.sources.vsphere.transports.options import TransportOptions
 from v2x.tls import Trust
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VsphereOptions:
-    """`quiesce` asks the guest to write everything out before a snapshot; `progress` takes machines listed."""
-
-    quiesce: bool = False
-    transport: TransportOptions = field(default_factory=TransportOptions)
-    progress: Callable[[int], None] | None = None
 
 
 class VsphereSource:
@@ -56,9 +46,10 @@ class VsphereSource:
         clock: Clock | None = None,
     ) -> "VsphereSource":
         """Logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
-        session = VsphereSession(address.host, address.port or 443, address.user, password, trust)
+        options = options or VsphereOptions()
+        session = VsphereSession(address.host, address.port or 443, address.user, password, trust, proxy=options.proxy)
         session.open()
-        return cls(session, address, options or VsphereOptions(), clock or utc_now)
+        return cls(session, address, options, clock or utc_now)
 
     def __enter__(self) -> "VsphereSource":
         return self

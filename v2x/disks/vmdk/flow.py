@@ -106,6 +106,7 @@ class GrainFlow:
         self._seen: dict[int, int] = {}
         self._blank_tables: set[int] = set()
         self._directory_at = 0
+        self.finished = False
 
     def _head(self) -> SparseHeader:
         header, in_footer = parse_header(bytes(self._feed.take(SECTOR_BYTES)), self.name)
@@ -140,6 +141,7 @@ class GrainFlow:
             value, size, kind = _MARKER.unpack_from(marker)
             if size == 0:
                 if self._metadata(value, kind):
+                    self.finished = True
                     return
                 continue
             number = self._grain_number(value, size, last)

@@ -294,9 +294,10 @@ class FlowingReader:
         if flow is not None:
             flow.close()
 
-    def clone(self) -> "FlowingReader":
+    def clone(self, begin: Callable[[], Flow] | None = None) -> "FlowingReader":
+        """Another reader with the same map; its passes are those of `begin`, if it is given."""
         made = FlowingReader(
-            self._begin,
+            begin or self._begin,
             self.size,
             self.name,
             bound=self._bound,

@@ -44,6 +44,11 @@ class AllocationMap:
     def data_bytes(self) -> int:
         return sum(self._ends) - sum(self._starts)
 
+    @property
+    def end(self) -> int:
+        """Behind the last byte of data; 0 where there is none."""
+        return self._ends[-1] if self._ends else 0
+
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         """Adjoining extents of exactly that range."""
         check_range(start, length, self.size)

@@ -44,16 +44,14 @@ class DatastoreFile:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A checkpoint's text for one disk: `snapshot` is empty for a machine that is read as it is."""
+    """A checkpoint's text for one disk: snapshot, device key, and its change id.
+
+    Without a snapshot the machine is off and read as it lies; the third part then tells its files' state instead.
+    """
 
     snapshot: str
     key: int
-    change_id: str
-
-    @property
-    def tracked(self) -> bool:
-        """Whether the change id is one: UUID, slash, number. Without one, change tracking did not work."""
-        return _CHANGE_ID.fullmatch(self.change_id) is not None
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +59,8 @@ class DiskPlace:
     """`files` is the chain, the file of the point in time first; `datastores` are kinds (VMFS, NFS, vsan…) by name.
 
     `datacenter` is the inventory path with folders, in the names as stored (%2f, %5c and %25 encoded), empty on a
-    host. `backing` is the type of the disk's backing as the API names it, without package.
+    host. `backing` is the type of the disk's backing as the API names it, without package; `address` its place as
+    export leases name it (VirtualLsiLogicController0:1). `tracked_before`: change tracking was on when it was listed.
     """
 
     machine: str
@@ -76,6 +75,9 @@ class DiskPlace:
     datacenter: str
     powered_on: bool
     host: str
+    address: str
+    only_disk: bool
+    change_id: str
     encrypted: bool
     committed_bytes: int | None
     tracked_before: bool
@@ -85,18 +87,23 @@ class DiskPlace:
         return self.point.key
 
     @property
+    def tracked(self) -> bool:
+        """Whether the change id is one: UUID, slash, number. Without one, change tracking did not work."""
+        return _CHANGE_ID.fullmatch(self.change_id) is not None
+
+    @property
     def title(self) -> str:
         """The disk in messages."""
         return f"{self.label} of {self.machine}"
 
 
 def parse_point(text: str) -> Point:
-    """`<snapshot>/<key>/<change id>`, where snapshot and change id may be empty."""
+    """`<snapshot>/<key>/<change id or state>`, where the first and last may be empty."""
     snapshot, _, rest = text.partition("/")
-    key, _, change_id = rest.partition("/")
+    key, _, state = rest.partition("/")
     if not key.isdecimal():
         raise SourceError(f"the checkpoint {text!r} names no disk", hint="run again: it is made anew")
-    return Point(snapshot, int(key), change_id)
+    return Point(snapshot, int(key), state)
 
 
 def parse_file(text: str) -> DatastoreFile:
@@ -111,7 +118,7 @@ def place_of(session: VsphereSession, machine: Machine, disk: Disk, at: Checkpoi
     """Asks the source. SourceError SOURCE-GONE when machine, snapshot or disk are there no more."""
     point = parse_point(at.points.get(disk.id, ""))
     found = vim.VirtualMachine(machine.reference, session.stub)
-    paths = ["name", "runtime.powerState", "runtime.host", "config.hardware.device", "layoutEx.file"]
+    paths = ["name", "runtime.powerState", "runtime.host", "config.hardware.device"]
     facts = _properties(session, found, vim.VirtualMachine, paths, machine.name)
     snapshot = vim.vm.Snapshot(point.snapshot, session.stub) if point.snapshot else None
     devices = facts.get("config.hardware.device") or []
@@ -143,10 +150,19 @@ def place_of(session: VsphereSession, machine: Machine, disk: Disk, at: Checkpoi
         datacenter=_datacenter(session, found) if session.about.is_vcenter else "",
         powered_on=str(facts.get("runtime.powerState")) != "poweredOff",
         host=_name(session, host) if host is not None else machine.host,
+        address=_address(device, devices or []),
+        only_disk=sum(isinstance(one, vim.vm.device.VirtualDisk) for one in devices or []) == 1,
+        change_id=point.state if snapshot is not None else str(getattr(device.backing, "changeId", None) or ""),
         encrypted=bool(disk.encrypted or getattr(device.backing, "keyId", None) is not None),
         committed_bytes=disk.allocated_bytes,
         tracked_before=bool(disk.change_tracking),
     )
+
+
+def _address(device: Any, devices: list[Any]) -> str:
+    controller = next((one for one in devices if one.key == device.controllerKey), None)
+    kind = type(controller).__name__.rpartition(".")[2]
+    return f"{kind}{getattr(controller, 'busNumber', 0)}:{device.unitNumber or 0}"
 
 
 def _properties(session: VsphereSession, target: Any, kind: type, paths: list[str], name: str) -> dict[str, Any]:

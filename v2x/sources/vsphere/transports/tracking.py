@@ -60,9 +60,21 @@ def doubt(place: DiskPlace) -> str:
     """Why the areas in use cannot be known from change tracking; empty if they can."""
     if not place.tracked_before:
         return "change tracking was off before this run"
-    if not place.point.tracked:
-        return "the snapshot has no valid change id for it"
+    if not place.tracked:
+        return "it has no valid change id at this point in time"
     return ""
+
+
+def areas_in_use(session: VsphereSession, place: DiskPlace) -> AllocationMap:
+    """The areas in use. InputRefused TRACKING where they cannot be known; else the errors of `areas`."""
+    why = doubt(place)
+    if why:
+        raise InputRefused(
+            f"{place.title}: the areas in use are not known: {why}",
+            code="TRACKING",
+            hint="--allocation auto reads everything instead",
+        )
+    return AllocationMap(place.capacity_bytes, areas(session, place, ALL_IN_USE))
 
 
 def with_allocation(
@@ -75,22 +87,13 @@ def with_allocation(
     """
     if options.allocation is Allocation.READ_ALL:
         return reader
-    why = doubt(place)
-    map: AllocationMap | None = None
-    if not why:
-        try:
-            map = AllocationMap(reader.size, areas(session, place, ALL_IN_USE))
-        except V2xError as problem:
-            why = problem.message
-    if map is None:
+    try:
+        map = areas_in_use(session, place)
+    except V2xError:
         if options.allocation is Allocation.CBT:
-            raise InputRefused(
-                f"{place.title}: the areas in use are not known: {why}",
-                code="TRACKING",
-                hint="--allocation auto reads everything instead",
-            )
+            raise
         return reader
-    found = first_contradiction(reader, map, f"{place.point.snapshot}/{place.key}/{place.point.change_id}")
+    found = first_contradiction(reader, map, f"{place.point.snapshot}/{place.key}/{place.change_id}")
     if found is not None:
         options.warn(
             f"{place.title}: change tracking calls {show_bytes(found.length)} at byte {found.start:,} unused, and "

@@ -47,7 +47,9 @@ class Hardware:
         self.boot_disks = boot_disks
         self.disks = {text(one, "key"): one for one in devices if text(one, TYPE) == "VirtualDisk"}
         self._controllers = {text(one, "key"): one for one in devices if "Controller" in text(one, TYPE)}
-        self._sizes = {text(one, "key"): number(one, "size") or 0 for one in dicts(layout.get("file"))}
+        files = dicts(layout.get("file"))
+        self._sizes = {text(one, "key"): number(one, "size") or 0 for one in files}
+        self._named = {text(one, "name"): number(one, "size") or 0 for one in files if "ctk" not in text(one, "type")}
         self._parts = {text(one, "key"): dicts(one.get("chain")) for one in dicts(layout.get("disk"))}
 
     def place(self, device: Plain) -> tuple[DiskBus | Other, int, int, str]:
@@ -61,12 +63,13 @@ class Hardware:
         controller = self._controllers.get(text(device, "controllerKey"), {})
         return text(controller, "sharedBus") in {"virtualSharing", "physicalSharing"}
 
-    def allocated(self, key: str) -> int | None:
+    def allocated(self, key: str, files: Sequence[str]) -> int | None:
         """What the files of a disk take on their datastores, all links of its chain together."""
-        if key not in self._parts:
-            return None
-        keys = [one for link in self._parts[key] for one in many(link.get("fileKey"))]
-        return sum(self._sizes.get(one, 0) for one in keys)
+        if key in self._parts:
+            keys = [one for link in self._parts[key] for one in many(link.get("fileKey"))]
+            return sum(self._sizes.get(one, 0) for one in keys)
+        sizes = [self._named[name] for file in files for name in _extents(file) if name in self._named]
+        return sum(sizes) if sizes else None
 
 
 def _disk(config: Hardware, device: Plain, key: str, position: int) -> Disk:
@@ -75,7 +78,7 @@ def _disk(config: Hardware, device: Plain, key: str, position: int) -> Disk:
     bus, controller, unit, model = config.place(device)
     kind, files = text(backing, TYPE), _chain(backing)
     capacity = number(device, "capacityInBytes") or (number(device, "capacityInKB") or 0) * 1024
-    held = config.allocated(key)
+    held = config.allocated(key, files)
     mode = text(backing, "diskMode")
     sectors = _SECTORS.get(text(device, "virtualDiskFormat"), (None, None))
     limit = number(device, "storageIOAllocation", "limit")
@@ -104,6 +107,12 @@ def _disk(config: Hardware, device: Plain, key: str, position: int) -> Disk:
         io_filters=tuple(one for one in many(device.get("iofilter")) if isinstance(one, str)),
         iops_limit=limit if limit is not None and limit > 0 else None,
     )
+
+
+def _extents(file: str) -> tuple[str, ...]:
+    """The names that a descriptor's only extent may have beside it."""
+    stem = file.removesuffix(".vmdk")
+    return tuple(f"{stem}-{kind}.vmdk" for kind in ("flat", "delta", "sesparse"))
 
 
 def _chain(backing: Plain) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ their OVF descriptor states; replicas by the annotation, name or snapshots that 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from v2x.model.machine import Disk, Estate, Machine
 from v2x.sources.vsphere.names import folder_of
@@ -58,28 +58,48 @@ def _roots(values: Plain) -> object:
     return held.get("rootSnapshotList") if isinstance(held, dict) else None
 
 
-def homes(machines: Iterable[Machine]) -> dict[str, str]:
-    """Machine ids by the folder that holds their configuration."""
-    return {folder_of(one.attributes["vsphere.path"]): one.id for one in machines if "vsphere.path" in one.attributes}
+@dataclass(slots=True)
+class Files:
+    """Whose files are whose. A datastore's name is unique within its datacenter only, so that counts as well."""
 
+    owners: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Machine ids by datacenter and the folder of their configuration."""
+    held: dict[str, frozenset[str]] = field(default_factory=dict)
+    """The disk files of machines by id."""
 
-def with_borrowed(machine: Machine, owners: Mapping[str, str], held: Mapping[str, frozenset[str]]) -> Machine:
-    """The machine with its borrowed disks marked.
+    def add(self, machine: Machine, datacenter: str) -> None:
+        home = folder_of(machine.attributes.get("vsphere.path", ""))
+        if home:
+            self.owners[datacenter, home] = machine.id
+        self.held[machine.id] = frozenset(file for disk in machine.disks for file in disk.files)
 
-    A disk is borrowed where its files lie in the folder of another machine which has them too: a backup proxy that
-    hot-added it. `owners` are machine ids by folder, `held` the disk files of those machines.
-    """
-    disks = tuple(replace(disk, lent_by=_lender(machine, disk, owners, held)) for disk in machine.disks)
-    if not any(disk.lent_by for disk in disks):
-        return machine
-    reason = "it holds disks of other machines, as a backup proxy does while it reads them"
-    estate = machine.estate or Estate.BACKUP_PROXY
-    return replace(machine, disks=disks, estate=estate, estate_reason=machine.estate_reason or reason)
+    def strange_folders(self, machine: Machine) -> set[str]:
+        """The folders other than its own in which files of a machine lie."""
+        home = folder_of(machine.attributes.get("vsphere.path", ""))
+        return {folder_of(file) for disk in machine.disks for file in disk.files} - {home, ""}
 
+    def with_borrowed(self, machine: Machine, datacenter: str) -> Machine:
+        """The machine with its borrowed disks marked.
 
-def _lender(machine: Machine, disk: Disk, owners: Mapping[str, str], held: Mapping[str, frozenset[str]]) -> str:
-    for file in disk.files:
-        owner = owners.get(folder_of(file), "")
-        if owner and owner != machine.id and not disk.shared and set(disk.files) & held.get(owner, frozenset()):
-            return owner
-    return ""
+        A disk is borrowed where its files lie in the folder of another machine which has them too: a backup proxy
+        that hot-added it.
+        """
+        disks = tuple(replace(disk, lent_by=self._lender(machine, disk, datacenter)) for disk in machine.disks)
+        if not any(disk.lent_by for disk in disks):
+            return machine
+        reason = "it holds disks of other machines, as a backup proxy does while it reads them"
+        told = machine.estate_reason
+        return replace(
+            machine,
+            disks=disks,
+            estate=Estate.BACKUP_PROXY,
+            estate_reason=f"{reason}; {told}" if told else reason,
+        )
+
+    def _lender(self, machine: Machine, disk: Disk, datacenter: str) -> str:
+        for file in disk.files:
+            owner = self.owners.get((datacenter, folder_of(file)), "")
+            known = self.held.get(owner, frozenset())
+            if owner and owner != machine.id and not disk.shared and not known.isdisjoint(disk.files):
+                return owner
+        return ""

@@ -56,11 +56,13 @@ def read_priorities(near: Surroundings) -> dict[str, str]:
     return found
 
 
-def read_groups(near: Surroundings, machines: Iterable[Machine]) -> tuple[MachineGroup, ...]:
-    """Groups of two or more listed machines, and ties to hosts."""
+def read_groups(
+    near: Surroundings, machines: Iterable[Machine], datacenters: Mapping[str, str]
+) -> tuple[MachineGroup, ...]:
+    """Groups of two or more listed machines, and ties to hosts. `datacenters` are those of machines by moref."""
     machines = tuple(machines)
     ids = {machine.reference: machine.id for machine in machines}
-    found = [*_rules(near, ids), *_vapps(machines), *_shared(machines)]
+    found = [*_rules(near, ids), *_vapps(machines), *_shared(machines, datacenters)]
     return tuple(one for one in found if len(one.machines) > 1 or (one.machines and one.hosts))
 
 
@@ -102,13 +104,14 @@ def _vapps(machines: Iterable[Machine]) -> Iterator[MachineGroup]:
         yield MachineGroup(name=name, kind=Together.VAPP, machines=tuple(ids))
 
 
-def _shared(machines: Iterable[Machine]) -> Iterator[MachineGroup]:
-    """Machines that have one disk in common, by any file of its chain; a lent one is no common property."""
-    holders: dict[str, dict[str, Disk]] = {}
+def _shared(machines: Iterable[Machine], datacenters: Mapping[str, str]) -> Iterator[MachineGroup]:
+    """Machines that have one disk in common; a lent one is no common property."""
+    holders: dict[tuple[str, str], dict[str, Disk]] = {}
     for machine in machines:
         for disk in machine.disks:
             if disk.files and not disk.lent_by:
-                holders.setdefault(disk.files[0], {})[machine.id] = disk
-    for file, held in holders.items():
+                place = datacenters.get(machine.reference, ""), disk.files[0]
+                holders.setdefault(place, {})[machine.id] = disk
+    for (_, file), held in holders.items():
         if len(held) > 1:
             yield MachineGroup(name=file, kind=Together.SHARED_DISK, machines=tuple(held), mandatory=True)

@@ -12,12 +12,12 @@ from v2x.errors import V2xError
 from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
 from v2x.model.machine import Machine
 from v2x.sources.ovf_dialects import plain_uuid
-from v2x.sources.vsphere.estate import homes, with_borrowed
+from v2x.sources.vsphere.estate import Files
 from v2x.sources.vsphere.groups import read_groups, read_priorities, read_starts
 from v2x.sources.vsphere.licence import with_licence
 from v2x.sources.vsphere.machine import LIGHT_PATHS, PATHS, Around, machine_id, read_machine
 from v2x.sources.vsphere.names import decoded, folder_of
-from v2x.sources.vsphere.pages import PAGE_OBJECTS, Ref, Row, list_all, many, text
+from v2x.sources.vsphere.pages import PAGE_OBJECTS, Ref, Row, list_all, many, reference, text
 from v2x.sources.vsphere.privileges import missing_privileges
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.surroundings import WANTED, Surroundings
@@ -41,6 +41,7 @@ class Listing:
     problems: list[SourceProblem] = field(default_factory=list)
     _repeated: set[str] = field(default_factory=set)
     _light: dict[str, Row] = field(default_factory=dict)
+    _datacenters: dict[str, str] = field(default_factory=dict)
 
     def inventory(self) -> Inventory:
         near = Surroundings.of(list_all(self.session, WANTED, page=self.page))
@@ -62,7 +63,7 @@ class Listing:
             datastores=near.datastores,
             hosts=with_licence(self.session, near.hosts, self.problems),
             clusters=near.clusters,
-            groups=read_groups(near, machines),
+            groups=read_groups(near, machines, self._datacenters),
             problems=tuple(self.problems),
         )
 
@@ -77,8 +78,10 @@ class Listing:
         machines: list[Machine] = []
         busy: dict[str, list[Ref]] = {}
         for row in list_all(self.session, {vim.VirtualMachine: PATHS}, objects=chosen, page=self.page):
-            if not self._belongs(row, near):
+            datacenter = near.datacenter(_parent(row))
+            if not self._belongs(datacenter):
                 continue
+            self._datacenters[row.ref.id] = datacenter
             if not row.values.get("config.hardware.device"):
                 self._note_unread(row)
             tasks = [one for one in many(row.values.get("recentTask")) if isinstance(one, Ref)]
@@ -111,14 +114,10 @@ class Listing:
             or self.select(moref)
         ]
 
-    def _belongs(self, row: Row, near: Surroundings) -> bool:
-        """Whether the machine lies in the datacenter that the address names."""
-        if not self.datacenter:
-            return True
-        parent = row.values.get("parent") or row.values.get("parentVApp")
-        path = near.datacenter(parent if isinstance(parent, Ref) else None)
+    def _belongs(self, datacenter: str) -> bool:
+        """Whether that is the datacenter that the address names, by its name or its path with folders."""
         wanted = self.datacenter.strip("/")
-        return wanted in (path, path.rpartition("/")[2])
+        return not wanted or wanted in (datacenter, datacenter.rpartition("/")[2])
 
     def _note_unread(self, row: Row) -> None:
         state = text(row.values, "runtime.connectionState")
@@ -151,25 +150,23 @@ class Listing:
 
     def _with_borrowed(self, machines: list[Machine], near: Surroundings) -> list[Machine]:
         """Marks disks that lie in another machine's folder and are that machine's as well."""
-        owners = homes(machines)
-        held = {one.id: frozenset(file for disk in one.disks for file in disk.files) for one in machines}
+        files = Files()
+        for machine in machines:
+            files.add(machine, self._datacenters[machine.reference])
         strangers = {
-            folder_of(text(row.values, "config.files.vmPathName")): row
+            (near.datacenter(_parent(row)), folder_of(text(row.values, "config.files.vmPathName"))): row
             for row in self._light.values()
-            if folder_of(text(row.values, "config.files.vmPathName")) not in owners
         }
         suspects = {
-            folder: strangers[folder]
+            row.ref.id: row
             for machine in machines
-            for disk in machine.disks
-            for folder in map(folder_of, disk.files)
-            if folder in strangers
+            for folder in files.strange_folders(machine)
+            if (row := strangers.get((self._datacenters[machine.reference], folder))) is not None
         }
         for row in self._detailed(suspects.values()):
             owner = read_machine(row, Around(surroundings=near), self._repeated)
-            owners[folder_of(text(row.values, "config.files.vmPathName"))] = owner.id
-            held[owner.id] = frozenset(file for disk in owner.disks for file in disk.files)
-        return [with_borrowed(machine, owners, held) for machine in machines]
+            files.add(owner, near.datacenter(_parent(suspects[row.ref.id])))
+        return [files.with_borrowed(one, self._datacenters[one.reference]) for one in machines]
 
     def _detailed(self, rows: Iterable[Row]) -> Iterator[Row]:
         objects = [vim.VirtualMachine(row.ref.id, self.session.stub) for row in rows]
@@ -210,3 +207,7 @@ class Listing:
             return missing
         entity = vim.VirtualMachine(machines[0].reference, self.session.stub)
         return missing_privileges(self.session, entity, missing)
+
+
+def _parent(row: Row) -> Ref | None:
+    return reference(row.values, "parent") or reference(row.values, "parentVApp")

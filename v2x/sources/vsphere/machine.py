@@ -27,10 +27,10 @@ from v2x.sources.vsphere.names import decoded
 from v2x.sources.vsphere.pages import TYPE, Plain, Row, at, dicts, flag, many, number, reference, text
 from v2x.sources.vsphere.surroundings import Surroundings
 
-LIGHT_PATHS = ("name", "config.instanceUuid", "config.files.vmPathName")
+LIGHT_PATHS = ("name", "parent", "parentVApp", "config.instanceUuid", "config.files.vmPathName")
 PATHS = (
     *LIGHT_PATHS,
-    *("parent", "parentVApp", "resourcePool", "customValue", "disabledMethod", "recentTask", "snapshot"),
+    *("resourcePool", "customValue", "disabledMethod", "recentTask", "snapshot"),
     *("runtime.powerState", "runtime.connectionState", "runtime.host", "runtime.consolidationNeeded"),
     *("runtime.faultToleranceState", "capability.changeTrackingSupported"),
     *("config.uuid", "config.version", "config.template", "config.firmware", "config.annotation", "config.guestId"),

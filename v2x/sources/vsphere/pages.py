@@ -205,7 +205,7 @@ def _fault(element: Element | None) -> str:
 def plain(element: Element) -> Any:
     """An element as a dict, a list (of a type ArrayOf…), a Ref or text."""
     stated = element.get(_XSI_TYPE, "").rpartition(":")[2]
-    if stated == "ManagedObjectReference" or (not stated and element.get("type") is not None):
+    if element.get("type") is not None and len(element) == 0:
         return Ref(element.get("type") or "", element.text or "")
     if stated.startswith("ArrayOf"):
         return [plain(child) for child in element]

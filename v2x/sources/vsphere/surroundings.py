@@ -63,19 +63,19 @@ class Surroundings:
     def network(self, reference_id: str) -> str:
         return self.network_names.get(reference_id, "")
 
-    def _up(self, ref: Ref | None) -> Iterator[Row]:
-        """The row of `ref` and those above it."""
+    def _up(self, ref: Ref | None, *ways: str) -> Iterator[Row]:
+        """The row of `ref` and those above it; of a vApp, which has two parents, by the first of `ways` that it has."""
         for _ in range(_MOST_DEPTH):
             row = self.rows.get(ref.id) if ref else None
             if row is None:
                 return
             yield row
-            ref = reference(row.values, "parent") or reference(row.values, "parentFolder")
+            ref = next((found for way in ways if (found := reference(row.values, way))), None)
 
     def folder(self, ref: Ref | None) -> str:
         """The path that people see: datacenter and folders, without those that the server keeps for itself."""
         names = []
-        for row in self._up(ref):
+        for row in self._up(ref, "parentFolder", "parent"):
             name = decoded(text(row.values, "name"))
             hidden = row.ref.kind == "Folder" and name in _NOT_SHOWN and self._is_hidden(row)
             if row.ref.kind in {"Folder", "Datacenter"} and not hidden:
@@ -89,14 +89,14 @@ class Surroundings:
 
     def datacenter(self, ref: Ref | None) -> str:
         """The inventory path of the datacenter around `ref`, with folders, as `/folder` addresses want it."""
-        for row in self._up(ref):
+        for row in self._up(ref, "parentFolder", "parent"):
             if row.ref.kind == "Datacenter":
                 return self.folder(row.ref)
         return ""
 
     def pool(self, ref: Ref | None) -> str:
         """The resource pool's path below the root pool of its cluster; empty for the root pool itself."""
-        names = [decoded(text(row.values, "name")) for row in self._up(ref) if row.ref.kind == "ResourcePool"]
+        names = [decoded(text(row.values, "name")) for row in self._up(ref, "parent") if row.ref.kind == "ResourcePool"]
         return "/".join(reversed(names[:-1]))
 
     def cluster(self, host: Ref | None) -> str:

@@ -13,10 +13,10 @@ import pytest
 
 from v2x.model.address import parse_address
 from v2x.secrets import Secret
+from v2x.simulators.certificate import certificate_of, certificate_pem, fingerprint, server_context
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.source import VsphereSource
-from v2x.simulators.certificate import certificate_of, certificate_pem, fingerprint, server_context
 from v2x.tls import Trust
 
 _VCSIM = Path(__file__).parents[3] / "vcsim" / "server.py"
@@ -92,7 +92,8 @@ def web_server(tmp_path):
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET
+            def do_POST(self):
+                self.do_GET()
 
             def log_message(self, *_):
                 pass

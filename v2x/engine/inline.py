@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
-from v2x.engine.row import Patience, RowRun
+from v2x.engine.row import Patience, RowRun, work_of
 from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
@@ -46,6 +45,7 @@ class InlineEngine:
         self._orders: dict[str, Order] = {}
         self._migrations: dict[str, Migration] = {}
         self._events: list[Event] = []
+        self._facts: dict[str, set[str]] = {}
         self._cancelled: set[str] = set()
         self._draining = threading.Event()
         self._rate_bytes = 0
@@ -124,18 +124,11 @@ class InlineEngine:
         target = self._targets.get(order.target)
         if target is None:
             target = self._targets[order.target] = self._doors.target(order.target)
-        return Work(
-            tag=order.id,
-            machine=order.machine,
-            spec=order.spec,
-            source=source,
-            target=target,
-            observer=observer,
-            verify=order.verify,
-            start=order.start,
-            read_all=order.read_all,
-            stage=Path(order.stage) if order.stage else None,
-            place=order.target,
+        return work_of(
+            order,
+            source,
+            target,
+            observer,
             reservations=self._reservations,
             stopping=wish.stopping,
             pace=Pace(lambda: self._rate_bytes, sleep=self._sleep),
@@ -181,6 +174,7 @@ class _Recorder:
         self._engine = engine
         self._migration = migration
         self._inner = inner
+        self._facts = engine._facts.setdefault(migration, set())
 
     def phase(self, phase: Phase) -> None:
         self._engine._keep(self._migration, phase=phase)
@@ -192,6 +186,12 @@ class _Recorder:
 
     def progress(self, disk: str, count_bytes: int) -> None:
         self._inner.progress(disk, count_bytes)
+
+    def remember(self, fact: str) -> None:
+        self._facts.add(fact)
+
+    def remembers(self, fact: str) -> bool:
+        return fact in self._facts
 
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         self._engine._keep(self._migration, vm_uuid=uuid, disks=tuple(results))

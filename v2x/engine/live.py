@@ -87,6 +87,16 @@ class LiveRow:
         self._ledger.record(*self.key, "warning", text)
         self._shown.warning(text)
 
+    def remember(self, fact: str) -> None:
+        with self._ledger.store.writing() as connection:
+            known = batches.facts(connection, *self.key)
+            if fact not in known:
+                batches.update(connection, *self.key, facts_json=batches.document((*known, fact)))
+
+    def remembers(self, fact: str) -> bool:
+        with self._ledger.store.reading() as connection:
+            return fact in batches.facts(connection, *self.key)
+
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         kept = (uuid, tuple(results))
         if kept == self._kept:

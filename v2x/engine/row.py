@@ -11,23 +11,35 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
+from v2x.engine.interface import Order
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
 from v2x.migrate.itinerary import COLD, Step
+from v2x.migrate.observe import Observer
+from v2x.migrate.power import bring_back, will_be_brought_down
 from v2x.migrate.steps import IntegrityCheck, Work
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import Integrity
+from v2x.sources.interface import Integrity, Source
+from v2x.target.interface import Target
 
 _log = logging.getLogger("v2x.engine")
 Answer = dict[str, object]
 Journal = Callable[[str, Callable[[], Answer]], Answer]
+WAS_ON = "was on"
 
 
 class Kept(Protocol):
     """Where a row's state is kept and shown."""
 
     def phase(self, phase: Phase) -> None: ...
+
+    def remember(self, fact: str) -> None:
+        """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns."""
+        ...
+
+    def remembers(self, fact: str) -> bool: ...
 
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         """The machine on the target, and what is known of its disks; empty when there is nothing any more."""
@@ -109,6 +121,8 @@ class RowRun:
         if outcome is Outcome.CANCELLED and self._wish.discards():
             undone = journal("discard", self._discarded)
             failure = _failure_from(undone.get("failure")) or failure
+        if outcome in {Outcome.FAILED, Outcome.CANCELLED} and self._kept.remembers(WAS_ON):
+            journal("bring back", self._brought_back)
         return outcome, failure
 
     def _performed(self, step: Step) -> Answer:
@@ -120,6 +134,8 @@ class RowRun:
                 work = self._ready(step)
                 self._kept.phase(step.phase)
                 step.run(work)
+                if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
+                    self._kept.remember(WAS_ON)
                 self._keep(work)
                 return {"already": True} if work.already else {}
             except (Stopped, Interrupted) as problem:
@@ -185,6 +201,18 @@ class RowRun:
             return {"failure": asdict(failure_of(problem))}
         return {}
 
+    def _brought_back(self) -> Answer:
+        """Switches on again at the source what some attempt brought down."""
+        try:
+            work = self._work or self._build()
+            self._work = work
+            work.claim = work.claim or work.target.find(work.tag)
+            work.brought_down = True
+            bring_back(work)
+        except V2xError as problem:
+            self._kept.warning(f"the machine is off at the source and could not be switched on: {problem.message}")
+        return {}
+
     def _keep(self, work: Work | None) -> None:
         if work is not None and work.claim is not None and work.claim.id:
             self._kept.has(work.claim.id, work.results)
@@ -199,6 +227,26 @@ class RowRun:
         while until > 0 and not self._wish.stopping():
             self._sleep(min(until, 0.5))
             until -= 0.5
+
+
+def work_of(order: Order, source: Source, target: Target, observer: Observer, **running: Any) -> Work:
+    """The work of an order; `running` is what an engine adds: reservations, stopping, pace."""
+    return Work(
+        tag=order.id,
+        machine=order.machine,
+        spec=order.spec,
+        source=source,
+        target=target,
+        observer=observer,
+        verify=order.verify,
+        start=order.start,
+        read_all=order.read_all,
+        stage=Path(order.stage) if order.stage else None,
+        running=order.running,
+        shutdown_seconds=order.shutdown_seconds,
+        place=order.target,
+        **running,
+    )
 
 
 def failure_of(problem: V2xError) -> Failure:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -24,7 +23,7 @@ from v2x.engine.interface import Doors, Order, Watcher
 from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
 from v2x.engine.promises import SharedReservations
-from v2x.engine.row import Journal, Patience, RowRun
+from v2x.engine.row import Journal, Patience, RowRun, work_of
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.migrate.pace import Pace
 from v2x.migrate.steps import Work
@@ -186,18 +185,11 @@ class Worker:
             except BaseException:
                 source.close()
                 raise
-            return Work(
-                tag=order.id,
-                machine=order.machine,
-                spec=order.spec,
-                source=source,
-                target=target,
-                observer=live,
-                verify=order.verify,
-                start=order.start,
-                read_all=order.read_all,
-                stage=Path(order.stage) if order.stage else None,
-                place=order.target,
+            return work_of(
+                order,
+                source,
+                target,
+                live,
                 reservations=self._reservations,
                 stopping=live.stopping,
                 pace=Pace(self._rate),

@@ -22,7 +22,7 @@ from v2x.simulators.xapi.nbd import NbdListener
 from v2x.simulators.xapi.panel import Panel
 from v2x.simulators.xapi.populating import populate
 from v2x.simulators.xapi.profiles import DEFAULT_PROFILE, profile_named
-from v2x.simulators.xapi.seed import Layout, seed
+from v2x.simulators.xapi.seed import Layout, note_nics, seed
 from v2x.simulators.xapi.sessions import Account, Sessions
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.store import Store
@@ -118,6 +118,7 @@ class Pool:
             Volumes(self.folder / "vdi"),
             self.folder,
             machines=machines,
+            kernel_vlans=self.layout.kernel_vlans,
         )
         computed.install(state)
         return state
@@ -136,6 +137,7 @@ class Pool:
         if self._keeper is not None and not self._save:
             self._keeper.discard()
             self._keeper = None
+        note_nics(state)
         self._ports += [0] * (len(state.store.refs("host")) - len(self._ports))
 
     def _listen(self, state: PoolState) -> None:

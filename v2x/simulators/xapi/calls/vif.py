@@ -100,3 +100,17 @@ def unplug(context: Context, vif: str) -> None:
 def move(context: Context, vif: str, network: str) -> None:
     context.store.get("network", network, "uuid")
     context.store.set("VIF", vif, network=network)
+
+
+@call("VIF.configure_ipv4")
+def vif_ipv4(context: Context, vif: str, mode: str, address: str, gateway: str) -> None:
+    addresses = [address] if mode == "Static" else []
+    values = {"ipv4_configuration_mode": mode, "ipv4_addresses": addresses, "ipv4_gateway": gateway}
+    context.store.set("VIF", vif, **values)
+
+
+@call("VIF.configure_ipv6")
+def vif_ipv6(context: Context, vif: str, mode: str, address: str, gateway: str) -> None:
+    addresses = [address] if mode == "Static" else []
+    values = {"ipv6_configuration_mode": mode, "ipv6_addresses": addresses, "ipv6_gateway": gateway}
+    context.store.set("VIF", vif, **values)

@@ -21,7 +21,11 @@ _IGNORED = (
     *("blocked_operations", "protection_policy", "is_snapshot_from_vmpp", "snapshot_schedule", "is_vmss_snapshot"),
 )
 _NOT_FOR_TEMPLATES = frozenset(
-    {"start", "start_on", "resume", "resume_on", "hard_shutdown", "hard_reboot", "clean_shutdown", "snapshot"}
+    {
+        *("start", "start_on", "resume", "resume_on", "hard_shutdown", "hard_reboot", "clean_shutdown", "clean_reboot"),
+        *("shutdown", "suspend", "pause", "unpause", "snapshot", "checkpoint", "pool_migrate", "migrate_send"),
+        *("changing_VCPUs_live", "changing_memory_live", "send_sysrq", "send_trigger"),
+    }
 )
 
 

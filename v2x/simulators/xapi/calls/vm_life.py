@@ -245,6 +245,9 @@ def shutdown(context: Context, vm: str) -> None:
 
 @call("VM.power_state_reset")
 def power_state_reset(context: Context, vm: str) -> None:
+    if context.store.get("VM", vm, "is_control_domain"):
+        raise ApiError("OPERATION_NOT_ALLOWED", "the control domain cannot be reset")
+    assert_allowed(context.state, vm, "power_state_reset")
     halt(context.state, vm)
 
 

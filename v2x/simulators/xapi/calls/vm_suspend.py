@@ -5,8 +5,8 @@ from v2x.simulators.xapi.calls.vdi import make_vdi, remove_vdi
 from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.calls.vm_life import boot, check_host, choose_host, halt
 from v2x.simulators.xapi.datamodel import NULL
-from v2x.simulators.xapi.failure import ApiError, internal
-from v2x.simulators.xapi.state import Context, call
+from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.state import Context, PoolState, call
 
 
 @call("VM.suspend")
@@ -15,7 +15,15 @@ def suspend(context: Context, vm: str) -> None:
     state, store = context.state, context.store
     assert_allowed(state, vm, "suspend", "running")
     if state.machines is not None:
-        raise internal("the simulated pool does not carry out VM.suspend of a VM that it boots")
+        raise ApiError("NOT_IMPLEMENTED", "VM.suspend of a VM that QEMU runs")
+    image = make_image(state, vm)
+    halt(state, vm)
+    store.set("VM", vm, power_state="Suspended", suspend_VDI=image)
+
+
+def make_image(state: PoolState, vm: str) -> str:
+    """A VDI for the memory of a running VM, which must have the agent's help, on the suspend SR."""
+    store = state.store
     if store.get("VM", vm, "guest_metrics") == NULL:
         raise ApiError("VM_LACKS_FEATURE", vm)
     chosen = (store.get("VM", vm, "suspend_SR"), store.get("pool", state.pool_ref, "suspend_image_SR"))
@@ -23,7 +31,7 @@ def suspend(context: Context, vm: str) -> None:
     if sr == NULL:
         raise ApiError("VM_NO_SUSPEND_SR", vm)
     memory = store.get("VM", vm, "memory_static_max")
-    image = make_vdi(
+    return make_vdi(
         state,
         {
             "name_label": "Suspend image",
@@ -35,8 +43,6 @@ def suspend(context: Context, vm: str) -> None:
             "other_config": {},
         },
     )
-    halt(state, vm)
-    store.set("VM", vm, power_state="Suspended", suspend_VDI=image)
 
 
 @call("VM.resume")

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.state import Context, PoolState, call
 
@@ -23,9 +24,7 @@ def create(context: Context, *args: Any) -> str:
     if not context.state.profile.vtpm:
         raise ApiError("NOT_IMPLEMENTED", "VTPM.create")
     vm, unique = args
-    power = context.store.get("VM", vm, "power_state").lower()
-    if power != "halted":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "halted", power)
+    assert_allowed(context.state, vm, "create_vtpm", "halted")
     return make_vtpm(context.state, vm, unique=unique)
 
 

@@ -60,6 +60,8 @@ class _Export:
             packer = packer_for(request.query.get("use_compression", ""), connection.sock)
             if self._with_disks:
                 assert_allowed(state, vm, "export", "halted", "suspended")
+            else:
+                assert_allowed(state, vm, "metadata_export")
         except ApiError as error:
             tasks.fail(state, task, error)
             connection.page(500)

@@ -10,10 +10,10 @@ import urllib.parse
 from v2x.simulators.xapi.attach import assert_feature, assert_idle, attached_vbds, plugged_hosts
 from v2x.simulators.xapi.calls.vdi import remove_vdi
 from v2x.simulators.xapi.calls.vdi_content import copy as copy_vdi
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.calls.vm_life import check_host
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError, internal
+from v2x.simulators.xapi.operations import assert_allowed, assert_power
 from v2x.simulators.xapi.state import Context, PoolState, call
 
 _KEYS = ("SM", "host", "xenops", "session_id", "master")
@@ -89,11 +89,10 @@ def _check_send(
     context: Context, vm: str, dest: dict[str, str], live: bool, vdi_map: dict[str, str], vif_map: dict[str, str]
 ) -> str:
     state = context.state
-    assert_allowed(state, vm, "migrate_send", "halted", "running", "suspended")
+    assert_allowed(state, vm, "migrate_send")
     host = _destination(context, dest)
-    power = state.store.get("VM", vm, "power_state")
-    if power != "Halted" and not live:
-        raise ApiError("VM_BAD_POWER_STATE", vm, "halted", power.lower())
+    if not live:
+        assert_power(state, vm, "halted")
     _check_guest(state, vm, "migrate_send")
     _check_moves(state, vm, host, vdi_map, vif_map)
     return host
@@ -161,7 +160,7 @@ def _move_disk(context: Context, vdi: str, sr: str) -> str:
 def pool_migrate(context: Context, vm: str, host: str, _options: dict[str, str]) -> None:
     """Another host of the pool runs the VM from now on; its disks stay where they are."""
     state, store = context.state, context.store
-    assert_allowed(state, vm, "pool_migrate", "running")
+    assert_allowed(state, vm, "pool_migrate")
     store.get("host", host, "uuid")
     _check_guest(state, vm, "pool_migrate")
     if store.get("VM", vm, "resident_on") != host:
@@ -194,7 +193,7 @@ def vdi_pool_migrate(context: Context, vdi: str, sr: str, _options: dict[str, st
             raise ApiError("VDI_IN_USE", vdi, "mirror")
         assert_feature(state, store.get("VDI", vdi, "SR"), "VDI_MIRROR")
         vm = store.get("VBD", attached[0], "VM")
-        assert_allowed(state, vm, "migrate_send", "running")
+        assert_allowed(state, vm, "migrate_send")
         host = store.get("VM", vm, "resident_on")
         if host not in plugged_hosts(state, sr):
             raise ApiError("HOST_CANNOT_SEE_SR", host, sr)

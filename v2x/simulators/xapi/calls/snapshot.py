@@ -12,11 +12,12 @@ from v2x.simulators.xapi.calls.cbt import branch_log
 from v2x.simulators.xapi.calls.vdi import remove_vdi
 from v2x.simulators.xapi.calls.vdi_content import copy as copy_vdi
 from v2x.simulators.xapi.calls.vif import derived_mac
-from v2x.simulators.xapi.calls.vm import assert_allowed, fresh_generation_id
+from v2x.simulators.xapi.calls.vm import fresh_generation_id
 from v2x.simulators.xapi.calls.vm_life import halt
 from v2x.simulators.xapi.calls.vm_suspend import make_image
 from v2x.simulators.xapi.datamodel import EPOCH, NULL
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_allowed
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 
@@ -80,6 +81,7 @@ def _copy_record(state: PoolState, vm: str, name: str, changes: Record) -> str:
         "current_operations": {},
         "is_default_template": False,
         "is_control_domain": False,
+        "blocked_operations": {},
         "resident_on": NULL,
         "domid": -1,
         "memory_overhead": 0,
@@ -112,13 +114,13 @@ def _duplicate(context: Context, vm: str, name: str, copy_disk: CopyDisk) -> str
 
 @call("VM.clone")
 def clone_vm(context: Context, vm: str, name: str) -> str:
-    assert_allowed(context.state, vm, "clone", "halted", "suspended")
+    assert_allowed(context.state, vm, "clone")
     return _duplicate(context, vm, name, lambda vdi: clone_vdi(context, vdi, {}))
 
 
 @call("VM.copy")
 def copy_vm(context: Context, vm: str, name: str, sr: str) -> str:
-    assert_allowed(context.state, vm, "copy", "halted", "suspended")
+    assert_allowed(context.state, vm, "copy")
     return _duplicate(context, vm, name, lambda vdi: copy_vdi(context, vdi, sr, NULL, NULL))
 
 
@@ -131,7 +133,6 @@ def _snapshot(context: Context, vm: str, name: str, ignore: list[str], **more: o
         "snapshot_of": vm,
         "snapshot_time": state.now(),
         "parent": store.get("VM", vm, "parent"),
-        "blocked_operations": {},
         **more,
     }
     made = _copy_record(state, vm, name, changes)
@@ -149,7 +150,7 @@ def _snapshot(context: Context, vm: str, name: str, ignore: list[str], **more: o
 
 @call("VM.snapshot")
 def snapshot_vm(context: Context, vm: str, name: str, ignore: list[str] | None = None) -> str:
-    assert_allowed(context.state, vm, "snapshot", "halted", "running", "suspended", "paused")
+    assert_allowed(context.state, vm, "snapshot")
     return _snapshot(context, vm, name, ignore or [])
 
 
@@ -157,7 +158,7 @@ def snapshot_vm(context: Context, vm: str, name: str, ignore: list[str] | None =
 def checkpoint(context: Context, vm: str, name: str) -> str:
     """A snapshot with the memory: a suspended VM beside the one that goes on running (xapi: xapi_vm_snapshot.ml)."""
     state, store = context.state, context.store
-    assert_allowed(state, vm, "checkpoint", "running", "suspended")
+    assert_allowed(state, vm, "checkpoint")
     if store.get("VM", vm, "power_state") == "Running":
         if state.machines is not None:
             raise ApiError("VM_CHECKPOINT_SUSPEND_FAILED", vm)
@@ -170,14 +171,14 @@ def checkpoint(context: Context, vm: str, name: str) -> str:
 @call("VM.snapshot_with_quiesce")
 def snapshot_with_quiesce(context: Context, vm: str, _name: str) -> None:
     """Gone from xapi with the agent that could do it."""
-    assert_allowed(context.state, vm, "snapshot_with_quiesce", "running")
+    assert_allowed(context.state, vm, "snapshot_with_quiesce")
     raise ApiError("VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", vm, "the guest has no VSS provider")
 
 
 @call("VM.csvm")
 def csvm(context: Context, vm: str) -> str:
     """A clone of a suspended VM."""
-    assert_allowed(context.state, vm, "csvm", "suspended")
+    assert_allowed(context.state, vm, "csvm")
     return _duplicate(context, vm, context.store.get("VM", vm, "name_label"), lambda vdi: clone_vdi(context, vdi, {}))
 
 

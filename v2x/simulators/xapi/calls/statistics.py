@@ -6,9 +6,9 @@ Facts: xapi, xapi_vm.ml, xapi_host.ml, xapi_sr.ml.
 
 from typing import Any
 
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.computed import host_used
-from v2x.simulators.xapi.failure import ApiError, invalid_value
+from v2x.simulators.xapi.failure import invalid_value
+from v2x.simulators.xapi.operations import assert_allowed, assert_power
 from v2x.simulators.xapi.state import Context, call
 
 
@@ -19,9 +19,7 @@ def _source(name: str, units: str, most: float, value: float) -> dict[str, Any]:
 
 def _of_vm(context: Context, vm: str) -> list[dict[str, Any]]:
     store = context.store
-    power = store.get("VM", vm, "power_state")
-    if power != "Running":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "running", power.lower())
+    assert_power(context.state, vm, "running")
     memory = float(store.get("VM", vm, "memory_static_max"))
     cpus = [_source(f"cpu{n}", "(fraction)", 1.0, 0.01) for n in range(store.get("VM", vm, "VCPUs_at_startup"))]
     return [*cpus, _source("memory", "B", memory, memory)]

@@ -5,6 +5,7 @@ import hashlib
 import re
 
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_power
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 
@@ -75,9 +76,7 @@ def destroy(context: Context, vif: str) -> None:
 
 def _assert_running(context: Context, vif: str) -> None:
     vm = context.store.get("VIF", vif, "VM")
-    power = context.store.get("VM", vm, "power_state").lower()
-    if power != "running":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "running", power)
+    assert_power(context.state, vm, "running")
 
 
 @call("VIF.plug")

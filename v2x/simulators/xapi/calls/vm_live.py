@@ -6,10 +6,10 @@ Facts: xapi, xapi_vm.ml, xapi_vm_lifecycle.ml. The agent in the guest is the set
 
 from typing import Any
 
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.calls.vm_settings import overhead_bytes
 from v2x.simulators.xapi.datamodel import NULL, DateTime
 from v2x.simulators.xapi.failure import ApiError, internal, invalid_value
+from v2x.simulators.xapi.operations import assert_allowed, assert_power
 from v2x.simulators.xapi.state import Context, call
 
 
@@ -21,7 +21,7 @@ def _assert_agent(context: Context, vm: str) -> None:
 @call("VM.set_VCPUs_number_live")
 def set_vcpus_live(context: Context, vm: str, count: int) -> None:
     store = context.store
-    assert_allowed(context.state, vm, "changing_VCPUs_live", "running")
+    assert_allowed(context.state, vm, "changing_VCPUs_live")
     if not 1 <= count <= store.get("VM", vm, "VCPUs_max"):
         raise invalid_value("value must be between 1 and VCPUs_max", count)
     _assert_agent(context, vm)
@@ -31,7 +31,7 @@ def set_vcpus_live(context: Context, vm: str, count: int) -> None:
 
 @call("VM.add_to_VCPUs_params_live")
 def add_vcpus_param(context: Context, vm: str, key: str, value: str) -> None:
-    assert_allowed(context.state, vm, "changing_VCPUs_live", "running")
+    assert_allowed(context.state, vm, "changing_VCPUs_live")
     if key not in ("weight", "cap", "mask"):
         raise invalid_value("VCPUs_params", key)
     held = context.store.get("VM", vm, "VCPUs_params")
@@ -40,7 +40,7 @@ def add_vcpus_param(context: Context, vm: str, key: str, value: str) -> None:
 
 @call("VM.set_memory_target_live")
 def set_memory_target(context: Context, vm: str, target: int) -> None:
-    assert_allowed(context.state, vm, "changing_memory_live", "running")
+    assert_allowed(context.state, vm, "changing_memory_live")
     if not 0 < target <= context.store.get("VM", vm, "memory_static_max"):
         raise invalid_value("memory_target", target)
     context.store.set("VM", vm, memory_target=target)
@@ -49,7 +49,7 @@ def set_memory_target(context: Context, vm: str, target: int) -> None:
 @call("VM.wait_memory_target_live")
 def wait_memory_target(context: Context, vm: str) -> None:
     """The balloon driver is at once where it is to be."""
-    assert_allowed(context.state, vm, "awaiting_memory_live", "running")
+    assert_allowed(context.state, vm, "awaiting_memory_live")
 
 
 @call("VM.get_cooperative")
@@ -59,7 +59,7 @@ def cooperative(_context: Context, _vm: str) -> bool:
 
 @call("VM.set_shadow_multiplier_live")
 def set_shadow_live(context: Context, vm: str, multiplier: float) -> None:
-    assert_allowed(context.state, vm, "changing_shadow_memory_live", "running")
+    assert_allowed(context.state, vm, "changing_shadow_memory_live")
     if multiplier < 1.0:
         raise invalid_value("HVM_shadow_multiplier", multiplier)
     context.store.set("VM", vm, HVM_shadow_multiplier=multiplier)
@@ -68,30 +68,26 @@ def set_shadow_live(context: Context, vm: str, multiplier: float) -> None:
 @call("VM.send_sysrq")
 def send_sysrq(context: Context, vm: str, _key: str) -> None:
     """xapi itself never carries it out."""
-    assert_allowed(context.state, vm, "send_sysrq", "running")
+    assert_allowed(context.state, vm, "send_sysrq")
     raise ApiError("NOT_IMPLEMENTED", "send_sysrq")
 
 
 @call("VM.send_trigger")
 def send_trigger(context: Context, vm: str, _trigger: str) -> None:
-    assert_allowed(context.state, vm, "send_trigger", "running")
+    assert_allowed(context.state, vm, "send_trigger")
     raise ApiError("NOT_IMPLEMENTED", "send_trigger")
 
 
 @call("VM.s3_suspend", "VM.s3_resume")
 def s3(context: Context, vm: str) -> None:
-    power = context.store.get("VM", vm, "power_state")
-    if power != "Running":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "running", power.lower())
+    assert_power(context.state, vm, "running")
     _assert_agent(context, vm)
 
 
 @call("VM.restart_device_models")
 def restart_device_models(context: Context, vm: str) -> None:
     """A local migration; what the client sees afterwards is what it saw before."""
-    power = context.store.get("VM", vm, "power_state")
-    if power != "Running":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "running", power.lower())
+    assert_power(context.state, vm, "running")
 
 
 @call("VM.maximise_memory")
@@ -113,7 +109,7 @@ def boot_record(context: Context, vm: str) -> dict[str, Any]:
 @call("VM.call_plugin")
 def call_plugin(context: Context, vm: str, plugin: str, _function: str, _args: dict[str, str]) -> str:
     """A plugin inside the guest, of which the simulated one has none."""
-    assert_allowed(context.state, vm, "call_plugin", "running")
+    assert_allowed(context.state, vm, "call_plugin")
     _assert_agent(context, vm)
     raise ApiError("XENAPI_MISSING_PLUGIN", plugin)
 
@@ -126,7 +122,7 @@ def call_host_plugin(_context: Context, _vm: str, plugin: str, _function: str, _
 @call("VM.sysprep")
 def sysprep(context: Context, vm: str, unattend: str, _timeout: float = 0.0) -> None:
     """Needs an agent that offers it: the simulated one does not."""
-    assert_allowed(context.state, vm, "sysprep", "running")
+    assert_allowed(context.state, vm, "sysprep")
     if not unattend:
         raise ApiError("SYSPREP", vm, "API call 'sysprep' received an empty unattend file")
     raise ApiError("VM_LACKS_FEATURE", vm)
@@ -167,9 +163,7 @@ def set_uefi_mode(context: Context, vm: str, mode: str) -> str:
     store = context.store
     if store.get("VM", vm, "HVM_boot_params").get("firmware") != "uefi":
         raise ApiError("OPERATION_NOT_ALLOWED", "the VM does not boot with UEFI firmware")
-    power = store.get("VM", vm, "power_state")
-    if power != "Halted":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "halted", power.lower())
+    assert_power(context.state, vm, "halted")
     if mode == "user" and not store.get("pool", context.state.pool_ref, "uefi_certificates"):
         raise internal("uefistored: the pool has no certificates")
     store.set("VM", vm, NVRAM={})

@@ -4,8 +4,8 @@
 Facts: xapi, xapi_vm.ml, datamodel_vm.ml, xapi_vtpm.ml, vm_platform.ml.
 """
 
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.failure import ApiError, invalid_value
+from v2x.simulators.xapi.operations import assert_allowed, assert_power
 from v2x.simulators.xapi.state import Context, call
 
 _BIOS_KEYS = frozenset(
@@ -24,7 +24,9 @@ def _set_memory(context: Context, vm: str, operation: str, **limits: int) -> Non
     names = ("memory_static_min", "memory_dynamic_min", "memory_dynamic_max", "memory_static_max")
     held = {n: store.get("VM", vm, n) for n in names}
     fixed = any(n.startswith("memory_static") and limits.get(n, held[n]) != held[n] for n in names)
-    assert_allowed(context.state, vm, operation, *(["halted"] if fixed else []))
+    assert_allowed(context.state, vm, operation)
+    if fixed:
+        assert_power(context.state, vm, "halted")
     ladder = [limits.get(n, held[n]) for n in names]
     if ladder != sorted(ladder) or ladder[0] < 0:
         raise ApiError("MEMORY_CONSTRAINT_VIOLATION_ORDER")
@@ -94,7 +96,7 @@ def set_dynamic_range(context: Context, vm: str, least: int, most: int) -> None:
 
 @call("VM.set_VCPUs_max")
 def set_vcpus_max(context: Context, vm: str, value: int) -> None:
-    assert_allowed(context.state, vm, "changing_VCPUs", "halted")
+    assert_allowed(context.state, vm, "changing_VCPUs")
     if value < 1 or value < context.store.get("VM", vm, "VCPUs_at_startup"):
         raise invalid_value("value must be at least 1 and not below VCPUs_at_startup", value)
     context.store.set("VM", vm, VCPUs_max=value)
@@ -102,7 +104,7 @@ def set_vcpus_max(context: Context, vm: str, value: int) -> None:
 
 @call("VM.set_VCPUs_at_startup")
 def set_vcpus_at_startup(context: Context, vm: str, value: int) -> None:
-    assert_allowed(context.state, vm, "changing_VCPUs", "halted")
+    assert_allowed(context.state, vm, "changing_VCPUs")
     if not 1 <= value <= context.store.get("VM", vm, "VCPUs_max"):
         raise invalid_value("value must be between 1 and VCPUs_max", value)
     context.store.set("VM", vm, VCPUs_at_startup=value)
@@ -110,7 +112,7 @@ def set_vcpus_at_startup(context: Context, vm: str, value: int) -> None:
 
 @call("VM.set_HVM_shadow_multiplier")
 def set_shadow_multiplier(context: Context, vm: str, value: float) -> None:
-    assert_allowed(context.state, vm, "changing_shadow_memory", "halted")
+    assert_allowed(context.state, vm, "changing_shadow_memory")
     if value < 1.0:
         raise invalid_value("HVM_shadow_multiplier", value)
     context.store.set("VM", vm, HVM_shadow_multiplier=value)

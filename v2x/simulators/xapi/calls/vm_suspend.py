@@ -2,10 +2,10 @@
 """VM: suspend and resume, as far as records go (xapi: xapi_vm.ml). A guest that QEMU runs is not suspended."""
 
 from v2x.simulators.xapi.calls.vdi import make_vdi, remove_vdi
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.calls.vm_life import boot, check_host, choose_host, halt
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_allowed
 from v2x.simulators.xapi.state import Context, PoolState, call
 
 
@@ -13,7 +13,7 @@ from v2x.simulators.xapi.state import Context, PoolState, call
 def suspend(context: Context, vm: str) -> None:
     """Needs the guest's help; the memory goes to a VDI of type suspend on the suspend SR."""
     state, store = context.state, context.store
-    assert_allowed(state, vm, "suspend", "running")
+    assert_allowed(state, vm, "suspend")
     if state.machines is not None:
         raise ApiError("NOT_IMPLEMENTED", "VM.suspend of a VM that QEMU runs")
     image = make_image(state, vm)
@@ -47,13 +47,13 @@ def make_image(state: PoolState, vm: str) -> str:
 
 @call("VM.resume")
 def resume(context: Context, vm: str, paused: bool, _force: bool) -> None:
-    assert_allowed(context.state, vm, "resume", "suspended")
+    assert_allowed(context.state, vm, "resume")
     _resume(context, vm, choose_host(context.state, vm), paused=paused)
 
 
 @call("VM.resume_on")
 def resume_on(context: Context, vm: str, host: str, paused: bool, _force: bool) -> None:
-    assert_allowed(context.state, vm, "resume_on", "suspended")
+    assert_allowed(context.state, vm, "resume_on")
     check_host(context.state, vm, host)
     _resume(context, vm, host, paused=paused)
 

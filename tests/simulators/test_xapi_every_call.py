@@ -117,6 +117,18 @@ def test_invariant_03_every_call_counts_decodes_and_asks_for_a_session_in_this_o
     assert client.ask("VM.no_such_call", "no session")[1] == ["MESSAGE_METHOD_UNKNOWN", "VM.no_such_call"]
 
 
+def test_invariant_07_async_is_of_the_calls_that_the_datamodel_marks_and_of_no_other(walked, model):
+    client = Json(walked.address)
+    for message in model.calls.values():
+        first = [] if message.no_session else ["no session"]
+        _result, error = client.ask(f"Async.{message.full_name}", *first, *arguments(message, model), "more")
+        if message.is_async:
+            assert error and error[0] == "MESSAGE_PARAMETER_COUNT_MISMATCH", (message.full_name, error)
+        else:
+            assert error and error[0] == "INTERNAL_ERROR" and "asynchronous" in error[1], (message.full_name, error)
+    assert not any(m.is_async for m in model.calls.values() if m.kind in ("getter", "setter", "add", "remove"))
+
+
 def test_invariant_06_every_call_has_its_least_role(walked, model):
     client = Json(walked.address)
     sessions = {role: client.login(f"a {role}", "p") for role in model.roles}

@@ -36,7 +36,8 @@ class Layout:
     """How big the pool is. `raw_lvm` adds an SR whose volumes are neither VHD nor zeroed.
 
     `sr_bytes` are physical sizes by SR name: local, nfs, lvm, rawlvm. Each host has `nics` interfaces, of which eth0
-    manages it; `kernel_vlans` are tags that its kernel uses for itself.
+    manages it; `kernel_vlans` are tags that its kernel uses for itself; without `hvm` its processors lack
+    virtualisation.
     """
 
     hosts: int = 1
@@ -45,6 +46,7 @@ class Layout:
     sr_bytes: dict[str, int] = field(default_factory=dict)
     nics: int = 1
     kernel_vlans: tuple[int, ...] = ()
+    hvm: bool = True
     raw_lvm: bool = False
     pv_templates: bool = False
 
@@ -124,7 +126,7 @@ def _host(state: PoolState, layout: Layout, number: int) -> str:
             "enabled": True,
             "software_version": _software(state, name),
             "other_config": {"iscsi_iqn": f"iqn.2026-01.example:{name}"},
-            "capabilities": ["xen-3.0-x86_64", "hvm-3.0-x86_32", "hvm-3.0-x86_64", ""],
+            "capabilities": ["xen-3.0-x86_64", *(["hvm-3.0-x86_32", "hvm-3.0-x86_64"] if layout.hvm else []), ""],
             "cpu_info": {"cpu_count": cpus, "socket_count": "1", "vendor": "GenuineIntel", "modelname": "Simulated"},
             "cpu_configuration": {},
             "memory_overhead": 1 * GIB,

@@ -85,6 +85,9 @@ def check_host(state: PoolState, vm: str, host: str) -> None:
     platform_version = store.get("VM", vm, "hardware_platform_version")
     if platform_version not in store.get("host", host, "virtual_hardware_platform_versions"):
         raise ApiError("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, "", vm, platform_version)
+    hvm = any(c.startswith("hvm") for c in store.get("host", host, "capabilities"))
+    if store.get("VM", vm, "domain_type") == "hvm" and not hvm:
+        raise ApiError("VM_HVM_REQUIRED", vm)
     for vbd in store.get("VM", vm, "VBDs"):
         vdi = store.get("VBD", vbd, "VDI")
         if vdi != NULL:

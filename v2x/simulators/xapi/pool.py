@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from v2x.errors import UsageError
-from v2x.simulators.xapi import computed
+from v2x.simulators.xapi import computed, tasks
 from v2x.simulators.xapi.calls.vm_life import halt
 from v2x.simulators.xapi.certificate import certificate_of, certificate_pem, fingerprint, server_context
 from v2x.simulators.xapi.collecting import Collector
@@ -302,6 +302,10 @@ class Pool:
     def populate(self, vms: int, **options: Any) -> list[str]:
         """Adds `vms` halted VMs with a disk and a NIC each (see populating.populate); returns their references."""
         return populate(self.state, vms, **options)
+
+    def vanish_task(self, ref: str) -> None:
+        """The task is gone now, as after a restart of the coordinator's database."""
+        tasks.vanish(self.state, ref)
 
     def expire_sessions(self) -> int:
         """Ends every session now; returns how many there were."""

@@ -182,7 +182,7 @@ class Pool:
         state.volumes.close()
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self._state is not None else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

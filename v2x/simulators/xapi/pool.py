@@ -35,7 +35,7 @@ class Pool:
     `host.address` of every host is `127.0.0.1:PORT`, so `https://<address>` reaches it; the first host is the
     coordinator and takes `port` (0: a free one). `accounts` adds users with an RBAC role beside root. Settings
     (`attach_delay`, `login_delay`, …: faults.Settings) may be given by name and changed later in `settings`.
-    A folder that holds a saved pool is resumed; `save` says whether the records are kept there, as they change.
+    A folder that holds a saved pool is resumed, which `resumed` then says; `save` says whether the records are kept there, as they change.
     `boot` makes VM.start run the VM's disks in QEMU (no KVM), its serial console in `console`.
     """
 
@@ -62,6 +62,7 @@ class Pool:
         self.settings = Settings()
         apply_settings(self.settings, settings)
         self.faults = Faults()
+        self.resumed = False
         self._save = save
         self._boot = boot
         self._accounts = [Account(self.user, self.password, superuser=True), *accounts]
@@ -127,7 +128,8 @@ class Pool:
         """What the folder holds, or a fresh pool."""
         if self._save or (self.folder / "pool.sqlite").exists():
             self._keeper = Keeper(state, self.folder)
-        if self._keeper is None or not self._keeper.resume():
+        self.resumed = self._keeper is not None and self._keeper.resume()
+        if not self.resumed:
             seed(state, self.layout)
         elif state.machines is not None:
             up = [v for power in ("Running", "Paused") for v in state.store.find("VM", power_state=power)]

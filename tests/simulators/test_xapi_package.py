@@ -32,8 +32,8 @@ for name in PROFILES:
         proxy = xmlrpc.client.ServerProxy(f"https://{pool.address}", context=ssl._create_unverified_context())
         session = proxy.session.login_with_password(pool.user, pool.password)["Value"]
         told[name] = len(proxy.VM.get_all(session)["Value"])
-files = {n.split(".")[0]: m.__file__ for n, m in list(sys.modules.items()) if n not in before and getattr(m, "__file__", None)}
-print(json.dumps({"from": v2x.__file__, "vms": told, "modules": sorted(files)}))
+loaded = {name.split(".")[0] for name in set(sys.modules) - before}
+print(json.dumps({"from": v2x.__file__, "vms": told, "modules": sorted(loaded)}))
 """
 
 

@@ -35,7 +35,8 @@ class Pool:
     `host.address` of every host is `127.0.0.1:PORT`, so `https://<address>` reaches it; the first host is the
     coordinator and takes `port` (0: a free one). `accounts` adds users with an RBAC role beside root. Settings
     (`attach_delay`, `login_delay`, …: faults.Settings) may be given by name and changed later in `settings`.
-    A folder that holds a saved pool is resumed, which `resumed` then says; `save` says whether the records are kept there, as they change.
+    A folder that holds a saved pool is resumed, and `resumed` says so; `save` says whether the records are kept
+    there, as they change.
     `boot` makes VM.start run the VM's disks in QEMU (no KVM), its serial console in `console`.
     """
 

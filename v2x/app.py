@@ -247,15 +247,22 @@ class App:
             stage=str(self.stage) if self.stage else "",
         )
 
-    def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
-        """Whether an earlier run of this row finished, as far as the plan's facts tell."""
-        inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
-        machines = inventory.machines if inventory else ()
-        machine = next((one for one in machines if one.id == row.machine_id), None)
-        if inventory is None or facts is None or machine is None:
-            return False
-        tag = migration_tag(inventory, machine, facts, target_name(machine, row))
-        return any(one.tag == tag for one in facts.migrated)
+    def migrated(self, plan: Plan) -> set[str]:
+        """Ids of the machines whose rows an earlier run finished, as far as the plan's facts tell."""
+        tags = {alias: {one.tag for one in facts.migrated} for alias, facts in plan.facts.items()}
+        machines = {
+            (alias, machine.id): machine
+            for alias, inventory in plan.inventories.items()
+            for machine in inventory.machines
+        }
+        found = set()
+        for row in plan.rows:
+            machine, facts = machines.get((row.source, row.machine_id)), plan.facts.get(row.target)
+            if machine is not None and facts is not None and tags[row.target]:
+                tag = migration_tag(plan.inventories[row.source], machine, facts, target_name(machine, row))
+                if tag in tags[row.target]:
+                    found.add(row.machine_id)
+        return found
 
     def report(self, engine: Engine, plan: Plan, findings: Sequence[Finding]) -> Report:
         """What the engine did, with the findings that were known before."""

@@ -84,7 +84,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     if choices.create_networks and not choices.dry_run:
         plan, made = app.create_networks(plan)
         facts = plan.facts[target.alias]
-    if app.is_migrated(plan, row):
+    if app.migrated(plan):
         facts = without(facts, row.target_name)
     findings = [
         one

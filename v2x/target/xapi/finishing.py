@@ -12,7 +12,7 @@ from v2x.errors import PermissionRefused, TargetError
 from v2x.model.target import HaPriority, TargetMachine
 from v2x.target.xapi import appliance
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import records
+from v2x.target.xapi.listing import records
 
 AUTO_START = "auto_poweron"
 

@@ -16,8 +16,8 @@ from v2x.errors import ConnectError, NoSpace, Retry, TargetError, V2xError
 from v2x.target.interface import SegmentLost
 from v2x.target.xapi import tasks, vdi
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import number
 from v2x.target.xapi.failures import BUSY, error_from
+from v2x.target.xapi.listing import number
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer, SegmentTiming
 from v2x.target.xapi.streams import Piece, Stream

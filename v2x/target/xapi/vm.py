@@ -11,7 +11,7 @@ from v2x.errors import Conflict, Unsupported, V2xError
 from v2x.model.target import TargetDisk, TargetMachine
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.failures import passing_gone, xapi_code
 
 NULL = "OpaqueRef:NULL"
 HIDDEN = "HideFromXenCenter"
@@ -91,11 +91,8 @@ def vbds(client: Client, reference: str) -> list[Mapping[str, Any]]:
     """The VBD records of a VM; one that goes away meanwhile is left out."""
     found = []
     for vbd in client.call("VM.get_VBDs", reference):
-        try:
+        with passing_gone():
             found.append(client.call("VBD.get_record", vbd))
-        except V2xError as error:
-            if xapi_code(error) not in GONE:
-                raise
     return found
 
 

@@ -175,8 +175,8 @@ def test_lost_answer_makes_no_second_machine(simulated_pool: Callable[..., Pool]
         broken: set[str] = set()
         cut = ("VM.create", "VDI.create", "VBD.create", "VIF.create", "VM.get_all_records")
 
-        def once(reference: str, method: str, params: tuple[object, ...]) -> Any:
-            answer = real(reference, method, params)
+        def once(reference: str, method: str, params: tuple[object, ...], timeout: float = 0.0) -> Any:
+            answer = real(reference, method, params, timeout)
             if method in cut and method not in broken:
                 broken.add(method)
                 raise ConnectionLost(f"{method}: cut")

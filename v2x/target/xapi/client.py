@@ -11,7 +11,7 @@ import http.client
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
 
@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 ORIGINATOR = "v2x"
 _MOST_TURNS = 3
+_EVENT_GRACE_SECONDS = 15.0
 _REPEATABLE = ("get_", "set_", "add_", "remove_", "destroy", "from")
 
 
@@ -163,7 +164,7 @@ class Client:
             transport.close()
 
     @contextlib.contextmanager
-    def _session(self, reference: str) -> Iterator[XenAPI.Session]:
+    def _session(self, reference: str, timeout: float) -> Iterator[XenAPI.Session]:
         """A connection that no other thread uses meanwhile, speaking for the session `reference`."""
         with self._lock:
             place = (self.host, self.port)
@@ -176,6 +177,7 @@ class Client:
             held = XenAPI.Session(_url(*place), transport=transport), transport
         # XenAPI logs in again by itself only with credentials of its own; it gets none, so that one login serves all.
         held[0]._session = reference
+        held[1].limit(timeout)
         try:
             yield held[0]
         finally:
@@ -189,6 +191,13 @@ class Client:
         ConnectionLost where it cannot be known whether a call took effect.
         """
         return self._persistently(method, lambda reference: self._once(reference, method, params))
+
+    def watch(self, classes: Sequence[str], token: str, seconds: float) -> Any:
+        """event.from: what changed since `token`, at once or within `seconds`. Holds a connection of its own."""
+        params = (list(classes), token, seconds)
+        return self._persistently(
+            "event.from", lambda reference: self._once(reference, "event.from", params, seconds + _EVENT_GRACE_SECONDS)
+        )
 
     def read(self, method: str, decode: Callable[[bytes], T]) -> T:
         """What `decode` makes of the JSON-RPC answer to `method`, a call without parameters; else as `call`.
@@ -235,9 +244,9 @@ class Client:
             if not self._moved(place, answer.coordinator):
                 raise
 
-    def _once(self, reference: str, method: str, params: tuple[object, ...]) -> Any:
+    def _once(self, reference: str, method: str, params: tuple[object, ...], timeout: float = 0.0) -> Any:
         try:
-            with self._session(reference) as session:
+            with self._session(reference, timeout or self._timeout) as session:
                 return session.xenapi_request(method, tuple(wire(param) for param in params))
         except XenAPI.Failure as failure:
             raise self._refusal(failure, method) from failure
@@ -280,7 +289,7 @@ class Client:
             # The pool forgets an unused session by itself, so a logout that fails is no loss.
             with (
                 contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, AccessError),
-                self._session(reference) as session,
+                self._session(reference, self._timeout) as session,
             ):
                 getattr(session, "session.logout")(reference)
         with self._lock:

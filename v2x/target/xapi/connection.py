@@ -82,6 +82,12 @@ class Transport(xmlrpc.client.SafeTransport):
         self._used = time.monotonic()
         return self._kept
 
+    def limit(self, seconds: float) -> None:
+        """Bounds each wait for the pool from now on."""
+        self._call_timeout = seconds
+        if self._kept is not None and self._kept.sock is not None:
+            self._kept.sock.settimeout(seconds)
+
     def close(self) -> None:
         if self._kept is not None:
             self._kept.close()

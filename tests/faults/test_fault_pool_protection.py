@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What other people can do to an unfinished machine, and what it gets only when it is whole."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -187,6 +188,27 @@ def test_host_ha_and_automatic_start(simulated_pool: Callable[..., Pool]) -> Non
         finish(target, claim, other)
         assert not any("auto_poweron" in one for one in target.remarks(claim))
     assert pool.records("pool")[pool.state.pool_ref]["other_config"]["auto_poweron"] == "true"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_resource_set_weight_and_cap(simulated_pool: Callable[..., Pool], profile: str) -> None:
+    """Xen Orchestra reads the set's id as JSON; nothing belongs to a set before it is whole."""
+    pool = simulated_pool(profile=profile)
+    planned = spec(pool, resource_set="U8kmJKszJC0", vcpus_params={"weight": "512", "cap": "150"})
+    with opened(pool) as target:
+        claim = target.claim(planned, "tag")
+        assert "xo:resource_set" not in record(pool, claim)["other_config"]
+        finish(target, claim, planned)
+        target.seal(claim, planned)
+        done = record(pool, claim)
+        assert json.loads(done["other_config"]["xo:resource_set"]) == "U8kmJKszJC0"
+        assert done["VCPUs_params"] == {"weight": "512", "cap": "150"}
+        assert target.remarks(claim) == ()
+        template = spec(pool, name="t", resource_set="U8kmJKszJC0", is_template=True)
+        claim = target.claim(template, "template")
+        finish(target, claim, template)
+        assert "xo:resource_set" not in record(pool, claim)["other_config"]
+        assert any("resource set" in remark for remark in target.remarks(claim))
 
 
 def test_a_role_that_may_not_set_them_finishes_all_the_same(simulated_pool: Callable[..., Pool]) -> None:

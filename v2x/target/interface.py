@@ -9,6 +9,9 @@ from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import Retry, TargetError
 from v2x.model.target import TargetFacts, TargetMachine, UsedMac
 
+RESOURCE_SET = "xo:resource_set"
+"""The key of other_config by which Xen Orchestra knows a machine's resource set; its value is a JSON text."""
+
 
 class SegmentLost(TargetError):
     """An upload broke, and sending again from `mark_bytes` may well succeed.

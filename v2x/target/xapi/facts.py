@@ -256,6 +256,12 @@ def _migrated(vms: Records) -> tuple[Migrated, ...]:
     return tuple(sorted(found, key=lambda one: (one.machine, one.uuid)))
 
 
+def _mhz(text: str) -> int:
+    """The speed in cpu_info, as `2593.904`; 0 where it is none."""
+    match = re.match(r"\d{1,6}", text)
+    return int(match[0]) if match else 0
+
+
 def _hosts(hosts: Records, metrics: Records) -> tuple[TargetHost, ...]:
     found = []
     for host in hosts.values():
@@ -267,6 +273,7 @@ def _hosts(hosts: Records, metrics: Records) -> tuple[TargetHost, ...]:
                 address=str(host.get("address", "")),
                 enabled=not obstacle(host, live=bool(memory.get("live", True))),
                 cpu_count=number(_text(host.get("cpu_info"), "cpu_count")),
+                cpu_mhz=_mhz(_text(host.get("cpu_info"), "speed")),
                 memory_total_bytes=number(memory.get("memory_total")),
                 memory_free_bytes=number(memory.get("memory_free")),
             )

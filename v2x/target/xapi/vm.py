@@ -56,7 +56,7 @@ def record_of(spec: TargetMachine, tag: str) -> dict[str, Any]:
         "memory_dynamic_max": spec.memory_bytes,
         "memory_dynamic_min": spec.memory_bytes,
         "memory_static_min": spec.memory_static_min_bytes or spec.memory_bytes,
-        "VCPUs_params": {},
+        "VCPUs_params": dict(spec.vcpus_params),
         "VCPUs_max": spec.vcpus,
         "VCPUs_at_startup": spec.vcpus,
         "actions_after_shutdown": "destroy",

@@ -66,6 +66,7 @@ class App:
     stage: Path | None = None
     read_all: bool = False
     rules: Rules = field(default_factory=Rules)
+    source_network: str = ""
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
@@ -113,6 +114,8 @@ class App:
         from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
+        if self.source_network:
+            raise _no_source_network(endpoint, address)
         if address.scheme not in SERVERS:
             return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
         return open_source(
@@ -313,6 +316,20 @@ class OpenDoors:
 
     def target(self, alias: str) -> Target:
         return self._app.open_target(self._targets[alias])
+
+
+def _no_source_network(endpoint: Endpoint, address: Address) -> UsageError:
+    if address.scheme is Scheme.PATH:
+        return UsageError(
+            f"{endpoint.address} is read from files of this machine, over no network that v2x could choose",
+            code="SOURCE-NETWORK",
+            hint="leave out --source-network; mount the files over the network that shall carry them",
+        )
+    return UsageError(
+        f"--source-network for {address.scheme} sources comes with a later release",
+        code="LATER",
+        hint="give the source by the address that it has on that network",
+    )
 
 
 def _address(side: str, text: str) -> Address:

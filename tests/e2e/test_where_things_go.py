@@ -228,3 +228,9 @@ def test_a_resource_set_comes_from_the_option_the_target_or_the_plan(bench, ova,
     assert ran.code == 0, ran.err
     rows = list(csv.DictReader(plan.read_text(encoding="utf-8-sig").splitlines()))
     assert [row["resource_set"] for row in rows] == ["Set-B"]
+
+
+def test_files_have_no_network_to_choose(bench, ova):
+    ran = bench.migrate(ova, "--source-network", "10.0.0.0/8")
+    assert ran.code == 2 and "SOURCE-NETWORK" in ran.err and "mount" in ran.err
+    assert not [vm for vm in bench.pool.records("VM").values() if "web" in vm["name_label"]]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
+from v2x.cli.options import CreateNetworks, Given, SourceNetwork, TargetNetworkName, Uplink, UploadForm, shared
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
@@ -64,6 +64,7 @@ def migrate(
     resource_set: Annotated[
         str | None, typer.Option(metavar="ID", help="resource set of Xen Orchestra that it belongs to")
     ] = None,
+    source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
     warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
@@ -130,6 +131,7 @@ def migrate(
         ),
     )
     app = build(given, allocation)
+    app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format = upload_format
     plan, findings = single_plan(app, choices)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine with everything, from the source's words to a started VM, on every profile of the pool."""
 
+import http.client
+import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -33,8 +36,9 @@ from v2x.model.units import GIB, KIB, MIB
 from v2x.secrets import Secret
 from v2x.simulators.xapi import Layout, Pool
 from v2x.simulators.xapi.profiles import PROFILES
-from v2x.target import open_xapi
+from v2x.target import open_xapi, open_xva
 from v2x.target.interface import Claim
+from v2x.target.xapi import tasks
 from v2x.target.xapi.pool import XapiTarget
 from v2x.tls import Trust
 
@@ -254,3 +258,59 @@ def test_a_template_becomes_one(pool: Pool, target: XapiTarget, tables: Tables) 
     claim = migrate(target, spec)
     assert record(pool, "VM", claim.id)["is_a_template"]
     remove(pool, target, claim)
+
+
+def imported(pool: Pool, target: XapiTarget, file: Path, *, restore: bool) -> dict[str, Any]:
+    """What the pool makes of an XVA: PUT /import, by the standard library alone."""
+    client = target.client
+    task = client.call("task.create", "import", "")
+    sr = pool.ref_by_name("SR", "NFS storage")
+    connection = http.client.HTTPSConnection(pool.address, context=ssl._create_unverified_context())
+    query = f"session_id={client.reference}&task_id={task}&sr_id={sr}&restore={str(restore).lower()}"
+    connection.request("PUT", f"/import?{query}", body=file.read_bytes())
+    connection.getresponse().read()
+    connection.close()
+    found = tasks.wait(client, task, patience_seconds=10.0)
+    assert found.status == tasks.SUCCESS, found.error
+    made = re.search(r"OpaqueRef:[0-9a-f-]+", client.call("task.get_result", task))
+    assert made is not None
+    tasks.forget(client, task)
+    return pool.records("VM")[made[0]]
+
+
+@pytest.mark.parametrize("restore", [True, False])
+def test_a_file_brings_the_same_machine(
+    pool: Pool, target: XapiTarget, tables: Tables, tmp_path: Path, restore: bool
+) -> None:
+    """One file serves all versions. Restoring keeps the uuid and the addresses; plain importing makes new ones."""
+    wishes = row(WINDOWS, bios_strings=True, autostart=True, timezone="+02:00", resource_set="U8km")
+    with open_xva(tmp_path) as folder:
+        spec = build_machine(WINDOWS, wishes, folder.facts(), tables)
+        assert spec.uuid == UUID
+        claim = folder.claim(spec, "tag")
+        for one in claim.disks:
+            writer = folder.writer(claim, one, [0], "p")
+            writer.write(0, bytearray(b"\x5a" * BLOCK))
+            writer.commit()
+        folder.seal(claim, spec)
+    vm = imported(pool, target, next(tmp_path.glob("*.xva")), restore=restore)
+    assert (vm["uuid"] == UUID) is restore
+    vifs = {pool.records("VIF")[vif]["device"]: pool.records("VIF")[vif] for vif in vm["VIFs"]}
+    assert ([vifs[d]["MAC"] for d in "01"] == ["00:50:56:00:00:01", "00:50:56:00:00:02"]) is restore
+    names = [pool.records("network")[vifs[d]["network"]]["name_label"] for d in "01"]
+    assert names == ["Internal", "VLAN 10"]
+    assert vm["HVM_boot_params"] == {"firmware": "uefi", "order": "dc"} and not vm["is_a_template"]
+    assert all(vm["platform"][f"viridian{key}"] == "true" for key in VIRIDIAN)
+    assert (vm["platform"]["cores-per-socket"], vm["platform"]["timeoffset"]) == ("2", "7200")
+    assert vm["platform"]["secureboot"] == "auto" and vm["VCPUs_params"] == {"weight": "512"}
+    assert vm["bios_strings"]["system-manufacturer"] == "VMware, Inc." and sorted(vm["tags"]) == ["prod", "tier-1"]
+    assert vm["other_config"]["xo:resource_set"] == '"U8km"' and vm["other_config"]["auto_poweron"] == "true"
+    assert vm["other_config"]["folder"] == "/Servers/Windows" and vm["blocked_operations"] == {}
+    slots = sorted(pool.records("VBD")[vbd]["userdevice"] for vbd in vm["VBDs"])
+    assert slots == ["0", "1", "2", "3", "4"]
+    for vbd in vm["VBDs"]:
+        drive = pool.records("VBD")[vbd]
+        if drive["type"] == "Disk":
+            held = pool.vdi_path(pool.records("VDI")[drive["VDI"]]["uuid"]).read_bytes()
+            assert held[:BLOCK] == b"\x5a" * BLOCK and not any(held[BLOCK:])
+    remove(pool, target, Claim(tag="tag", id=vm["uuid"], name="win"))

@@ -241,3 +241,26 @@ def test_no_disk_is_made_where_no_host_takes_it(simulated_pool: Callable[..., Po
     with opened(pool) as target, pytest.raises(V2xError, match="is being evacuated"):
         target.claim(spec(pool), "tag")
     assert not [vdi for vdi in pool.records("VDI").values() if vdi["name_label"] == "disk"]
+
+
+@pytest.mark.parametrize("how", ["detached", "removed"])
+def test_a_disk_that_somebody_took_away_is_missed_before_the_seal(
+    simulated_pool: Callable[..., Pool], how: str
+) -> None:
+    pool = simulated_pool()
+    planned = spec(pool)
+    with opened(pool) as target:
+        claim = target.claim(planned, "tag")
+        (vbd,) = record(pool, claim)["VBDs"]
+        if how == "detached":
+            target.client.call("VBD.destroy", vbd)
+        else:
+            target.client.call("VDI.destroy", pool.records("VBD")[vbd]["VDI"])
+        with pytest.raises(Conflict, match="web has lost disk") as lost:
+            target.seal(claim, planned)
+        assert "run the migration again" in lost.value.hint
+        assert record(pool, claim)["blocked_operations"]
+        again = target.claim(planned, "tag")
+        assert (again.disks[0].id == claim.disks[0].id) is (how == "detached")
+        finish(target, again, planned)
+        assert len(record(pool, again)["VBDs"]) == 1 and record(pool, again)["other_config"]["v2x-sealed"] == "tag"

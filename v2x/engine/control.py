@@ -93,6 +93,16 @@ class Control:
         self._ledger.record(batch.id, "", "control", f"{count} cancelled")
         return count
 
+    def cut_over(self, batch: Batch, ids: Sequence[str]) -> int:
+        """Lets warm machines be cut over after the pass that comes next; returns how many were not told before."""
+        open_rows = (_rows.c.batch == batch.id) & _rows.c.id.in_(list(ids)) & (_rows.c.state != State.ENDED)
+        with self._store.exclusive("events") as connection:
+            told = _rows.update().where(open_rows, ~_rows.c.cutover).values(cutover=True)
+            count = connection.execute(told).rowcount
+            if count:
+                self._ledger.write(connection, batch.id, "", "control", f"cutover of {count}")
+        return count
+
     def throttle(self, key: str, value: str) -> None:
         """Sets a limit for all workers; an empty value brings its default back. UsageError for an unknown one."""
         with self._store.exclusive("events") as connection:
@@ -160,6 +170,8 @@ def _waits_for(
         return "a worker (v2x batch resume)"
     if paused:
         return "the batch to be resumed"
+    if row.due:
+        return f"its cutover; next pass {row.due[:16].replace('T', ' ')} UTC"
     if (row.wave, row.turn) > turn:
         return f"wave {turn[0]}" if row.wave > turn[0] else f"the machines of order {turn[1]}"
     for key in from_json(row.keys_json, list[str]):

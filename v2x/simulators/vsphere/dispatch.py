@@ -59,8 +59,8 @@ def answer(context: Context, body: bytes) -> Answer:
     except vmodl.fault.InvalidRequest as fault:
         return _fault(fault, version)
     try:
-        result = _call(context, request)
-        with context.store.lock:
+        with context.store.lock:  # whoever waits for changes lets go of it meanwhile
+            result = _call(context, request)
             return Answer(200, soap.result_envelope(request, result, version))
     except vmodl.MethodFault as fault:
         return _fault(fault, version)

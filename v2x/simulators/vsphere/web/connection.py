@@ -216,7 +216,7 @@ class Connection(BaseHTTPRequestHandler):
             time.sleep(state.settings.call_delay)
         token = self.cookie()
         session = state.sessions.visit(token, self.headers.get("user-agent", ""))
-        headers = {} if session.token == token else self.set_cookie(session.token)
+        headers = {} if session.token == token and name != "Login" else self.set_cookie(session.token)
         version = asked_version(self.headers.get("soapaction", ""), state.profile.api)
         if version is None:
             action = self.headers.get("soapaction", "").strip('"')

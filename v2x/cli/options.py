@@ -52,6 +52,21 @@ UploadForm = Annotated[
     UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
 ]
 
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="DIR|URL",
+        help="folder, or postgresql://USER@HOST/NAME, that batches are kept in (default: ~/.local/state/v2x)",
+        show_default=False,
+    ),
+]
+BatchName = Annotated[
+    str,
+    typer.Argument(metavar="[BATCH]", help="id of a batch, or its plan.csv (default: the newest)", show_default=False),
+]
+RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
+
 
 def _file(text: str) -> Any:
     return Annotated[Path | None, typer.Option(help=text, show_default=False)]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import TransportChoice
+from v2x.sources.vsphere.transports.options import Allocation, TransportChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class Given:
     target_ca: Path | None = None
     target_fingerprint: str | None = None
     transport: TransportChoice = TransportChoice.AUTO
+    allocation: Allocation = Allocation.AUTO
     quiesce: bool = False
     shutdown_minutes: float = 10.0
     source_proxy: str = ""
@@ -98,6 +99,7 @@ _TARGET: dict[str, Any] = {
 
 _READING: dict[str, Any] = {
     "transport": Annotated[TransportChoice, typer.Option(help="how disks are read from vSphere")],
+    "allocation": Annotated[Allocation, typer.Option(help="how used blocks are found")],
     "quiesce": Annotated[bool, typer.Option("--quiesce", help="let the guest write everything out before a snapshot")],
     "shutdown_minutes": Annotated[float, typer.Option(min=0, help="how long a guest may take to shut down")],
     "vddk": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib)"),

@@ -4,7 +4,7 @@
 from v2x.cli.options import Given, RowsAtOnce, StateOption, shared
 
 
-@shared(source=True, target=True)
+@shared(source=True, target=True, reading=True)
 def worker(given: Given, state: StateOption = None, at_once: RowsAtOnce = 16) -> None:
     """Joins a batch from another machine, until a signal comes.
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
+from v2x.migrate import power
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.steps import IntegrityCheck, Work
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
@@ -86,6 +87,7 @@ class RowRun:
         self._chance = chance
         self._itinerary = itinerary
         self._work: Work | None = None
+        self._down = False
         self._done: list[Phase] = []
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
@@ -126,20 +128,38 @@ class RowRun:
                 self._keep(self._work)
                 return _answer(Outcome.CANCELLED if self._wish.cancelled() else Outcome.STOPPED, failure_of(problem))
             except InputRefused as problem:
-                return _answer(Outcome.FAILED, self._refused(problem))
+                return self._failed(self._refused(problem))
             except V2xError as problem:
                 self._keep(self._work)
                 self._hand_back(whole=False)
                 if problem.retry is Retry.NEVER or attempt + 1 == self._patience.attempts:
-                    return _answer(Outcome.FAILED, failure_of(problem))
+                    return self._failed(failure_of(problem))
                 self._kept.warning(f"{problem.message}; trying again")
                 self._wait(self._patience.delay(attempt, self._chance))
             except Exception as problem:
                 _log.debug("unexpected failure", exc_info=True)
                 text = f"{problem.__class__.__name__}: {problem}"
                 hint = "this is a bug of v2x: please report it with the --verbose output"
-                return _answer(Outcome.FAILED, Failure(code="V2X-BUG", message=text, hint=hint))
+                return self._failed(Failure(code="V2X-BUG", message=text, hint=hint))
         raise AssertionError("the last attempt returns")
+
+    def _failed(self, failure: Failure) -> Answer:
+        self._bring_back()
+        return _answer(Outcome.FAILED, failure)
+
+    def _bring_back(self) -> None:
+        """Switches a machine on again that this attempt brought down for nothing."""
+        self._down = self._down or (self._work is not None and self._work.brought_down)
+        if not self._down:
+            return
+        try:
+            work = self._work = self._work or self._build()
+            work.brought_down = True
+            work.claim = work.claim or work.target.find(work.tag)
+            power.bring_back(work)
+        except V2xError as problem:
+            self._kept.warning(f"whether the machine is off at the source could not be seen: {problem.message}")
+        self._down = False
 
     def _ready(self, step: Step) -> Work:
         """The work, brought to where `step` begins, if this is not the program that came there."""
@@ -180,6 +200,7 @@ class RowRun:
                 work.target.discard(claim)
             work.source.release(work.machine, work.tag)
             work.claim = None
+            self._bring_back()
             self._kept.has("", ())
         except V2xError as problem:
             return {"failure": asdict(failure_of(problem))}
@@ -192,6 +213,7 @@ class RowRun:
     def _hand_back(self, *, whole: bool) -> None:
         work, self._work = self._work, None
         if work is not None:
+            self._down = self._down or work.brought_down
             self._give(work, whole)
 
     def _wait(self, seconds: float) -> None:

@@ -56,7 +56,7 @@ class Export:
             raise
 
     def _origin(self, url: ExportUrl) -> HttpOrigin:
-        """The host that the lease names, pinned to the certificate it names; only the session's host gets the cookie."""
+        """The host of the lease, pinned to the certificate the lease names; a cookie for the session's host only."""
         return HttpOrigin(
             host=url.host,
             port=url.port,

@@ -33,6 +33,7 @@ from v2x.model.target import TargetFacts, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
 from v2x.sources.interface import Source
+from v2x.sources.vsphere.options import VsphereOptions
 from v2x.target.interface import MakesNetworks, Target
 from v2x.tls import Trust, parse_fingerprint
 
@@ -52,7 +53,8 @@ class Side:
 class App:
     """One run of the program: configuration, mapping tables, passwords asked for once.
 
-    `ask` prompts for a password without echo; None where nobody can be asked. `target_network` is the pool's network
+    `ask` prompts for a password without echo; None where nobody can be asked. `vsphere` are the choices for vSphere
+    sources, `shutdown_minutes` is how long a guest may take to shut down. `target_network` is the pool's network
     that disks travel over; `pool_autostart` lets machines that start with their host turn that on for the pool.
     """
 
@@ -67,6 +69,8 @@ class App:
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
+    vsphere: VsphereOptions = field(default_factory=VsphereOptions)
+    shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
 
@@ -106,10 +110,18 @@ class App:
 
     def open_source(self, endpoint: Endpoint) -> Source:
         """Opens a source. AccessError, InputRefused or UsageError say what is wrong with it."""
-        from v2x.sources import open_source
+        from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
-        return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+        if address.scheme not in SERVERS:
+            return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+        return open_source(
+            endpoint.address,
+            clock=self.now,
+            password=self._password("source", endpoint),
+            trust=Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="source"),
+            options=self.vsphere,
+        )
 
     def open_target(self, endpoint: Endpoint) -> Target:
         """Opens a target: logs in to a pool, or makes ready to write XVA files."""
@@ -245,6 +257,8 @@ class App:
             start=row.start,
             read_all=self.read_all,
             stage=str(self.stage) if self.stage else "",
+            running=row.running,
+            shutdown_seconds=self.shutdown_minutes * 60,
         )
 
     def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
@@ -329,7 +343,8 @@ def machine_of(inventory: Inventory, wanted: str, name: str = "") -> Machine:
 
 def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, name: str) -> str:
     """The identity of a migration, the same at every run: what moves, from where, to where, under which name."""
-    parts = (inventory.source.kind, inventory.source.address, machine.id, facts.pool_uuid or facts.address, name)
+    place = inventory.source.instance or inventory.source.address
+    parts = (inventory.source.kind, place, machine.id, facts.pool_uuid or facts.address, name)
     return "v2x-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 

@@ -7,6 +7,7 @@ context that checks it, so a library that is handed one (pyvmomi, http.client) c
 
 import hashlib
 import hmac
+import http.client
 import re
 import socket
 import ssl
@@ -110,11 +111,35 @@ def context(trust: Trust) -> ssl.SSLContext:
     return made
 
 
-def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl.SSLSocket:
-    """A TLS connection to `host`, verified or pinned. ConnectError and TrustError say what to do."""
+def split_proxy(proxy: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT, with or without http:// before it. UsageError for anything else."""
+    host, _, port = proxy.removeprefix("http://").rstrip("/").rpartition(":")
+    if not host or "/" in host or "@" in host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"{proxy!r} is no proxy", hint="give HOST:PORT of an HTTP proxy without a password")
+    return host.strip("[]"), int(port)
+
+
+def _tunnel(proxy: str, host: str, port: int, timeout: float) -> socket.socket:
+    exchange = http.client.HTTPConnection(*split_proxy(proxy), timeout=timeout)
+    exchange.set_tunnel(host, port)
+    try:
+        exchange.connect()
+    except (OSError, http.client.HTTPException) as problem:
+        exchange.close()
+        raise ConnectError(
+            f"the proxy {proxy} does not lead to {host}:{port}: {problem}", hint="leave it out, or ask its owner"
+        ) from None
+    return exchange.sock
+
+
+def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0, proxy: str = "") -> ssl.SSLSocket:
+    """A TLS connection to `host`, verified or pinned, through the HTTP proxy HOST:PORT where one is given.
+
+    ConnectError and TrustError say what to do.
+    """
     server = f"{host}:{port}"
     try:
-        plain = socket.create_connection((host, port), timeout=timeout)
+        plain = _tunnel(proxy, host, port, timeout) if proxy else socket.create_connection((host, port), timeout)
     except socket.gaierror:
         raise ConnectError(f"no such host: {host}", hint="check the name, or give the IP address") from None
     except TimeoutError:

@@ -9,12 +9,13 @@ import typer
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
 from v2x.model.target import UploadFormat
+from v2x.sources.vsphere.transports.options import Allocation
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command("run")
-@shared(source=True, target=True)
+@shared(source=True, target=True, reading=True)
 def run(
     given: Given,
     plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run")],
@@ -24,6 +25,7 @@ def run(
     uplink: Uplink = "",
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
+    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
     ] = False,
@@ -40,7 +42,8 @@ def run(
     from v2x.plan import load_plan
     from v2x.text import plural, printable
 
-    built = build(given)
+    built = build(given, allocation)
+    built.read_all = allocation is Allocation.READ_ALL
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.upload_format = upload_format
     loaded = load_plan(plan)

@@ -144,6 +144,8 @@ class InlineEngine:
             verify=order.verify,
             start=order.start,
             read_all=order.read_all,
+            running=order.running,
+            shutdown_seconds=order.shutdown_seconds,
             stage=Path(order.stage) if order.stage else None,
             place=order.target,
             reservations=self._reservations,

@@ -9,6 +9,7 @@ from typing import Protocol
 from v2x.migrate.observe import Observer
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
+from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
@@ -27,6 +28,8 @@ class Order:
     start: bool = False
     read_all: bool = False
     stage: str = ""
+    running: Running = Running.REFUSE
+    shutdown_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

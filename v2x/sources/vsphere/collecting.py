@@ -2,9 +2,9 @@
 """Reading properties through the PropertyCollector: chosen paths, in pages, over a view or given objects."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyVmomi import vim, vmodl
 
@@ -13,6 +13,7 @@ from v2x.errors import LoginError, V2xError
 if TYPE_CHECKING:
     from v2x.sources.vsphere.session import VsphereSession
 
+T = TypeVar("T")
 _Collector = vmodl.query.PropertyCollector
 _MOST_TURNS = 3
 
@@ -30,90 +31,117 @@ class Collected:
         return str(self.reference._GetMoId())
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a listing; `token` asks for the next one and is empty in the last."""
+
+    token: str
+    items: list[T]
+
+
+class Traversal(Generic[T]):
+    """A listing of `wanted` (types, each with its paths) in pages; `fetch` gets one: fetch(method name, arguments…).
+
+    It goes over every object of those types, or over `objects`. A path that the server does not know is left out of
+    all answers. Where the session ends on the way the listing begins again, without the items given already (told
+    apart by `identity`): views and page tokens end with their session.
+    """
+
+    def __init__(
+        self,
+        session: "VsphereSession",
+        wanted: Mapping[type, Sequence[str]],
+        objects: Sequence[Any] | None,
+        *,
+        page: int,
+        fetch: Callable[..., Page[T]],
+        identity: Callable[[T], object],
+    ) -> None:
+        self._session, self._objects = session, objects
+        self._wanted = {kind: list(paths) for kind, paths in wanted.items()}
+        self._options = _Collector.RetrieveOptions(maxObjects=page)
+        self._fetch, self._identity = fetch, identity
+
+    def __iter__(self) -> Iterator[T]:
+        given: set[object] = set()
+        for _ in range(_MOST_TURNS):
+            logins = self._session.logins
+            try:
+                for item in self._listed():
+                    key = self._identity(item)
+                    if key not in given:
+                        given.add(key)
+                        yield item
+                return
+            except V2xError:
+                if self._session.logins == logins:
+                    raise
+        raise LoginError("the server ends every session at once", hint="look at its session limits", code="SESSION")
+
+    def _listed(self) -> Iterator[T]:
+        if self._objects is not None:
+            if self._objects:
+                yield from self._pages([_Collector.ObjectSpec(obj=one, skip=False) for one in self._objects])
+            return
+        content = self._session.content
+        view = self._session.call(
+            content.viewManager.CreateContainerView, content.rootFolder, list(self._wanted), True, doing="list"
+        )
+        way = _Collector.TraversalSpec(name="view", type=vim.view.ContainerView, path="view", skip=False)
+        try:
+            yield from self._pages([_Collector.ObjectSpec(obj=view, skip=True, selectSet=[way])])
+        finally:
+            # A view that went with its session is no loss.
+            with contextlib.suppress(V2xError):
+                self._session.call(view.DestroyView)
+
+    def _pages(self, targets: list[Any]) -> Iterator[T]:
+        page = self._first(targets)
+        while True:
+            token = page.token
+            page.items.reverse()
+            while page.items:
+                yield page.items.pop()
+            if not token:
+                return
+            page = self._session.read(self._fetch, "ContinueRetrievePropertiesEx", token, doing="list")
+
+    def _first(self, targets: list[Any]) -> Page[T]:
+        while True:
+            specs = [_Collector.PropertySpec(type=kind, all=False, pathSet=of) for kind, of in self._wanted.items()]
+            query = _Collector.FilterSpec(objectSet=targets, propSet=specs)
+            try:
+                first: Page[T] = self._session.read(
+                    self._fetch, "RetrievePropertiesEx", [query], self._options, doing="list"
+                )
+                return first
+            except V2xError as problem:
+                cause = problem.__cause__
+                unknown = str(cause.name) if isinstance(cause, vmodl.query.InvalidProperty) else ""
+                holders = [paths for paths in self._wanted.values() if unknown in paths]
+                if not holders:
+                    raise
+                for paths in holders:
+                    paths.remove(unknown)
+
+
 def collect(
     session: "VsphereSession", kind: type, paths: Sequence[str], *, objects: Sequence[Any] | None, page: int
 ) -> Iterator[Collected]:
-    """See VsphereSession.retrieve. A listing goes on over the end of a session: it begins again and skips what it
-    has given already, since views and page tokens end with their session.
-    """
-    given: set[str] = set()
-    for _ in range(_MOST_TURNS):
-        logins = session.logins
-        try:
-            for found in _listed(session, kind, list(paths), objects, page):
-                if found.id not in given:
-                    given.add(found.id)
-                    yield found
-            return
-        except V2xError:
-            if session.logins == logins:
-                raise
-    raise LoginError("the server ends every session at once", hint="look at its session limits", code="SESSION")
+    """See VsphereSession.retrieve."""
+
+    def fetch(method: str, *arguments: Any) -> Page[Collected]:
+        return _collected(getattr(session.content.propertyCollector, method)(*arguments))
+
+    return iter(Traversal(session, {kind: paths}, objects, page=page, fetch=fetch, identity=lambda found: found.id))
 
 
-def _listed(
-    session: "VsphereSession", kind: type, paths: list[str], objects: Sequence[Any] | None, page: int
-) -> Iterator[Collected]:
-    if objects is not None:
-        if objects:
-            yield from _pages(
-                session, kind, paths, [_Collector.ObjectSpec(obj=one, skip=False) for one in objects], page
-            )
-        return
-    view = session.call(
-        session.content.viewManager.CreateContainerView, session.content.rootFolder, [kind], True, doing="listing"
-    )
-    way = _Collector.TraversalSpec(name="view", type=vim.view.ContainerView, path="view", skip=False)
-    try:
-        yield from _pages(session, kind, paths, [_Collector.ObjectSpec(obj=view, skip=True, selectSet=[way])], page)
-    finally:
-        # A view that is gone with its session is no loss.
-        with contextlib.suppress(V2xError):
-            session.call(view.DestroyView)
-
-
-def _pages(
-    session: "VsphereSession", kind: type, paths: list[str], targets: list[Any], page: int
-) -> Iterator[Collected]:
-    collector = session.content.propertyCollector
-    options = _Collector.RetrieveOptions(maxObjects=page)
-
-    def checked(function: Any, *arguments: Any) -> Any:
-        answer = function(*arguments)
-        for item in answer.objects or [] if answer is not None else []:
-            if any(isinstance(one.fault, vim.fault.NotAuthenticated) for one in item.missingSet or []):
-                raise vim.fault.NotAuthenticated
-        return answer
-
-    while True:
-        wanted = _Collector.PropertySpec(type=kind, all=False, pathSet=paths)
-        query = _Collector.FilterSpec(objectSet=targets, propSet=[wanted])
-        try:
-            answer = session.read(checked, collector.RetrievePropertiesEx, [query], options, doing="listing")
-            break
-        except V2xError as problem:
-            unknown = unknown_path(problem)
-            if unknown not in paths:
-                raise
-            paths = [path for path in paths if path != unknown]
-    while answer is not None:
-        for item in answer.objects or []:
-            yield Collected(
-                reference=item.obj,
-                values={one.name: one.val for one in item.propSet or []},
-                refused={one.path: one.fault for one in item.missingSet or []},
-            )
-        if not answer.token:
-            return
-        answer = session.read(checked, collector.ContinueRetrievePropertiesEx, answer.token, doing="listing")
-
-
-def unknown_path(problem: V2xError) -> str:
-    """The property path that the server refused as unknown, else an empty string."""
-    cause = problem.__cause__
-    return str(cause.name or "") if isinstance(cause, vmodl.query.InvalidProperty) else ""
-
-
-def kind_of(reference: Any) -> str:
-    """The type name of a managed object as the wire has it, as in VirtualMachine."""
-    return str(reference._wsdlName)
+def _collected(answer: Any) -> Page[Collected]:
+    items: list[Collected] = []
+    for one in (answer.objects or []) if answer is not None else []:
+        refused = {missing.path: missing.fault for missing in one.missingSet or []}
+        if any(isinstance(fault, vim.fault.NotAuthenticated) for fault in refused.values()):
+            raise vim.fault.NotAuthenticated
+        values = {each.name: each.val for each in one.propSet or []}
+        items.append(Collected(reference=one.obj, values=values, refused=refused))
+    return Page((answer.token or "") if answer is not None else "", items)

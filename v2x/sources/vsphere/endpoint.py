@@ -30,16 +30,16 @@ class Endpoint:
     tls: ssl.SSLContext
 
 
-def find_endpoint(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> Endpoint:
+def find_endpoint(host: str, port: int, trust: Trust, *, timeout: float = 30.0, proxy: str = "") -> Endpoint:
     """Asks a server which versions of the vim interface it has. Nothing secret is sent.
 
     TrustError for its certificate; ConnectError for silence and for something else that answers there; Unsupported
     for a server that is too old.
     """
     try:
-        connection = connect(host, port, trust, timeout=timeout)
+        connection = connect(host, port, trust, timeout=timeout, proxy=proxy)
     except ConnectError as problem:
-        raise _with_proxy_hint(problem) from None
+        raise (problem if proxy else _with_proxy_hint(problem)) from None
     certificate = connection.getpeercert(binary_form=True) or b""
     exchange = http.client.HTTPConnection(host, port, timeout=timeout)
     exchange.sock = connection
@@ -76,7 +76,7 @@ def _other(host: str, port: int, seen: str) -> ConnectError:
 def _with_proxy_hint(problem: V2xError) -> V2xError:
     names = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
     if names:
-        problem.hint += f"; {names[0]} is set, and v2x does not use it: servers are reached directly"
+        problem.hint += f"; {names[0]} is set, and v2x does not use it: --source-proxy names a proxy"
     return problem
 
 

@@ -6,6 +6,7 @@ are repeated over a new connection, a call that changes something is not: whethe
 seen at the source, and the caller looks there.
 """
 
+import base64
 import contextlib
 import http.client
 import ssl
@@ -25,7 +26,7 @@ from v2x.secrets import Secret
 from v2x.sources.vsphere.collecting import Collected, collect
 from v2x.sources.vsphere.endpoint import Endpoint, find_endpoint
 from v2x.sources.vsphere.failures import ConnectionLost, error_from
-from v2x.tls import PinRefused, Trust, pin_refused, pinned_context, untrusted
+from v2x.tls import PinRefused, Trust, pin_refused, pinned_context, split_proxy, untrusted
 
 _IDLE_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 300.0
@@ -50,7 +51,8 @@ class About:
 class VsphereSession:
     """Calls of one server, from any thread. Used as a context manager: entering logs in, leaving logs out.
 
-    `tls` is the context of every connection to this server; those to its hosts take `host_tls`.
+    `tls` is the context of every connection to this server; those to its hosts take `host_tls`. `proxy` is HOST:PORT
+    of an HTTP proxy; what the environment says of proxies does not count.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class VsphereSession:
         password: Secret,
         trust: Trust,
         *,
+        proxy: str = "",
         keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
         call_seconds: float = _CALL_SECONDS,
         now: Callable[[], float] = time.monotonic,
@@ -68,7 +71,7 @@ class VsphereSession:
     ) -> None:
         self.host, self.port, self.user, self.trust = host, port or 443, user, trust
         self.now, self.sleep = now, sleep
-        self._password = password
+        self._password, self._proxy = password, proxy
         self._keep_alive_seconds, self._call_seconds = keep_alive_seconds, call_seconds
         self._lock = threading.Lock()
         self._logins = 0
@@ -89,7 +92,7 @@ class VsphereSession:
 
     def open(self) -> None:
         """Finds the server and logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
-        self._endpoint = find_endpoint(self.host, self.port, self.trust)
+        self._endpoint = find_endpoint(self.host, self.port, self.trust, proxy=self._proxy)
         self._stub = SoapStubAdapter(
             host=self.host,
             port=self.port,
@@ -98,11 +101,18 @@ class VsphereSession:
             sslContext=self._endpoint.tls,
             connectionPoolTimeout=_IDLE_SECONDS,
             httpConnectionTimeout=self._call_seconds,
+            **self._tunnel(),
         )
         service = vim.ServiceInstance("ServiceInstance", self._stub)
         self._content = self._repeated(service.RetrieveContent, (), {})
         self.renew(0)
         threading.Thread(target=self._keep_alive, name="v2x-vsphere-keep-alive", daemon=True).start()
+
+    def _tunnel(self) -> dict[str, Any]:
+        if not self._proxy:
+            return {}
+        host, port = split_proxy(self._proxy)
+        return {"httpProxyHost": host, "httpProxyPort": port}
 
     @property
     def content(self) -> Any:
@@ -166,6 +176,11 @@ class VsphereSession:
         if _COOKIE not in jar:
             raise LoginError("the server gave no session cookie", hint="run again", code="SESSION")
         return f"{_COOKIE}={jar[_COOKIE].coded_value}"
+
+    def basic_authorization(self) -> str:
+        """The value of an Authorization header for this server's other interfaces. A secret."""
+        pair = f"{self.user}:{self._password.reveal()}".encode()
+        return "Basic " + base64.b64encode(pair).decode("ascii")
 
     def renew(self, stale: int) -> int:
         """A login later than number `stale`, made now unless another thread did; its number."""
@@ -249,7 +264,7 @@ class VsphereSession:
             ) from None
         except vmodl.MethodFault as fault:
             raise error_from(fault, doing, subject) from fault
-        except (ExpatError, TypeError, ValueError, LookupError, AttributeError) as problem:
+        except (ExpatError, LookupError, ValueError) as problem:
             raise ConnectError(
                 f"{doing or 'a call'}: the answer of {self.host} is not vSphere's ({problem.__class__.__name__})",
                 hint="is there a proxy between?",

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The methods of the API, by what they are about; importing this registers them all."""
+
+from v2x.simulators.vsphere import collector, tasks
+from v2x.simulators.vsphere.calls import search, service, snapshots, views
+
+__all__ = ["collector", "search", "service", "snapshots", "tasks", "views"]

@@ -19,7 +19,7 @@ Factory = Callable[..., VsphereSimulator]
 def simulated_vsphere(tmp_path: Path) -> Iterator[Factory]:
     """A factory of running stand-ins: `simulated_vsphere(profile="esxi-7.0", estate="empty", task_delay=0.1)`.
 
-    Everything is stopped at the end of the test. Connect to 127.1, not to 127.0.0.1: pyVmomi checks no certificate there.
+    Everything is stopped at the end of the test. Connect to 127.1: pyVmomi checks no certificate of 127.0.0.1.
     """
     with ExitStack() as stack:
         made: list[VsphereSimulator] = []

@@ -13,6 +13,7 @@ from v2x.simulators.vsphere.ledger import Ledger
 from v2x.simulators.vsphere.profiles import Profile
 from v2x.simulators.vsphere.sessions import Session, Sessions
 from v2x.simulators.vsphere.store import Store
+from v2x.simulators.vsphere.tags import Tags
 
 if TYPE_CHECKING:
     from v2x.simulators.vsphere.disks.guest import GuestDisk
@@ -43,7 +44,7 @@ class State:
     closed_hosts: set[str] = field(default_factory=set)
     pages: dict[str, Any] = field(default_factory=dict)
     """What the next page of a listing holds, by token."""
-    tags: Any = None
+    tags: Tags = field(default_factory=Tags)
 
 
 asking: ContextVar["Context | None"] = ContextVar("asking", default=None)

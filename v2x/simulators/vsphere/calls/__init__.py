@@ -2,6 +2,17 @@
 """The methods of the API, by what they are about; importing this registers them all."""
 
 from v2x.simulators.vsphere import collector, tasks
-from v2x.simulators.vsphere.calls import search, service, snapshots, views
+from v2x.simulators.vsphere.calls import changed, export, power, reconfigure, search, service, snapshots, views
 
-__all__ = ["collector", "search", "service", "snapshots", "tasks", "views"]
+__all__ = [
+    "changed",
+    "collector",
+    "export",
+    "power",
+    "reconfigure",
+    "search",
+    "service",
+    "snapshots",
+    "tasks",
+    "views",
+]

@@ -154,8 +154,8 @@ class GuestDisk:
     def fill(self, image: Path, offset: int = 0) -> None:
         """Takes the bytes of a raw image before the machine is there: not a write of the guest."""
         with self.lock, image.open("rb") as file:
-            while data := file.read(_COPY_BYTES):
-                if data.strip(b"\0"):
+            while data := file.read(BLOCK_BYTES):
+                if data.count(0) < len(data):
                     self.top.write(offset, data + bytes(-len(data) % SECTOR))
                 offset += len(data)
 
@@ -164,6 +164,10 @@ class GuestDisk:
             raise ValueError(f"{length} bytes at {offset} are no sectors of a disk of {self.size_bytes} bytes")
 
     def _touched(self, offset: int, length: int) -> None:
+        parent = self.top.parent
+        if parent is not None and self.top.cid == parent.cid:
+            self.top.cid = new_cid()  # a delta has its parent's until something is written to it
+            self.describe(self.top)
         self.guest_writes += 1
         self.tracker.wrote(offset, length)
 
@@ -209,6 +213,8 @@ class GuestDisk:
                     else:
                         parent.zero(at, len(data))
                     at += len(data)
+            parent.cid = child.cid
+            self.describe(parent)
             for below in self.children(child):
                 below.parent = parent
                 self.describe(below)

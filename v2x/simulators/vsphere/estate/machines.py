@@ -51,6 +51,7 @@ class _Addition:
             _spec=spec,
         )
         self._place(made)
+        self._describe(made)
         disks = self._disks(made)
         self.state.disks[moid] = disks
         files.write_configuration(self.state, made, self.datastore, self.directory)
@@ -58,6 +59,20 @@ class _Addition:
             for disk in disks.values():
                 self.state.places.run(disk, True)
         return made
+
+    def _describe(self, made: Entity) -> None:
+        """Tags and custom attributes; a lone host has neither."""
+        manager = self.store.find("CustomFieldsManager")
+        if not self.state.profile.vcenter or manager is None:
+            return
+        for tag in self.spec.tags:
+            self.state.tags.attach(tag, "VirtualMachine", made.moid)
+        known = {f.name: f.key for f in manager.values["field"]}
+        for name, value in self.spec.fields.items():
+            if name not in known:
+                known[name] = max(known.values(), default=100) + 1
+                manager.values["field"].append(vim.CustomFieldsManager.FieldDef(key=known[name], name=name, type=str))
+            made.values.setdefault("_fields", {})[known[name]] = value
 
     # the configuration
 

@@ -42,6 +42,8 @@ def serving(state: State, host: str) -> Callable[[ssl.SSLSocket], None]:
     """What a listener does with a connection."""
 
     def serve(sock: ssl.SSLSocket) -> None:
+        if host and host in state.closed_hosts:
+            return
         Connection(sock, ("127.0.0.1", 0), cast(Any, Site(state, host)))
 
     return serve

@@ -1,10 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a disk lies, made up for tests of one transport."""
 
+import shlex
+from pathlib import Path
+
 from v2x.disks.interface import DiskReader
 from v2x.sources.vsphere.transports.place import DatastoreFile, DiskPlace, Point
 
 MIB = 1 << 20
+
+
+def nbdkit_with(fake: Path, play: Path) -> Path:
+    """A program that is nbdkit, but with nbdkit's python plugin running `fake` in place of the vddk plugin."""
+    python = f"python {shlex.quote(str(fake))} play={shlex.quote(str(play))}"
+    program = play.parent / "nbdkit"
+    program.write_text(
+        "#!/bin/sh\nfor word; do shift; case $word in\n"
+        f'vddk) set -- "$@" {python} ;;\n*) set -- "$@" "$word" ;;\nesac; done\nexec nbdkit "$@"\n'
+    )
+    program.chmod(0o755)
+    return program
 
 
 class Reference:

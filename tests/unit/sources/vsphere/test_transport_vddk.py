@@ -3,7 +3,6 @@
 
 import json
 import os
-import shlex
 import stat
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.images import patterned
-from tests.places import content, place_for
+from tests.places import content, nbdkit_with, place_for
 from v2x.errors import BadImage, LoginError, PermissionRefused, SourceError, TrustError, UsageError
 from v2x.secrets import Secret
 from v2x.sources.vsphere.transports.options import VddkOptions
@@ -47,13 +46,7 @@ class Play:
         }
         script = {"disk": str(disk), "expect": expect, "password": PASSWORD, "log": str(self.log), **changes}
         (folder / "play.json").write_text(json.dumps(script))
-        program = folder / "nbdkit"
-        python = f"python {shlex.quote(str(FAKE))} play={shlex.quote(str(folder / 'play.json'))}"
-        program.write_text(
-            "#!/bin/sh\nfor word; do shift; case $word in\n"
-            f'vddk) set -- "$@" {python} ;;\n*) set -- "$@" "$word" ;;\nesac; done\nexec nbdkit "$@"\n'
-        )
-        program.chmod(0o755)
+        program = nbdkit_with(FAKE, folder / "play.json")
         self.options = VddkOptions(libdir=libdir, program=str(program))
 
     def open(self, password=PASSWORD, **changes):

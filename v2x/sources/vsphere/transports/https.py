@@ -50,6 +50,7 @@ def origin_of(session: VsphereSession, options: TransportOptions) -> HttpOrigin:
         tls=session.tls,
         cookie=session_cookie(session),
         proxy=options.proxy,
+        needs="Datastore.Browse and Datastore.FileManagement",
         connections=options.parallel,
     )
 

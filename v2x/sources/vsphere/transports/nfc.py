@@ -63,6 +63,7 @@ class Export:
             tls=self._session.host_tls(url.thumbprint) if url.thumbprint else self._session.tls,
             cookie=session_cookie(self._session) if url.is_session_host else None,
             proxy=self._options.proxy,
+            needs="VApp.Export",
             connections=1,
         )
 

@@ -29,7 +29,7 @@ from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
-from v2x.model.target import TargetFacts, UploadFormat
+from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
 from v2x.sources.interface import Source
@@ -255,10 +255,14 @@ class App:
             target=row.target,
             verify=row.verify,
             start=row.start,
-            read_all=self.read_all,
+            # Transports of vSphere read everything by themselves, and once.
+            read_all=self.read_all and inventory.source.kind != "vsphere",
             stage=str(self.stage) if self.stage else "",
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
+            wave=row.wave,
+            turn=row.order,
+            pool_host=pool_host(facts, spec),
         )
 
     def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
@@ -270,6 +274,11 @@ class App:
             return False
         tag = migration_tag(inventory, machine, facts, target_name(machine, row))
         return any(one.tag == tag for one in facts.migrated)
+
+    def is_on_target(self, plan: Plan, order: Order) -> bool:
+        """Whether what an order made is there, as far as the plan's facts tell; a file's is taken to be."""
+        facts = plan.facts.get(order.target)
+        return facts is None or facts.kind == "xva" or any(one.tag == order.id for one in facts.migrated)
 
     def report(self, engine: Engine, plan: Plan, findings: Sequence[Finding]) -> Report:
         """What the engine did, with the findings that were known before."""
@@ -339,6 +348,13 @@ def machine_of(inventory: Inventory, wanted: str, name: str = "") -> Machine:
         )
     names = ", ".join(sorted(machine.name for machine in inventory.machines)[:10])
     raise UsageError(f"no machine {name or wanted} in {inventory.source.address}", hint=f"there are: {names or 'none'}")
+
+
+def pool_host(facts: TargetFacts, spec: TargetMachine) -> str:
+    """The uuid of the host that most likely takes a machine's disks: one that sees their storage; empty for a file."""
+    seen = [set(sr.hosts) for sr in facts.storage if sr.uuid in {disk.sr for disk in spec.disks}]
+    shared = set.intersection(*seen) if seen else set()
+    return next((host.uuid for host in facts.hosts if host.uuid in shared), "")
 
 
 def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pyVmomi import SoapStubAdapter, vim, vmodl
 
+from v2x.simulators.certificate import certificate_of
 from v2x.tls import fingerprint_of
 
 PROGRAM = Path(__file__).resolve().parents[2] / ".setup-vcsim" / "vcsim"
@@ -52,6 +53,7 @@ def running(folder: Path, **options: object) -> Iterator[Running]:
     if not PROGRAM.exists():
         raise RuntimeError("VMware's simulator is not built: make .setup-vcsim/.complete")
     folder.mkdir(parents=True, exist_ok=True)
+    options.setdefault("tls", certificate_of(folder, "vcsim"))
     argv = [str(PROGRAM), *(f"-{name}={value}" for name, value in options.items())]
     with subprocess.Popen(
         argv,

@@ -12,7 +12,7 @@ from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.transports.options import Allocation, SshOptions, TransportOptions, VddkOptions
 
 
-def build(given: Given, allocation: Allocation = Allocation.AUTO) -> App:
+def build(given: Given) -> App:
     """The composition root with what the command line gave."""
     app = App.create(
         config=given.config,
@@ -25,6 +25,7 @@ def build(given: Given, allocation: Allocation = Allocation.AUTO) -> App:
         ),
         ask=ask_password() if sys.stdin.isatty() else None,
     )
+    app.read_all = given.allocation is Allocation.READ_ALL
     app.shutdown_minutes = given.shutdown_minutes
     app.vsphere = VsphereOptions(
         quiesce=given.quiesce,
@@ -32,7 +33,7 @@ def build(given: Given, allocation: Allocation = Allocation.AUTO) -> App:
         proxy=given.source_proxy,
         transport=TransportOptions(
             transport=given.transport,
-            allocation=allocation,
+            allocation=given.allocation,
             proxy=given.source_proxy,
             vddk=VddkOptions(libdir=given.vddk),
             ssh=SshOptions(known_hosts=given.ssh_known_hosts, user=given.ssh_user, identity=given.ssh_identity),

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import TransportChoice
+from v2x.sources.vsphere.transports.options import Allocation, TransportChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class Given:
     target_ca: Path | None = None
     target_fingerprint: str | None = None
     transport: TransportChoice = TransportChoice.AUTO
+    allocation: Allocation = Allocation.AUTO
     quiesce: bool = False
     shutdown_minutes: float = 10.0
     source_proxy: str = ""
@@ -51,6 +52,21 @@ TargetNetworkName = Annotated[
 UploadForm = Annotated[
     UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
 ]
+
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="DIR|URL",
+        help="folder, or postgresql://USER@HOST/NAME, that batches are kept in (default: ~/.local/state/v2x)",
+        show_default=False,
+    ),
+]
+BatchName = Annotated[
+    str,
+    typer.Argument(metavar="[BATCH]", help="id of a batch, or its plan.csv (default: the newest)", show_default=False),
+]
+RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
 
 
 def _file(text: str) -> Any:
@@ -83,6 +99,7 @@ _TARGET: dict[str, Any] = {
 
 _READING: dict[str, Any] = {
     "transport": Annotated[TransportChoice, typer.Option(help="how disks are read from vSphere")],
+    "allocation": Annotated[Allocation, typer.Option(help="how used blocks are found")],
     "quiesce": Annotated[bool, typer.Option("--quiesce", help="let the guest write everything out before a snapshot")],
     "shutdown_minutes": Annotated[float, typer.Option(min=0, help="how long a guest may take to shut down")],
     "vddk": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib)"),

@@ -110,7 +110,7 @@ def preflight(work: Work) -> None:
         work.claim, work.already = found, True
         return
     machine = work.machine
-    for disk in machine.disks:
+    for disk in (one for one in machine.disks if not one.lent_by):
         if disk.backing is DiskBacking.MISSING:
             raise InputRefused(
                 f"{disk.label} of {machine.name} is missing: {', '.join(disk.files) or disk.id}",

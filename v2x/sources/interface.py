@@ -107,6 +107,25 @@ class SourceLeftovers(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCheck:
+    """One line of v2x doctor about a source."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """Sources that can say beforehand what a migration from them will meet."""
+
+    def diagnosis(self, inventory: Inventory, machine: Machine | None) -> tuple[SourceCheck, ...]:
+        """Privileges and licences; for one machine how each of its disks will be read, and why so."""
+        ...
+
+
 @runtime_checkable
 class HardPowerOff(Protocol):
     """Sources that can switch a machine off without asking its guest."""

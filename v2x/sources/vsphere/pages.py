@@ -116,7 +116,9 @@ def _page(session: VsphereSession, method: str, *arguments: Any) -> Page[Row]:
         raise SoapResponseDeserializer(session.stub).Deserialize(body, info.result)
     try:
         root = SafeXml.fromstring(body)
-    except (ParseError, DefusedXmlException) as problem:
+    except ParseError:
+        raise http.client.HTTPException("an answer that is cut short") from None
+    except DefusedXmlException as problem:
         raise ConnectError(
             f"the answer of {session.host} is not vSphere's ({problem.__class__.__name__})",
             hint="is there a proxy between?",

@@ -48,6 +48,38 @@ class About:
     instance: str
 
 
+class _Stub(SoapStubAdapter):  # type: ignore[misc]
+    """pyVmomi's, except that only the answer to a login may change the session's cookie.
+
+    pyVmomi takes the cookie of any answer, so that a call that was under way when a session ended would throw away
+    the one that another thread has just logged in with.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._local = threading.local()
+        self._held = ""
+        super().__init__(*arguments, **options)
+
+    @property
+    def cookie(self) -> str:
+        return str(getattr(self._local, "cookie", self._held))
+
+    @cookie.setter
+    def cookie(self, value: str) -> None:
+        if hasattr(self._local, "cookie"):
+            self._local.cookie = value
+
+    @contextlib.contextmanager
+    def new_session(self) -> Iterator[None]:
+        """What this thread calls meanwhile begins a session of its own, which is everyone's if all went well."""
+        self._local.cookie = ""
+        try:
+            yield
+            self._held = self._local.cookie
+        finally:
+            del self._local.cookie
+
+
 class VsphereSession:
     """Calls of one server, from any thread. Used as a context manager: entering logs in, leaving logs out.
 
@@ -93,7 +125,7 @@ class VsphereSession:
     def open(self) -> None:
         """Finds the server and logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
         self._endpoint = find_endpoint(self.host, self.port, self.trust, proxy=self._proxy)
-        self._stub = SoapStubAdapter(
+        self._stub = _Stub(
             host=self.host,
             port=self.port,
             path="/sdk",
@@ -104,7 +136,9 @@ class VsphereSession:
             **self._tunnel(),
         )
         service = vim.ServiceInstance("ServiceInstance", self._stub)
-        self._content = self._repeated(service.RetrieveContent, (), {})
+        self._content = self._repeated(service.RetrieveContent, (), {}, doing="first call")
+        if not isinstance(self._content, vim.ServiceInstanceContent):
+            raise self._not_vsphere("first call", "no service content")
         self.renew(0)
         threading.Thread(target=self._keep_alive, name="v2x-vsphere-keep-alive", daemon=True).start()
 
@@ -198,10 +232,9 @@ class VsphereSession:
             return self._logins
 
     def _login(self) -> None:
-        manager = self._content.sessionManager
-        with self._stub.lock:
-            self._stub.cookie = ""
-        self._repeated(manager.Login, (self.user, self._password.reveal(), None), {}, tries=1, doing="login")
+        login = self._content.sessionManager.Login
+        with self._stub.new_session():
+            self._repeated(login, (self.user, self._password.reveal(), None), {}, tries=1, doing="login")
 
     def call(self, function: Callable[..., Any], *args: Any, doing: str = "", subject: str = "", **named: Any) -> Any:
         """Runs one call of pyVmomi that may change something; once more only if the session had ended before.
@@ -264,12 +297,20 @@ class VsphereSession:
             ) from None
         except vmodl.MethodFault as fault:
             raise error_from(fault, doing, subject) from fault
-        except (ExpatError, LookupError, ValueError) as problem:
-            raise ConnectError(
-                f"{doing or 'a call'}: the answer of {self.host} is not vSphere's ({problem.__class__.__name__})",
-                hint="is there a proxy between?",
-                code="NOT-VSPHERE",
-            ) from problem
+        except ExpatError:
+            raise ConnectionLost(
+                f"{doing or 'a call'}: the answer of {self.host} is cut short, or is none of vSphere's",
+                hint="check the network and what lies between; the same command continues",
+            ) from None
+        except (LookupError, ValueError) as problem:
+            raise self._not_vsphere(doing, problem.__class__.__name__) from problem
+
+    def _not_vsphere(self, doing: str, seen: str) -> ConnectError:
+        return ConnectError(
+            f"{doing or 'a call'}: the answer of {self.host} is not vSphere's ({seen})",
+            hint="is there a proxy between?",
+            code="NOT-VSPHERE",
+        )
 
     def retrieve(
         self, kind: type, paths: Sequence[str], *, objects: Sequence[Any] | None = None, page: int = 250

@@ -13,10 +13,11 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.secrets import Secret
 from v2x.sources.empty import EmptyDisk
-from v2x.sources.interface import Checkpoint, SourceLeftover
+from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover
 from v2x.sources.local_files import Clock, utc_now
 from v2x.sources.vsphere import power, snapshots, stillness
 from v2x.sources.vsphere.collecting import Collected
+from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
 from v2x.sources.vsphere.names import decoded
 from v2x.sources.vsphere.options import VsphereOptions
@@ -77,6 +78,12 @@ class VsphereSource:
         """
         now = present(self.session, machine, stillness.PATHS)
         check_disks(machine, now)
+        if now.power is PowerState.SUSPENDED:
+            raise SourceError(
+                f"{machine.name} is suspended",
+                code="SUSPENDED",
+                hint="resume it and shut it down: what its memory holds is not on its disks",
+            )
         held = snapshots.find(self.session, now.reference, tag)
         if now.power is PowerState.OFF:
             if held is not None:
@@ -106,7 +113,8 @@ class VsphereSource:
         """Snapshot, key and change id of each disk, from the snapshot's own configuration."""
         (found,) = self.session.retrieve(vim.vm.Snapshot, ["config.hardware.device"], objects=[held.reference])
         disks = virtual_disks(Present(reference=held.reference, values=found.values))
-        missing = [disk.label for disk in machine.disks if disk.id not in disks]
+        own = [disk for disk in machine.disks if not disk.lent_by]
+        missing = [disk.label for disk in own if disk.id not in disks]
         if missing:
             raise SourceError(
                 f"{', '.join(missing)} of {machine.name} is not in the snapshot {held.name}: independent disks are in "
@@ -115,8 +123,7 @@ class VsphereSource:
                 hint="shut the machine down and migrate it then (--running shutdown)",
             )
         return {
-            disk.id: f"{held.id}/{disk.id}/{getattr(disks[disk.id].backing, 'changeId', None) or ''}"
-            for disk in machine.disks
+            disk.id: f"{held.id}/{disk.id}/{getattr(disks[disk.id].backing, 'changeId', None) or ''}" for disk in own
         }
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
@@ -174,6 +181,9 @@ class VsphereSource:
 
     def power_on(self, machine: Machine) -> None:
         power.power_on(self.session, machine)
+
+    def diagnosis(self, inventory: Inventory, machine: Machine | None) -> tuple[SourceCheck, ...]:
+        return tuple(diagnose(inventory, machine, self.options.transport))
 
     def leftovers(self) -> tuple[SourceLeftover, ...]:
         """Snapshots that carry a tag of ours, on any machine."""

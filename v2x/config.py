@@ -48,7 +48,7 @@ from v2x.model.plan import Endpoint
 _KEYS = frozenset({"address", "secret", "ca", "fingerprint"})
 _TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh"})
 _VDDK_KEYS = ("libdir", "plugin", "nbdkit", "transports", "config", "compression")
-_SSH_KEYS = ("known_hosts", "user", "host", "port", "identity")
+_SSH_KEYS = ("known_hosts", "user", "host", "port", "identity", "volumes")
 _VLAN_IDS = range(4096)
 
 

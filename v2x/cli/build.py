@@ -68,6 +68,7 @@ def ssh_options(given: Given, configured: Mapping[str, str]) -> SshOptions:
         user=given.ssh_user or configured.get("user", default.user),
         host=given.ssh_host or configured.get("host", default.host),
         port=int(configured.get("port", default.port)),
+        volumes=configured.get("volumes", default.volumes),
         identity=Path(identity).expanduser() if identity else None,
         agent="" if identity else os.environ.get("SSH_AUTH_SOCK", ""),
     )

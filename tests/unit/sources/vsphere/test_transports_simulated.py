@@ -225,6 +225,48 @@ def _datastore_moid(made: Bench, place: Any) -> str:
     return found.id
 
 
+# what other importers get wrong
+
+
+def test_a_disk_of_several_extents_is_whole(bench):
+    made = bench()
+    place = place_of(made.session, made.machine, made.disk(), made.point())
+    folder = made.simulator.state.places.root(_datastore_moid(made, place)) / place.files[0].folder
+    text = (folder / "web.vmdk").read_text()
+    (folder / "web-f002.vmdk").write_bytes(RAW[10 * MIB :])
+    half = 'RW 20480 VMFS "web-flat.vmdk" 0\nRW 61440 VMFS "web-f002.vmdk" 0'
+    (folder / "web.vmdk").write_text(re.sub(r"RW \d+ VMFS .*", half, text))
+    check(made.opened("https"))
+
+
+def test_a_data_file_in_place_of_a_descriptor_is_refused_after_its_first_page(bench):
+    made = bench()
+    place = place_of(made.session, made.machine, made.disk(), made.point())
+    folder = made.simulator.state.places.root(_datastore_moid(made, place)) / place.files[0].folder
+    with (folder / "web.vmdk").open("wb") as file:
+        file.truncate(3 << 30)
+    sent = made.simulator.ledger
+    with pytest.raises(BadImage, match=r"web\.vmdk is no VMDK"):
+        made.opened("https")
+    assert sum(one.sent_bytes for one in sent.transfers) < MIB
+
+
+def test_a_datacenter_in_folders_is_named_by_its_path_with_all_its_signs(bench):
+    made = bench(host="esx09.example.test", datastore="data 2", directory="über & unter+1")
+    place = place_of(made.session, made.machine, made.disk(), made.point())
+    assert place.datacenter == "100%25 Other%5cSites/DC%2f2 100%25"
+    check(made.opened("https"))
+    check(made.opened("https", position=1), OTHER)
+
+
+def test_a_server_that_fails_over_folder_leaves_the_lease(bench):
+    made = bench()
+    made.session.sleep = lambda _: None
+    made.simulator.faults.arm("status", target="folder", at=500, times=6)
+    check(made.opened("auto"))
+    assert re.search(r"answers 500 for web\.vmdk; trying nfc", made.said[0])
+
+
 # allocation
 
 

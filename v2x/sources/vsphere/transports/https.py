@@ -52,6 +52,7 @@ def origin_of(session: VsphereSession, options: TransportOptions) -> HttpOrigin:
         proxy=options.proxy,
         needs="Datastore.Browse and Datastore.FileManagement",
         connections=options.parallel,
+        sleep=session.sleep,
     )
 
 

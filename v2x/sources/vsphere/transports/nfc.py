@@ -65,6 +65,7 @@ class Export:
             proxy=self._options.proxy,
             needs="VApp.Export",
             connections=1,
+            sleep=self._session.sleep,
         )
 
     def passed(self, *, finished: bool) -> None:

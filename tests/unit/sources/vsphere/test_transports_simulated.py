@@ -89,12 +89,16 @@ def bench(tmp_path):
     made: list[Any] = []
 
     def make(
-        profile: str = "vcenter", settings: dict[str, Any] | None = None, account: Account | None = None, **spec: Any
+        profile: str = "vcenter",
+        settings: dict[str, Any] | None = None,
+        account: Account | None = None,
+        estate: str = "empty",
+        **spec: Any,
     ) -> Bench:
         simulator = VsphereSimulator(
             tmp_path / "vsphere",
             profile=profile,
-            estate="empty",
+            estate=estate,
             accounts=[account] if account else [],
             **settings or {},
         ).start()
@@ -104,7 +108,7 @@ def bench(tmp_path):
             for image, raw in zip(images, (RAW, OTHER), strict=True):
                 image.write_bytes(raw)
             spec["disks"] = tuple(DiskSpec(image=image, size_bytes=512) for image in images)
-        simulator.add_vm(MachineSpec(name="web", **spec))
+        simulator.add_vm(MachineSpec(**{"name": "transport bench", "directory": "web", **spec}))
         user, password = (account.user, account.password) if account else (simulator.user, simulator.password)
         source = VsphereSource.open(
             parse_address(f"vsphere://{user}@127.1:{simulator.port}"),
@@ -113,7 +117,7 @@ def bench(tmp_path):
             options=VsphereOptions(),
         )
         made.append(source)
-        (machine,) = [one for one in source.inventory().machines if one.name == "web"]
+        (machine,) = [one for one in source.inventory().machines if one.name == "transport bench"]
         return Bench(simulator, source, machine, [])
 
     yield make
@@ -151,7 +155,7 @@ def test_a_machine_that_is_off(bench, profile, transport):
 def test_a_running_machine_is_read_as_its_snapshot_keeps_it(bench, transport):
     made = bench(power="poweredOn", tracking=True)
     at = made.point()
-    guest = made.simulator.disks(made.simulator.machine("web"))
+    guest = made.simulator.disks(made.simulator.machine("transport bench"))
     guest[int(made.disk().id)].write(0, b"written later".ljust(512))
     check(opening.open_disk(made.session, made.machine, made.disk(), at, made.options(transport)))
     made.source.release(made.machine, "v2x-test")
@@ -161,7 +165,7 @@ def test_a_running_machine_is_read_as_its_snapshot_keeps_it(bench, transport):
 @pytest.mark.parametrize("transport", ["https", "nfc"])
 def test_a_chain_of_snapshots_from_the_configuration_of_ours(bench, transport, power):
     made = bench(power=power)
-    guest = made.simulator.disks(made.simulator.machine("web"))[int(made.disk().id)]
+    guest = made.simulator.disks(made.simulator.machine("transport bench"))[int(made.disk().id)]
     raw = bytearray(RAW)
     for at, data in ((MIB, b"new!" * 384), (9 * MIB + 512, bytes(5120)), (39 * MIB, b"end.".ljust(512))):
         made.snapshot(f"before {at}")
@@ -252,7 +256,7 @@ def test_a_data_file_in_place_of_a_descriptor_is_refused_after_its_first_page(be
 
 
 def test_a_datacenter_in_folders_is_named_by_its_path_with_all_its_signs(bench):
-    made = bench(host="esx09.example.test", datastore="data 2", directory="über & unter+1")
+    made = bench(estate="standard", host="esx09.example.test", datastore="data 2", directory="über & unter+1")
     place = place_of(made.session, made.machine, made.disk(), made.point())
     assert place.datacenter == "100%25 Other%5cSites/DC%2f2 100%25"
     check(made.opened("https"))
@@ -296,7 +300,7 @@ def test_answers_in_many_parts_are_followed_to_the_end(bench):
 
 def test_tracking_that_lies_is_found_out_and_everything_is_read(bench):
     made = bench(tracking=True)
-    made.simulator.faults.arm("changes_lie", target="web")
+    made.simulator.faults.arm("changes_lie", target="transport bench")
     check(made.opened("https"))
     assert len(made.said) == 1
     assert "everything is read" in made.said[0]
@@ -304,7 +308,7 @@ def test_tracking_that_lies_is_found_out_and_everything_is_read(bench):
 
 def test_tracking_that_lies_never_loses_data_over_a_lease(bench):
     made = bench(tracking=True)
-    made.simulator.faults.arm("changes_lie", target="web")
+    made.simulator.faults.arm("changes_lie", target="transport bench")
     with pytest.raises(SourceError) as refused:
         check(made.opened("nfc", allocation=Allocation.CBT))
     assert refused.value.code == "TRACKING"
@@ -321,7 +325,7 @@ def test_without_tracking_cbt_is_refused_and_auto_reads_everything(bench, transp
 
 def test_an_unknown_change_id_reads_everything(bench):
     made = bench(tracking=True)
-    made.simulator.faults.arm("changes_unknown", target="web")
+    made.simulator.faults.arm("changes_unknown", target="transport bench")
     check(made.opened("https"))
 
 
@@ -387,7 +391,7 @@ def test_a_lease_is_kept_alive_and_one_that_ended_is_replaced(bench):
 def test_two_leases_fail_and_the_third_is_good(bench):
     made = bench()
     made.session.sleep = lambda _: None
-    made.simulator.faults.arm("lease_error", target="web")
+    made.simulator.faults.arm("lease_error", target="transport bench")
     with pytest.raises(V2xError, match="exporting its disks"):
         made.opened("nfc")
     check(made.opened("nfc"))

@@ -10,6 +10,14 @@ fingerprint = "sha256:…"
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
 
+how disks are read from vSphere, where a program of the user's is needed (see docs/vsphere-transports.md):
+
+[vddk]
+libdir = "/opt/vmware-vix-disklib-distrib"
+
+[ssh]
+known_hosts = "~/.ssh/known_hosts"
+
 and rules for where networks and disks go, the first that fits wins:
 
 [[network]]
@@ -38,17 +46,21 @@ from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
 _KEYS = frozenset({"address", "secret", "ca", "fingerprint"})
-_TABLES = frozenset({"source", "target", "network", "uplink", "storage"})
+_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh"})
+_VDDK_KEYS = ("libdir", "plugin", "nbdkit", "transports", "config", "compression")
+_SSH_KEYS = ("known_hosts", "user", "host", "port", "identity", "volumes")
 _VLAN_IDS = range(4096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a v2x.toml names by alias, and its rules for networks and storage."""
+    """What a v2x.toml names by alias, its rules for networks and storage, and its texts for reading vSphere's disks."""
 
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
     targets: Mapping[str, Endpoint] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+    vddk: Mapping[str, str] = field(default_factory=dict)
+    ssh: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_config(path: str | Path | None) -> Config:
@@ -67,13 +79,32 @@ def load_config(path: str | Path | None) -> Config:
     if unknown:
         raise UsageError(
             f"{path}: unknown table [{unknown[0]}]",
-            hint="tables are [source.ALIAS], [target.ALIAS], [[network]], [[uplink]] and [[storage]]",
+            hint="tables are [source.ALIAS], [target.ALIAS], [[network]], [[uplink]], [[storage]], [vddk] and [ssh]",
         )
     return Config(
         sources=_endpoints(path, "source", document.get("source", {})),
         targets=_endpoints(path, "target", document.get("target", {})),
         rules=_rules(path, document),
+        vddk=_texts(path, "vddk", document, _VDDK_KEYS),
+        ssh=_texts(path, "ssh", document, _SSH_KEYS),
     )
+
+
+def _texts(path: str | Path, kind: str, document: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:
+    """The table [kind] of texts that are not empty; a port may be a number."""
+    table = document.get(kind, {})
+    valid = f"keys are {', '.join(keys)}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {kind} must be a table", hint=f"write [{kind}]; {valid}")
+    found = {}
+    for key, value in table.items():
+        if key not in keys:
+            raise UsageError(f"{path}: [{kind}]: unknown key {key}", hint=valid)
+        text = str(value) if key == "port" else value
+        if not isinstance(text, str) or not text or (key == "port" and not (text.isdecimal() and len(text) < 6)):
+            raise UsageError(f"{path}: [{kind}]: {key} must be a {'number' if key == 'port' else 'text'}", hint=valid)
+        found[key] = text
+    return found
 
 
 def _rules(path: str | Path, document: Mapping[str, object]) -> Rules:

@@ -321,7 +321,7 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
         vdi=done.disk.id,
         capacity_bytes=size_bytes,
         target_bytes=done.disk.size_bytes,
-        data_bytes=len(done.blocks) * BLOCK_BYTES,
+        data_bytes=(len(done.blocks) - done.empty) * BLOCK_BYTES,
         sent_bytes=done.sent_bytes,
         resumed_at_bytes=done.resumed_at_bytes,
         segments=done.segments,

@@ -56,14 +56,16 @@ class Export:
             raise
 
     def _origin(self, url: ExportUrl) -> HttpOrigin:
-        """The host that the lease names, pinned to the certificate it names; only the session's host gets the cookie."""
+        """The host of the lease, pinned to the certificate the lease names; a cookie for the session's host only."""
         return HttpOrigin(
             host=url.host,
             port=url.port,
             tls=self._session.host_tls(url.thumbprint) if url.thumbprint else self._session.tls,
             cookie=session_cookie(self._session) if url.is_session_host else None,
             proxy=self._options.proxy,
+            needs="VApp.Export",
             connections=1,
+            sleep=self._session.sleep,
         )
 
     def passed(self, *, finished: bool) -> None:

@@ -7,7 +7,8 @@ Facts: nbdkit-vddk-plugin(1); VDDK programming guide.
 """
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -185,7 +186,14 @@ def command(place: DiskPlace, server: str, user: str, password: Secret, pin: str
 
 
 def open_vddk(
-    place: DiskPlace, server: str, user: str, password: Secret, certificate: bytes, options: VddkOptions
+    place: DiskPlace,
+    server: str,
+    user: str,
+    password: Secret,
+    certificate: bytes,
+    options: VddkOptions,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> DiskReader:
     """A reader through VDDK, with its own map. What fails in the middle is tried again through a new nbdkit."""
     proc.find_tool(options.program)
@@ -199,4 +207,4 @@ def open_vddk(
             code="CAPACITY-MISMATCH",
             hint="list the source again",
         )
-    return ReadAhead(Retry(first, _ATTEMPTS, wait_seconds=2.0, reopen=made.open), workers=_HANDLES)
+    return ReadAhead(Retry(first, _ATTEMPTS, wait_seconds=2.0, reopen=made.open, sleep=sleep), workers=_HANDLES)

@@ -38,7 +38,6 @@ def stamps(session: VsphereSession, now: Present, subject: str) -> tuple[dict[st
             try:
                 if place not in seen:
                     seen[place] = _listed(session, store, *place, subject)
-                lines += seen[place]
             except V2xError as problem:
                 why = "it lacks Datastore.Browse" if isinstance(problem, PermissionRefused) else problem.message
                 note = (
@@ -46,6 +45,7 @@ def stamps(session: VsphereSession, now: Present, subject: str) -> tuple[dict[st
                     "if this run is stopped, the next one copies from the start"
                 )
                 seen[place] = [f"unknown in run {_THIS_RUN}"]
+            lines += seen[place]
         made[key] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
     return made, note
 

@@ -206,7 +206,6 @@ def drafted(site, count, *words):
     return images
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_batch_of_fifty_that_is_killed_goes_on(site, same_bytes):
     images = drafted(site, 50)

@@ -12,6 +12,7 @@ from v2x.cli.options import (
     BatchName,
     CreateNetworks,
     Given,
+    MetricsPort,
     RowsAtOnce,
     StateOption,
     TargetNetworkName,
@@ -42,6 +43,7 @@ def run(
     ] = False,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Runs the rows of a plan, several at once; run again to continue."""
     from dataclasses import replace
@@ -64,7 +66,7 @@ def run(
         findings = [*checked(built, current), *made]
         stop_at_blockers(findings, plan)
         batch = batching.submitted(store, built, current, plan, findings)
-        ended_by = batching.work(store, built, given, batch, at_once)
+        ended_by = batching.work(store, built, given, batch, at_once, metrics_port)
         batching.ended(store, built, given, batch, ended_by, report)
 
 
@@ -78,6 +80,7 @@ def resume(
     upload_format: UploadForm = UploadFormat.AUTO,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Continues a batch that was paused, stopped or killed; machines that failed are tried again."""
     from v2x.cli import batching, show
@@ -93,7 +96,7 @@ def resume(
         steering.retry(found)
         batching.unlocked(built, found)
         try:
-            ended_by = batching.work(store, built, given, found, at_once)
+            ended_by = batching.work(store, built, given, found, at_once, metrics_port)
         except Conflict as busy:
             if busy.code != "STATE-LOCKED":
                 raise

@@ -31,10 +31,14 @@ PAGES = {
     "again a few times; then run the same command again when it has ended.",
     "CANCELLED": "Somebody cancelled the task at the source. Run the same command again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
+    "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
+    "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
     "GUEST-STILL-ON": "The guest was asked to shut down and did not in time. v2x switches nothing off by itself: look "
     "at its console, wait longer (--shutdown-minutes), or allow it (--running power-off).",
+    "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
+    "With stops = false in v2x.toml it would only be a warning.",
     "HOST-LOST": "The host that runs the machine does not answer its vCenter. Bring it back, or let the cluster move "
     "the machine, then run again.",
     "IGNORED": "The source names something that is not in use there; it is left out.",
@@ -67,6 +71,7 @@ PAGES = {
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
     "NO-HOST": "Every host that sees the storage is disabled, being evacuated, updated or restarted, or does not "
     "answer. A disk begun there would be in the way, or lost sight of. Enable a host, or choose another storage.",
+    "NO-HOOK": "A row names a hook that v2x.toml here does not have. What a hook does is never read from a plan.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
     "passwords never stand on the command line.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",

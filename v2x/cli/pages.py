@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from v2x.cli.transport_pages import TRANSPORT_PAGES
 from v2x.errors import UsageError, V2xError
 
 EXIT_CODES = {
@@ -18,7 +19,7 @@ EXIT_CODES = {
     143: "terminated, resumable",
 }
 
-PAGES = {
+PAGES = TRANSPORT_PAGES | {
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",

@@ -18,7 +18,7 @@ from v2x.migrate import power
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.steps import IntegrityCheck, Work
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import Integrity
+from v2x.sources.interface import Checkpoint, Integrity
 
 _log = logging.getLogger("v2x.engine")
 Answer = dict[str, object]
@@ -88,6 +88,7 @@ class RowRun:
         self._itinerary = itinerary
         self._work: Work | None = None
         self._down = False
+        self._held: Checkpoint | None = None
         self._done: list[Phase] = []
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
@@ -126,6 +127,7 @@ class RowRun:
                 return {"already": True} if work.already else {}
             except (Stopped, Interrupted) as problem:
                 self._keep(self._work)
+                self._tell_what_stays()
                 return _answer(Outcome.CANCELLED if self._wish.cancelled() else Outcome.STOPPED, failure_of(problem))
             except InputRefused as problem:
                 return self._failed(self._refused(problem))
@@ -145,7 +147,16 @@ class RowRun:
 
     def _failed(self, failure: Failure) -> Answer:
         self._bring_back()
+        self._tell_what_stays()
         return _answer(Outcome.FAILED, failure)
+
+    def _tell_what_stays(self) -> None:
+        """A snapshot on a machine in use grows; whoever stops here must know of it."""
+        held = self._work.checkpoint if self._work is not None else self._held
+        if held is not None and held.left:
+            self._kept.warning(
+                f"{held.left} stays at the source so that the next run can go on; v2x cleanup --source removes it"
+            )
 
     def _bring_back(self) -> None:
         """Switches a machine on again that this attempt brought down for nothing."""
@@ -184,7 +195,7 @@ class RowRun:
             try:
                 work.target.discard(work.claim)
                 work.source.release(work.machine, work.tag)
-                work.claim = None
+                work.claim = work.checkpoint = None
                 self._kept.has("", ())
             except V2xError as second:
                 self._kept.warning(f"what was begun could not be removed: {second.message}")
@@ -214,6 +225,7 @@ class RowRun:
         work, self._work = self._work, None
         if work is not None:
             self._down = self._down or work.brought_down
+            self._held = work.checkpoint
             self._give(work, whole)
 
     def _wait(self, seconds: float) -> None:

@@ -16,12 +16,13 @@ class Checkpoint:
     """A fixed point in time of a machine's disks.
 
     `points` maps a disk id to a text that is equal if and only if the disk's content is: a snapshot id, a change id,
-    or a file's size, modification time and write identifier.
+    or a file's size, modification time and write identifier. `left` names what stays at the source until `release`.
     """
 
     tag: str
     machine_id: str
     points: dict[str, str] = field(default_factory=dict)
+    left: str = ""
 
 
 @runtime_checkable

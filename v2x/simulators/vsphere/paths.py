@@ -61,6 +61,8 @@ def check(kind: Any, path: str, version: str) -> None:
 
 def read(store: Store, entity: Entity, path: str, version: str) -> Any:
     """The value at a path of an object; ABSENT where something on the way is not set. Raises InvalidProperty."""
+    if store.imitate is not None and "_like" in entity.values and _steps(path)[0][0] not in entity.values:
+        return store.imitate(entity, path)  # the one value, not the whole object around it
     value: Any = ABSENT
     for number, (name, key) in enumerate(_steps(path)):
         holder = entity.kind if number == 0 else type(value)

@@ -23,6 +23,11 @@ def add_machine(inventory: Inventory, spec: MachineSpec) -> Entity:
     return _Addition(inventory, spec).run()
 
 
+def pattern_of(inventory: Inventory, spec: MachineSpec) -> Entity:
+    """A machine that stands nowhere: others are like it but for the marks in it (printing.py)."""
+    return _Addition(inventory, spec).pattern()
+
+
 class _Addition:
     """One machine on its way into the estate."""
 
@@ -59,6 +64,22 @@ class _Addition:
             for disk in disks.values():
                 self.state.places.run(disk, True)
         return made
+
+    def pattern(self) -> Entity:
+        spec = self.spec
+        config = self._config("@MOID@")
+        runtime = self._runtime()
+        runtime.host = vim.HostSystem("@HOST@")
+        values = {
+            "name": spec.name,
+            "config": config,
+            "runtime": runtime,
+            "guest": guests.guest(spec, [d for d in config.hardware.device if hasattr(d, "macAddress")], self.networks),
+            "datastore": vim.Datastore.Array([self.datastore.ref]),
+            "network": vim.Network.Array([n.ref for n in self.networks.values()]),
+            "resourcePool": self.compute.values["resourcePool"],
+        }
+        return Entity(vim.VirtualMachine, "@MOID@", values)
 
     def _describe(self, made: Entity) -> None:
         """Tags and custom attributes; a lone host has neither."""
@@ -308,6 +329,8 @@ class _Addition:
             if spec.image is not None:
                 disk.fill(spec.image)
             disk.describe(disk.top)
+            if not spec.borrowed:
+                disk.seal()
             found[device.key] = disk
         files.show_backings(self.state, made, found)
         return found

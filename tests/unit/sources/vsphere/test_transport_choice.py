@@ -38,7 +38,9 @@ def everything(tmp_path):
     (libdir / "lib64").mkdir(parents=True)
     (libdir / "lib64" / "libvixDiskLib.so").touch()
     (tmp_path / "known").touch()
-    return TransportOptions(vddk=VddkOptions(libdir=libdir), ssh=SshOptions(known_hosts=tmp_path / "known"))
+    # Any plugin that is there will do: none is started.
+    vddk = VddkOptions(libdir=libdir, plugin="null")
+    return TransportOptions(vddk=vddk, ssh=SshOptions(known_hosts=tmp_path / "known"))
 
 
 def usable(options, **facts):
@@ -109,6 +111,14 @@ def test_a_program_that_is_missing_is_named(everything):
     with pytest.raises(UsageError, match="no-such-nbdkit") as refused:
         candidates(at_place(place_for()), options)
     assert refused.value.code == "MISSING-TOOL"
+
+
+def test_nbdkit_without_the_plugin_is_told_before_anything_is_opened(everything):
+    options = replace(everything, vddk=replace(everything.vddk, plugin="vddk"))
+    first = verdicts(at_place(place_for()), options)[0]
+    assert first.transport is Transport.VDDK
+    assert first.problem.code == "MISSING-TOOL"
+    assert "no vddk plugin" in first.reason
 
 
 def machine(power=PowerState.OFF, **disk):

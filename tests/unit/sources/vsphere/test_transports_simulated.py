@@ -371,6 +371,18 @@ def test_a_machine_that_moves_to_another_host_is_exported_there(bench, at):
     assert made.leases() == []
 
 
+def test_a_disk_that_is_mostly_in_use_is_exported_once_and_another_twice(bench, tmp_path):
+    full = random.Random(4).randbytes(4 * MIB)
+    (tmp_path / "full.raw").write_bytes(full)
+    (tmp_path / "thin.raw").write_bytes(full[:MIB] + bytes(7 * MIB))
+    images = (tmp_path / "full.raw", tmp_path / "thin.raw")
+    made = bench(disks=tuple(DiskSpec(image=image, size_bytes=512) for image in images))
+    for position, image in enumerate(images):
+        before = len(made.simulator.ledger.transfers)
+        check(made.opened("nfc", position=position), image.read_bytes())
+        assert len(made.simulator.ledger.transfers) - before == position + 1
+
+
 def test_leases_end_with_the_reader_whatever_happened(bench):
     made = bench()
     reader = made.opened("nfc")

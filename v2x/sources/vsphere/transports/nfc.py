@@ -14,7 +14,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.vmdk.flow import FlowBroken, GrainFlow
 from v2x.disks.vmdk.flowing import FlowingReader
 from v2x.disks.wrap import Wrapper
-from v2x.errors import InputRefused, SourceError, V2xError
+from v2x.errors import InputRefused, SourceError
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.transports.https import session_cookie
 from v2x.sources.vsphere.transports.lease import ExportUrl, Lease
@@ -143,7 +143,9 @@ def open_nfc(session: VsphereSession, place: DiskPlace, options: TransportOption
     try:
         if bound is None and (place.committed_bytes or 0) < _MOSTLY_USED * place.capacity_bytes:
             inner.learn_map()
-    except V2xError:
+        else:
+            inner.open()
+    except BaseException:
         reader.close()
         raise
     return reader

@@ -14,6 +14,7 @@ from v2x.cli.options import (
     Given,
     MetricsPort,
     RowsAtOnce,
+    SourceNetwork,
     StateOption,
     TargetNetworkName,
     Uplink,
@@ -36,6 +37,7 @@ def run(
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
+    source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
     pool_autostart: Annotated[
@@ -54,6 +56,7 @@ def run(
     from v2x.plan import load_plan
 
     built = build(given)
+    built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.upload_format = upload_format
     loaded = load_plan(plan)

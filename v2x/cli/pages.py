@@ -114,6 +114,8 @@ PAGES = TRANSPORT_PAGES | {
     "shut the machine down and migrate it then.",
     "SOURCE-GONE": "The machine or its snapshot is not at the source any more. List the source again, and draft the "
     "plan again.",
+    "SOURCE-NETWORK": "Files are read where they lie, on this machine. Which network they come over is decided by how "
+    "they are mounted, not by v2x.",
     "SOURCE-RUNNING": "Lock files say that the machine is running. Shut it down first.",
     "STATE": "The state database of batches cannot be used or written: its folder is full or not yours, its server "
     "does not answer, or another version of v2x wrote it. What runs has stopped at a mark; once the cause is gone, the "

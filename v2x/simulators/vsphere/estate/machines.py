@@ -62,7 +62,7 @@ class _Addition:
         files.write_configuration(self.state, made, self.datastore, self.directory)
         if spec.power == "poweredOn":
             for disk in disks.values():
-                self.state.places.run(disk, True)
+                self.state.places.run(disk, made.moid, True)
         return made
 
     def pattern(self) -> Entity:
@@ -324,7 +324,7 @@ class _Addition:
             if spec.rdm:
                 files.write_mapping(self.state, device)
                 continue
-            disk = self._lender(spec) if spec.borrowed else files.make_disk(self.state, device, spec.bus)
+            disk = self._lender(spec) if spec.borrowed else files.make_disk(self.state, device, spec.bus, made.moid)
             disk.tracker.wanted = disk.tracker.active = self.spec.tracking or disk.tracker.active
             if spec.image is not None:
                 disk.fill(spec.image)

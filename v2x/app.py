@@ -263,7 +263,8 @@ class App:
             target=row.target,
             verify=row.verify,
             start=row.start,
-            read_all=self.read_all,
+            # Transports of vSphere read everything by themselves, and once.
+            read_all=self.read_all and inventory.source.kind != "vsphere",
             stage=str(self.stage) if self.stage else "",
             wave=row.wave,
             turn=row.order,

@@ -22,7 +22,6 @@ from v2x.cli.options import (
     shared,
 )
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import Allocation
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -41,7 +40,6 @@ def run(
     source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
-    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
     ] = False,
@@ -57,8 +55,7 @@ def run(
     from v2x.cli.planned import checked, refreshed, stop_at_blockers, with_networks
     from v2x.plan import load_plan
 
-    built = build(given, allocation)
-    built.read_all = allocation is Allocation.READ_ALL
+    built = build(given)
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.upload_format = upload_format

@@ -11,7 +11,6 @@ from v2x.cli.options import CreateNetworks, Given, SourceNetwork, TargetNetworkN
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import Allocation
 
 
 class Convert(StrEnum):
@@ -77,7 +76,6 @@ def migrate(
         Running,
         typer.Option(help="a machine that runs: refuse it, copy a snapshot of it, or bring it down first"),
     ] = Running.REFUSE,
-    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
     vlan: Annotated[
@@ -120,7 +118,6 @@ def migrate(
         vlans=tuple(vlan or ()),
         dry_run=dry_run,
         stage=stage,
-        read_all=allocation is Allocation.READ_ALL,
         later=tuple(
             option
             for option, chosen in (
@@ -130,7 +127,7 @@ def migrate(
             if chosen
         ),
     )
-    app = build(given, allocation)
+    app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format = upload_format

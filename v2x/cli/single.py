@@ -51,7 +51,6 @@ class Choices:
     uplink: str = ""
     vlans: tuple[str, ...] = ()
     stage: Path | None = None
-    read_all: bool = False
     dry_run: bool = False
     later: tuple[str, ...] = ()
 
@@ -82,7 +81,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         now=app.now(),
     )
     row = _row(drafted.rows[0], machine, choices)
-    app.stage, app.read_all = choices.stage, choices.read_all
+    app.stage = choices.stage
     plan = replace(drafted, rows=(row,), id=plan_id((row,)))
     made: list[Finding] = []
     if choices.create_networks and not choices.dry_run:

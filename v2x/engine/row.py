@@ -24,7 +24,7 @@ from v2x.migrate.steps import IntegrityCheck, Next, Work
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import ChangeTracking, Integrity, Source
+from v2x.sources.interface import ChangeTracking, Checkpoint, Integrity, Source
 from v2x.target.interface import Target
 
 _log = logging.getLogger("v2x.engine")
@@ -120,6 +120,7 @@ class RowRun:
         self._hooks = hooks or Hooks()
         self._itinerary = itinerary
         self._work: Work | None = None
+        self._held: Checkpoint | None = None
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
         """Runs what is left of the itinerary. Whatever fails is an outcome; only what ends the program is raised."""
@@ -179,7 +180,16 @@ class RowRun:
             failure = _failure_from(undone.get("failure")) or failure
         if outcome in {Outcome.FAILED, Outcome.CANCELLED} and self._kept.remembers(WAS_ON):
             journal("bring back", self._brought_back)
+        self._tell_what_stays()
         return outcome, failure
+
+    def _tell_what_stays(self) -> None:
+        """A snapshot of a machine in use grows; whoever stops here must know of it."""
+        held = self._work.checkpoint if self._work is not None and self._work.checkpoint else self._held
+        if held is not None and held.left:
+            self._kept.warning(
+                f"{held.left} stays at the source so that the next run can go on; v2x cleanup --source removes it"
+            )
 
     def _performed(self, step: Step) -> Answer:
         """The answer of a step: empty, or an `outcome` that ends the row."""
@@ -250,7 +260,7 @@ class RowRun:
             try:
                 work.target.discard(work.claim)
                 work.source.release(work.machine, work.tag)
-                work.claim = None
+                work.claim = work.checkpoint = self._held = None
                 self._kept.has("", ())
             except V2xError as second:
                 self._kept.warning(f"what was begun could not be removed: {second.message}")
@@ -267,7 +277,7 @@ class RowRun:
             work.source.release(work.machine, work.tag)
             if self._kept.remembers(TRACKED) and isinstance(work.source, ChangeTracking):
                 work.source.untrack(work.machine)
-            work.claim = None
+            work.claim = work.checkpoint = self._held = None
             self._kept.has("", ())
         except V2xError as problem:
             return {"failure": asdict(failure_of(problem))}
@@ -292,6 +302,7 @@ class RowRun:
     def _hand_back(self, *, whole: bool) -> None:
         work, self._work = self._work, None
         if work is not None:
+            self._held = work.checkpoint or self._held
             self._give(work, whole)
 
     def _wait(self, seconds: float) -> None:

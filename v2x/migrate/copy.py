@@ -12,19 +12,23 @@ from v2x.errors import Retry, Stopped, Unsupported, V2xError
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
-from v2x.migrate.pump import pumped
-from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Patches, SegmentLost, Target
+from v2x.migrate.pump import Block, pumped
+from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, LeavesOut, Patches, SegmentLost, Target
 
 OpenWriter = Callable[[ClaimedDisk, Sequence[int]], DiskWriter]
 
 
 @dataclass(kw_only=True)
 class DiskCopy:
-    """What is known of the copy of one disk. `blocks` are the numbers of all blocks that hold data."""
+    """What is known of the copy of one disk. `blocks` are the numbers of all blocks that may hold data.
+
+    `empty` counts those that held nothing but zeros when they were read, and were not written.
+    """
 
     disk: ClaimedDisk
     blocks: Sequence[int]
     digests: DigestTable = field(default_factory=DigestTable)
+    empty: int = 0
     sent_bytes: int = 0
     resumed_at_bytes: int = 0
     segments: int = 0
@@ -65,7 +69,7 @@ def copy_disk(
     failures = 0
     while True:
         try:
-            _send(reader, open_writer, copy, observer, stopping, pace)
+            _send(reader, open_writer, copy, observer, stopping, pace, fresh=changes is None)
             break
         except V2xError as problem:
             if problem.retry is not Retry.NOW:
@@ -84,6 +88,7 @@ def copy_disk(
     copy.disk = ClaimedDisk(
         source_disk=disk.source_disk, id=disk.id, size_bytes=disk.size_bytes, mark_bytes=disk.size_bytes, point=point
     )
+    copy.empty = _Zeros().count(copy.digests)
     copy.seconds = clock() - begun
     return copy
 
@@ -103,18 +108,24 @@ def _send(
     observer: Observer,
     stopping: Callable[[], bool],
     pace: Pace | None,
+    *,
+    fresh: bool,
 ) -> None:
     first = bisect_left(copy.blocks, copy.disk.mark_bytes // BLOCK_BYTES)
     waiting = copy.blocks[first:]
     if copy.disk.mark_bytes >= copy.disk.size_bytes and not waiting:
         return
-    writer = open_writer(copy.disk, waiting)
+    writer, zeros = open_writer(copy.disk, waiting), _Zeros()
     try:
         with pumped(reader, waiting, BLOCK_BYTES, digest=digest_of) as blocks:
             for block in blocks:
                 if stopping():
                     raise Stopped("stopped while copying", hint="run the same command again; it continues")
-                writer.write(block.number, block.data)
+                if fresh and isinstance(writer, LeavesOut) and zeros.match(block):
+                    # Nothing was written here before: a disk of another point in time is made anew.
+                    writer.leave_out(block.number, block.data)
+                else:
+                    writer.write(block.number, block.data)
                 copy.digests.add(block.number, block.digest)
                 observer.progress(copy.disk.source_disk, len(block.data))
                 if pace is not None:
@@ -124,6 +135,28 @@ def _send(
         copy.sent_bytes += writer.sent_bytes
         copy.segments += writer.segments
         writer.abort()
+
+
+class _Zeros:
+    """Knows blocks of zeros by their digest, and compares them byte for byte before it says so."""
+
+    def __init__(self) -> None:
+        self._zeros = memoryview(bytes(BLOCK_BYTES))
+        self._digests: dict[int, bytes] = {}
+
+    def digest(self, length: int) -> bytes:
+        if length not in self._digests:
+            self._digests[length] = digest_of(self._zeros[:length])
+        return self._digests[length]
+
+    def match(self, block: Block) -> bool:
+        length = len(block.data)
+        # Copied, because memoryviews are compared element by element.
+        return block.digest == self.digest(length) and bytes(block.data) == bytes(self._zeros[:length])
+
+    def count(self, digests: DigestTable) -> int:
+        whole = self.digest(BLOCK_BYTES)
+        return sum(digest == whole for _, digest in digests.items())
 
 
 def _again(target: Target, claim: Claim, source_disk: str) -> ClaimedDisk:

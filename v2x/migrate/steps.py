@@ -140,7 +140,7 @@ def preflight(work: Work) -> None:
         work.claim, work.already = found, True
         return
     machine = work.machine
-    for disk in machine.disks:
+    for disk in (one for one in machine.disks if not one.lent_by):
         if disk.backing is DiskBacking.MISSING:
             raise InputRefused(
                 f"{disk.label} of {machine.name} is missing: {', '.join(disk.files) or disk.id}",
@@ -352,7 +352,7 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
         vdi=done.disk.id,
         capacity_bytes=size_bytes,
         target_bytes=done.disk.size_bytes,
-        data_bytes=len(done.blocks) * BLOCK_BYTES,
+        data_bytes=(len(done.blocks) - done.empty) * BLOCK_BYTES,
         sent_bytes=done.sent_bytes,
         resumed_at_bytes=done.resumed_at_bytes,
         segments=done.segments,

@@ -18,12 +18,13 @@ class Checkpoint:
     """A fixed point in time of a machine's disks.
 
     `points` maps a disk id to a text that is equal if and only if the disk's content is: a snapshot id, a change id,
-    or a file's size, modification time and write identifier.
+    or a file's size, modification time and write identifier. `left` names what stays at the source until `release`.
     """
 
     tag: str
     machine_id: str
     points: dict[str, str] = field(default_factory=dict)
+    left: str = ""
 
 
 @runtime_checkable
@@ -139,6 +140,25 @@ class ChangeTracking(Protocol):
 
         Ascending, as data extents. `since` may be a point whose snapshot is gone. TrackingLost where it is not known.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCheck:
+    """One line of v2x doctor about a source."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """Sources that can say beforehand what a migration from them will meet."""
+
+    def diagnosis(self, inventory: Inventory, machine: Machine | None) -> tuple[SourceCheck, ...]:
+        """Privileges and licences; for one machine how each of its disks will be read, and why so."""
         ...
 
 

@@ -97,6 +97,15 @@ class DiskWriter(Protocol):
 
 
 @runtime_checkable
+class LeavesOut(Protocol):
+    """Writers that can pass over an announced block: what the disk holds there stays."""
+
+    def leave_out(self, number: int, data: Buffer) -> None:
+        """In place of `write`, for a block of zeros where the disk was never written to. `data` are the zeros."""
+        ...
+
+
+@runtime_checkable
 class Target(Protocol):
     """A place machines go to; used as a context manager."""
 

@@ -73,6 +73,15 @@ BatchName = Annotated[
 ]
 RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
 
+EnableTracking = Annotated[
+    bool, typer.Option("--enable-cbt", help="warm: turn change tracking on at the source where it is off")
+]
+OutageSeconds = Annotated[
+    float, typer.Option(min=1, metavar="SECONDS", help="warm: passes go on until one takes no longer than this")
+]
+SyncMinutes = Annotated[
+    float, typer.Option(min=0.01, metavar="MINUTES", help="warm: time between passes while the cutover is waited for")
+]
 MetricsPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="port on 127.0.0.1 for Prometheus (0: a free one)", show_default=False),

@@ -85,6 +85,8 @@ PAGES = TRANSPORT_PAGES | {
     "machines, where it matters.",
     "NOT-VSPHERE": "What answers at the address is neither a vCenter nor an ESXi host; the message says what was seen. "
     "Check address and port; a web proxy between also looks like this.",
+    "NOT-TRACKED": "A warm migration asks the source what changed, and this machine's changes are not tracked. Allow v2x "
+    "to turn tracking on (--enable-cbt); it cannot be turned on while the machine has snapshots.",
     "OWNED": "Another run of v2x works on the same machine. Two runs would send the same disks twice; wait for the "
     "other to end, or stop it.",
     "PARENT-CHANGED": "A delta belongs to another content of its parent than the one beside it. Copy the chain again, "
@@ -130,6 +132,8 @@ PAGES = TRANSPORT_PAGES | {
     "TERMINATED": "The program was ended by a signal. The same command continues.",
     "TIMEOUT": "A task at the source took longer than v2x waits. It may still end by itself; run the same command "
     "again.",
+    "TRACKING-LOST": "What changed since the last pass cannot be told any more: change tracking began anew in between. "
+    "The disk is copied whole once more.",
     "TOOL-FAILED": "A program that v2x called ended with an error; the message holds what it said.",
     "TOOL-TIMEOUT": "A program that v2x called did not end in its time and was stopped.",
     "TOOLS": "VMware Tools do not run in the guest, so it cannot be asked to shut down. Shut it down from inside, or "

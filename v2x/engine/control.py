@@ -125,7 +125,7 @@ class Control:
             used = slots.used_slots(connection)
             workers = tuple(connection.execute(sa.select(tables.workers.c.id)).scalars())
             paused = batches.get(connection, batch.id).paused
-        open_rows = [(row.wave, row.turn) for row in rows if row.state != State.ENDED]
+        open_rows = [(row.wave, row.turn) for row in rows if row.state != State.ENDED and not row.due]
         turn = min(open_rows, default=(0, 0))
         return BatchStatus(
             id=batch.id,
@@ -170,9 +170,15 @@ def _waits_for(
         return "a worker (v2x batch resume)"
     if paused:
         return "the batch to be resumed"
-    if row.due:
+    if row.due and not row.cutover:
         return f"its cutover; next pass {row.due[:16].replace('T', ' ')} UTC"
-    if (row.wave, row.turn) > turn:
+    return _turn_or_slot(row, turn, used, limits)
+
+
+def _turn_or_slot(
+    row: sa.Row[tuple[object, ...]], turn: tuple[int, int], used: dict[str, int], limits: dict[str, str]
+) -> str:
+    if not row.due and (row.wave, row.turn) > turn:
         return f"wave {turn[0]}" if row.wave > turn[0] else f"the machines of order {turn[1]}"
     for key in from_json(row.keys_json, list[str]):
         if not slots.fits([key], row.weight, used, limits):

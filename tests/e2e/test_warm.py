@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Warm migration under a guest that never stops writing: what is sealed equals the source, byte for byte."""
 
+import os
 import random
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +17,8 @@ from v2x.model.units import MIB
 from v2x.simulators.vsphere import DiskSpec, MachineSpec
 
 BLOCK = 64 * 1024
+ROOT = Path(__file__).parents[2]
+NETWORK = "Pool-wide network associated with eth0"
 
 
 class Guest(threading.Thread):
@@ -143,3 +150,79 @@ def test_a_guest_that_does_not_shut_down_goes_on_and_nothing_is_lost(site):
     ran = site.migrate("web01")
     assert ran.code == 0, ran.err
     site.identical("web01", machine)
+
+
+PROGRAM = """
+import sys
+from v2x.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def process(site, *words):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *map(str, words)], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=site.bench.folder,
+    )  # fmt: skip
+
+
+def test_killed_again_and_again_it_loses_nothing(site):
+    """kill -9 at random moments: the next run continues, also from a snapshot that the killed one left."""
+    machine = site.add("web01", 20 * MIB, 9 * MIB, pause=0.02)
+    chance = random.Random(5)
+    words = (
+        "migrate", site.address, "web01", "--warm", "--source-fingerprint", site.vcenter.fingerprint, "--target",
+        site.bench.target, "--target-fingerprint", site.bench.pool.fingerprint, "--network", f"*={NETWORK}", "--quiet",
+    )  # fmt: skip
+    kills = 0
+    while kills < 6:
+        running = process(site, *words)
+        time.sleep(chance.uniform(0.8, 2.6))
+        if running.poll() is not None:
+            break
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+        kills += 1
+    assert kills >= 2
+    running = process(site, *words)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    site.identical("web01", machine)
+    assert not site.bench.leftovers()
+    assert site.calls("CreateSnapshot_Task") == site.calls("RemoveSnapshot_Task"), "no snapshot stays"
+
+
+def test_a_batch_waits_for_its_cutover_and_goes_on_replicating(site, monkeypatch):
+    machines = {name: site.add(name, 6 * MIB, seed=n, pause=0.05) for n, name in enumerate(("web01", "db01"))}
+    bench = site.bench
+    pins = ("--source-fingerprint", site.vcenter.fingerprint, "--target-fingerprint", bench.pool.fingerprint)
+    ran = bench.v2x(
+        "plan", "draft", site.address, "--target", bench.target, "-o", "plan.csv", "--network", f"*={NETWORK}",
+        *pins, pool=False,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    plan = bench.folder / "plan.csv"
+    plan.write_bytes(plan.read_bytes().replace(b",cold,", b",warm,"))
+    running = process(site, "batch", "run", "plan.csv", *pins, "--sync-every", "0.02", "--quiet")
+
+    def status():
+        return bench.v2x("batch", "status", "--json", pool=False).json
+
+    wait_for(lambda: (bench.folder / "state" / "lock").exists() and bench.v2x("batch", "status", pool=False).code == 0)
+    wait_for(lambda: all(row["migration"]["phase"] == "ready" for row in status()["rows"]), 60)
+    assert "its cutover" in bench.v2x("batch", "status", pool=False).out
+    attempts = {row["migration"]["machine_name"]: row["attempt"] for row in status()["rows"]}
+    wait_for(lambda: all(row["attempt"] > attempts[row["migration"]["machine_name"]] for row in status()["rows"]), 60)
+    assert bench.v2x("batch", "cutover", "--machine", "web01", pool=False).code == 0
+    wait_for(
+        lambda: {row["migration"]["machine_name"]: row["state"] for row in status()["rows"]}["web01"] == "ended", 60
+    )
+    assert {row["migration"]["machine_name"]: row["state"] for row in status()["rows"]}["db01"] != "ended"
+    site.identical("web01", machines["web01"])
+    assert str(machines["db01"].values["runtime"].powerState) == "poweredOn"
+    assert bench.v2x("batch", "cutover", "--all", pool=False).code == 0
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    site.identical("db01", machines["db01"])
+    assert not bench.leftovers()

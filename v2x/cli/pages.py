@@ -85,8 +85,8 @@ PAGES = TRANSPORT_PAGES | {
     "machines, where it matters.",
     "NOT-VSPHERE": "What answers at the address is neither a vCenter nor an ESXi host; the message says what was seen. "
     "Check address and port; a web proxy between also looks like this.",
-    "NOT-TRACKED": "A warm migration asks the source what changed, and this machine's changes are not tracked. Allow v2x "
-    "to turn tracking on (--enable-cbt); it cannot be turned on while the machine has snapshots.",
+    "NOT-TRACKED": "A warm migration asks the source what changed, and this machine's changes are not tracked. Let "
+    "v2x turn it on (--enable-cbt), which is possible only while the machine has no snapshot.",
     "OWNED": "Another run of v2x works on the same machine. Two runs would send the same disks twice; wait for the "
     "other to end, or stop it.",
     "PARENT-CHANGED": "A delta belongs to another content of its parent than the one beside it. Copy the chain again, "

@@ -195,8 +195,12 @@ def damage(archive: Archive, kind: str) -> bytes:
     if kind == "last chunk":
         body = b"".join(chunk("Ref:10", n, first[n * MIB : (n + 1) * MIB]) for n in range(2))
         return good + body + chunk("Ref:2", 0, second[:MIB]) + bytes(1024)
-    if kind == "checksum":
-        return good + chunk("Ref:10", 0, first[:MIB], digest="0" * 16) + bytes(1024)
+    if kind in ("checksum", "sha1 checksum"):  # all is well but for the digest of one chunk
+        name = "xxhash" if kind == "checksum" else "checksum"
+        wrong = chunk("Ref:10", 0, first[:MIB], name, digest="0" * (16 if kind == "checksum" else 40))
+        return good + archive.data(name).replace(chunk("Ref:10", 0, first[:MIB], name), wrong) + bytes(1024)
+    if kind == "end of the last disk":
+        return good + archive.data()[: -2 * 512 - MIB - 512] + bytes(1024)
     if kind == "no ova":
         return archive.data() + bytes(1024)
     if kind == "short":
@@ -216,6 +220,8 @@ def damage(archive: Archive, kind: str) -> bytes:
         ("order", "IMPORT_ERROR"),
         ("last chunk", "IMPORT_ERROR"),
         ("checksum", "IMPORT_ERROR"),
+        ("sha1 checksum", "IMPORT_ERROR"),
+        ("end of the last disk", "IMPORT_ERROR"),
         ("no ova", "IMPORT_ERROR_UNEXPECTED_FILE"),
         ("short", "IMPORT_ERROR_PREMATURE_EOF"),
         ("version", "IMPORT_INCOMPATIBLE_VERSION"),
@@ -239,6 +245,16 @@ def test_invariant_33_gaps_are_counted_in_lengths_of_the_first_chunk(client, con
     (vm,) = vms_of(record)
     vdi = next(client.rpc("VBD.get_VDI", v) for v in client.rpc("VM.get_VBDs", vm))
     assert content_of(vdi)[:2048] == archive.disks["Ref:2"]
+
+
+def test_invariant_33_a_gap_before_a_short_last_chunk_has_whole_chunks(client, content_of, archive, take):
+    content = os.urandom(MIB) + bytes(2 * MIB) + os.urandom(MIB // 2)
+    archive.disks = {"Ref:2": content}
+    parts = chunk("Ref:2", 0, content[:MIB]) + chunk("Ref:2", 3, content[3 * MIB :])
+    record = take(member("ova.xml", archive.ova()) + parts + bytes(1024))
+    assert record["status"] == "success", record["error_info"]
+    vdi = next(client.rpc("VBD.get_VDI", v) for v in client.rpc("VM.get_VBDs", vms_of(record)[0]))
+    assert content_of(vdi)[: len(content)] == content
 
 
 def test_invariant_33_refusals_before_the_200(client, archive):

@@ -351,10 +351,11 @@ def note_nics(state: PoolState) -> None:
 
 
 def _roles(state: PoolState) -> None:
-    """The ladder of roles, each with those below it."""
-    for name in state.model.roles:
-        if "name_label" in state.model.classes["role"].fields:
-            state.store.add("role", {"name_label": name, "name_description": f"The role {name}"})
+    """One record for each. That of the strongest has a fixed reference, which the datamodel gives to new subjects."""
+    fixed = state.model.classes["subject"].fields["roles"].default or []
+    for number, name in enumerate(state.model.roles):
+        values = {"name_label": name, "name_description": f"The role {name}"}
+        state.store.add("role", values, fixed[0] if fixed and number == 0 else None)
 
 
 def add_vlan(state: PoolState, pif: str, tag: int, network: str) -> str:

@@ -276,3 +276,53 @@ def test_invariant_33_another_hosts_sr_is_redirected_to(simulated_pool, client_o
     answer = client.put("/import", b"", sr_id=client.sr("Local storage 2"))
     assert answer.status == 302
     assert answer.headers["location"].startswith(f"https://{pool.addresses[1]}/import?")
+
+
+def test_invariant_33_an_import_under_way_is_marked(pool, client, archive):
+    """A client may remap the NICs from the moment that the task says object_creation=complete."""
+    pool.settings.read_rate = 4 * MIB
+    task = client.task()
+    token = client.rpc("event.from", [f"task/{task}"], "", 1.0)["token"]
+    client.put("/import", archive.whole(), task_id=task)
+    while client.rpc("task.get_other_config", task).get("object_creation") != "complete":
+        token = client.rpc("event.from", [f"task/{task}"], token, 5.0)["token"]
+    (vm,) = client.rpc("VM.get_by_name_label", "imported")
+    record = client.rpc("VM.get_record", vm)
+    assert client.rpc("task.get_status", task) == "pending"
+    assert record["current_operations"] == {task: "import"}
+    assert record["other_config"]["import_task"] == task
+    marks = [
+        v["sm_config"].get("import_task") for v in client.rpc("VDI.get_all_records").values() if v["type"] == "user"
+    ]
+    assert marks.count(task) == 2
+    (vif,) = record["VIFs"]
+    other = client.rpc("network.get_by_name_label", "Internal")[0]
+    client.rpc("VIF.move", vif, other)
+    answer = client.answer("VM.start", client.session, vm, False, False)
+    assert answer["ErrorDescription"][0] == "OTHER_OPERATION_IN_PROGRESS"
+    pool.settings.read_rate = 0
+    assert client.finished(task)["status"] == "success"
+    assert client.rpc("VIF.get_network", vif) == other
+    assert client.rpc("VM.get_current_operations", vm) == {}
+    assert not [v for v in client.rpc("VDI.get_all_records").values() if "import_task" in v["sm_config"]]
+
+
+def test_invariant_33_the_cancel_of_an_import_takes_everything_back(pool, client, archive):
+    pool.settings.read_rate, pool.settings.cancel_poll = 4 * MIB, 0
+    before = {c: set(pool.records(c)) for c in ("VM", "VDI", "VBD", "VIF", "network")}
+    task = client.task()
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        client.put("/import", archive.whole(), task_id=task)
+    client.rpc("task.cancel", task)
+    record = client.finished(task)
+    assert (record["status"], record["error_info"]) == ("cancelled", ["TASK_CANCELLED", task])
+    assert {c: set(pool.records(c)) for c in before} == before
+
+
+def test_invariant_33_memory_of_a_record_without_parent_is_reset(client, archive, take):
+    archive.vm |= {"memory_dynamic_max": str(300 * MIB), "memory_dynamic_min": str(200 * MIB)}
+    kept = vms_of(take(archive.whole()))[0]
+    assert client.rpc("VM.get_memory_dynamic_max", kept) == str(300 * MIB)
+    del archive.vm["parent"]
+    reset = vms_of(take(archive.whole()))[0]
+    assert client.rpc("VM.get_memory_dynamic_max", reset) == client.rpc("VM.get_memory_static_max", reset)

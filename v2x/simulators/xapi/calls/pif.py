@@ -4,10 +4,10 @@
 import ipaddress
 import re
 
+from v2x.simulators.xapi.cabling import add_pif
 from v2x.simulators.xapi.calls.network import free_bridge
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError, invalid_value
-from v2x.simulators.xapi.seed import add_pif
 from v2x.simulators.xapi.state import Context, PoolState, call
 
 _DEVICE = re.compile(r"eth(\d+)")

@@ -44,6 +44,38 @@ def test_vcpus_and_memory_of_a_running_guest(client, running, error):
     assert error("VM.add_to_VCPUs_params_live", running, "colour", "red")[0] == "INVALID_VALUE"
 
 
+def test_whether_an_operation_would_be_refused_can_be_asked(simulated_pool, client_of, refused):
+    client = client_of(simulated_pool())
+    vm = client.vm()
+
+    def asked(operation):
+        answer = client.answer("VM.assert_operation_valid", client.session, vm, operation)
+        return answer.get("ErrorDescription", [""])[0]
+
+    assert (asked("start"), asked("clean_shutdown")) == ("", "VM_BAD_POWER_STATE")
+    client.rpc("VM.start", vm, False, False)
+    assert (asked("hard_shutdown"), asked("clean_shutdown"), asked("start")) == (
+        "",
+        "VM_LACKS_FEATURE",
+        "VM_BAD_POWER_STATE",
+    )
+    client.rpc("VM.add_to_blocked_operations", vm, "hard_shutdown", "no")
+    assert asked("hard_shutdown") == "OPERATION_BLOCKED"
+
+
+def test_a_copy_that_does_not_fit_leaves_nothing(simulated_pool, client_of, refused):
+    from v2x.simulators.xapi import Layout
+
+    client = client_of(simulated_pool(layout=Layout(sr_bytes={"nfs": 4 * MIB})))
+    vdi = client.vdi(8 * MIB)
+    client.upload(vdi, b"x" * 8 * MIB)
+    before = client.rpc("VDI.get_all")
+    with pytest.raises(refused) as failed:
+        client.rpc("VDI.copy", vdi, client.sr("NFS storage"))
+    assert failed.value.code == "SR_BACKEND_FAILURE_44"
+    assert client.rpc("VDI.get_all") == before
+
+
 def test_a_guest_tells_what_is_measured(client, running, error):
     names = {s["name_label"]: s for s in client.rpc("VM.get_data_sources", running)}
     assert {"memory", "cpu0", "cpu1"} <= set(names)

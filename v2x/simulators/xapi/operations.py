@@ -58,7 +58,7 @@ _OFFERED = (
     *("send_trigger", "send_sysrq", "metadata_export", "csvm", "sysprep"),
 )
 """What xapi computes the advice for."""
-_GUEST_TOOLS = frozenset(
+GUEST_OPERATIONS = frozenset(
     {
         "clean_shutdown",
         "clean_reboot",
@@ -154,7 +154,7 @@ def _vm(values: Record) -> list[str]:
             wanted.remove("destroy")
     else:
         bare = power == "Running" and values["guest_metrics"] == NULL
-        wanted = [o for o in _BY_STATE[power] if not (bare and o in _GUEST_TOOLS)]
+        wanted = [o for o in _BY_STATE[power] if not (bare and o in GUEST_OPERATIONS)]
         if power == "Suspended":
             wanted = [o for o in wanted if o not in ("clone", "copy")]
     return [o for o in wanted if o not in values["blocked_operations"]]

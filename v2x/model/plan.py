@@ -68,6 +68,7 @@ class PlanRow:
     resource_set: str = ""
     wave: int = 1
     order: int = 0
+    hooks: tuple[str, ...] = ()
     exclude: bool = False
     note: str = ""
     comment: str = ""

@@ -113,7 +113,8 @@ class HttpOrigin:
     """The server `host`:`port`, over TLS with `tls`, or in clear where that is None (a host's own loopback, tests).
 
     `proxy` is `host:port` or `http://host:port`, empty for a direct connection. `timeout` is seconds for one wait of a
-    socket; `attempts` how often in a row something is tried without a single byte of progress.
+    socket; `attempts` how often in a row something is tried without a single byte of progress. `needs` names the
+    privileges that reading takes.
     """
 
     host: str
@@ -121,6 +122,7 @@ class HttpOrigin:
     tls: ssl.SSLContext | None
     cookie: SessionCookie | None = None
     proxy: str = ""
+    needs: str = ""
     connections: int = 12
     timeout: float = 60.0
     attempts: int = 6
@@ -202,8 +204,8 @@ class HttpOrigin:
             return LoginError(f"{self.host} does not accept the session for {name}", hint="check user and password")
         if status == 403:
             return PermissionRefused(
-                f"{self.host} does not let this user read {name}",
-                hint="the role needs Datastore.Browse and Datastore.FileManagement on the datastore",
+                f"{self.host} does not let this user read {name}" + (f": it takes {self.needs}" if self.needs else ""),
+                hint="grant the role on the datastore's folder, propagating",
             )
         return SourceError(f"{self.host} answers {status} for {name}", code="HTTP", hint="see the host's own logs")
 

@@ -104,6 +104,15 @@ class FlowingReader:
     def block(self) -> int:
         return self._grain_bytes
 
+    def open(self) -> None:
+        """Begins the stream, so that what keeps it from flowing is known before anything is read."""
+        while True:
+            try:
+                self._open_flow()
+                return
+            except V2xError as problem:
+                self._again(problem)
+
     def learn_map(self) -> AllocationMap:
         """Lets the whole stream flow by once, without inflating it."""
         while True:

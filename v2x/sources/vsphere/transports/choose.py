@@ -4,17 +4,17 @@
 The same rules judge a disk at its checkpoint and, for `v2x doctor`, one of an inventory before anything is touched.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from v2x.errors import InputRefused, UsageError, V2xError
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
+from v2x.proc import find_tool
 from v2x.sources.vsphere.transports.options import Transport, TransportChoice, TransportOptions
 from v2x.sources.vsphere.transports.place import DiskPlace, parse_file
 from v2x.sources.vsphere.transports.ssh import check_options
-from v2x.sources.vsphere.transports.vddk import check_libdir
+from v2x.sources.vsphere.transports.vddk import check_libdir, check_plugin
 
 _OBJECT_STORES: Final = {"vsan": "vSAN", "vvol": "a vVol datastore"}
 _FILE_SYSTEMS: Final = frozenset({"vmfs", "nfs", "nfs41", "nfsv41", "cifs"})
@@ -170,17 +170,12 @@ def _outside(transport: Transport, situation: Situation) -> str:
     return f"its datastore is of the kind {unknown[0] or 'unknown'}" if unknown else ""
 
 
-def _program(name: str) -> None:
-    if shutil.which(name) is None:
-        raise UsageError(f"the program {name} is not installed", code="MISSING-TOOL", hint=f"apt install {name}")
-
-
 def _ready(transport: Transport, situation: Situation, options: TransportOptions) -> str:
     """Why this transport is good for a disk of its domain; UsageError for what the user has yet to give it."""
     match transport:
         case Transport.VDDK:
             folder = check_libdir(options.vddk)
-            _program(options.vddk.program)
+            check_plugin(options.vddk)
             return f"VDDK is given ({folder.name}); it reads only what is in use, from any datastore"
         case Transport.HTTPS:
             kinds = [kind.upper() for kind in situation.kinds if kind]
@@ -189,7 +184,7 @@ def _ready(transport: Transport, situation: Situation, options: TransportOptions
             return "its host can export it " + ("from the snapshot" if situation.frozen else "while the machine is off")
         case Transport.SSH:
             check_options(options.ssh)
-            _program(options.ssh.program)
+            find_tool(options.ssh.program)
             host = options.ssh.host or situation.host
             if not host:
                 raise UsageError("no host to reach over SSH is known", code=DOMAIN, hint="give one with --ssh-host")

@@ -50,7 +50,9 @@ def origin_of(session: VsphereSession, options: TransportOptions) -> HttpOrigin:
         tls=session.tls,
         cookie=session_cookie(session),
         proxy=options.proxy,
+        needs="Datastore.Browse and Datastore.FileManagement",
         connections=options.parallel,
+        sleep=session.sleep,
     )
 
 

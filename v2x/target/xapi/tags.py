@@ -66,6 +66,17 @@ def sealed_by(record: Record, tag: str) -> bool:
     return tags.get(SEALED) == tag and SELF in tags and is_own(record)
 
 
+def is_of(record: Record, tag: str) -> bool:
+    """Whether the object belongs to the migration `tag`, unfinished or finished."""
+    return claimed_by(record, tag) or sealed_by(record, tag)
+
+
+def is_tagged(record: Record) -> bool:
+    """Whether the object may belong to a migration, or a copy of it."""
+    found = config(record)
+    return MIGRATION in found or SEALED in found
+
+
 def marks(tags: Mapping[str, str]) -> dict[int, int]:
     """The high-water marks by number; what is not a number is ignored."""
     found: dict[int, int] = {}

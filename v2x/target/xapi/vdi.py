@@ -10,18 +10,12 @@ from v2x.target.interface import ClaimedDisk
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import passing_gone
-from v2x.target.xapi.listing import number, records
+from v2x.target.xapi.listing import number
 
 _NULL = "OpaqueRef:NULL"
 _DESCRIPTION_CHARS = 16 * 1024
 
 Found = tuple[str, Mapping[str, Any]]
-
-
-def of_migration(client: Client, tag: str) -> list[Found]:
-    """The migration's own VDIs, sealed or not, as (reference, record), by uuid. Looks at all VDIs of the pool."""
-    listed = records(client, "VDI", *tags.LISTED)
-    return _own(client, (reference for reference, record in listed.items() if _is_of(record, tag)), tag)
 
 
 def of_machine(client: Client, vm: Mapping[str, Any], tag: str) -> list[Found]:
@@ -30,20 +24,17 @@ def of_machine(client: Client, vm: Mapping[str, Any], tag: str) -> list[Found]:
     for vbd in vm.get("VBDs") or ():
         with passing_gone():
             held.append(str(client.call("VBD.get_VDI", vbd)))
-    return _own(client, (reference for reference in dict.fromkeys(held) if reference != _NULL), tag)
+    return own(client, (reference for reference in dict.fromkeys(held) if reference != _NULL), tag)
 
 
-def _own(client: Client, references: Iterable[str], tag: str) -> list[Found]:
+def own(client: Client, references: Iterable[str], tag: str) -> list[Found]:
+    """Those of the VDIs that are the migration's own, sealed or not, as (reference, record), by uuid."""
     found: list[Found] = []
     for reference in references:
         with passing_gone():
             found.append((reference, client.call("VDI.get_record", reference)))
-    own = (item for item in found if _is_of(item[1], tag))
-    return sorted(own, key=lambda item: str(item[1].get("uuid", "")))
-
-
-def _is_of(record: Mapping[str, Any], tag: str) -> bool:
-    return tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
+    ours = (item for item in found if tags.is_of(item[1], tag))
+    return sorted(ours, key=lambda item: str(item[1].get("uuid", "")))
 
 
 def by_disk(vdis: Iterable[Found]) -> dict[str, Found]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from v2x import __version__, secrets
 from v2x.config import Config, load_config
+from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
 from v2x.errors import InputRefused, PlanError, UsageError
@@ -66,6 +67,7 @@ class App:
     stage: Path | None = None
     read_all: bool = False
     rules: Rules = field(default_factory=Rules)
+    source_network: str = ""
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
@@ -113,6 +115,8 @@ class App:
         from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
+        if self.source_network:
+            raise _no_source_network(endpoint, address)
         if address.scheme not in SERVERS:
             return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
         return open_source(
@@ -231,7 +235,7 @@ class App:
         return OpenDoors(self, {one.alias: one for one in sources}, {one.alias: one for one in targets})
 
     def engine(self, doors: "OpenDoors", watcher: Watcher) -> Engine:
-        return InlineEngine(doors, watcher, now=self.now)
+        return InlineEngine(doors, watcher, now=self.now, hooks=self.config.hooks)
 
     def orders(self, plan: Plan) -> list[Order]:
         """The orders of a plan's rows, in the order of wave and order; excluded rows are left out."""
@@ -245,6 +249,7 @@ class App:
         if inventory is None or facts is None:
             missing = row.source if inventory is None else row.target
             raise PlanError(f"{row.machine_name}: the plan does not know {missing}", hint="draft the plan again")
+        check_hooks(row.hooks, self.config.hooks)
         machine = machine_of(inventory, row.machine_id, row.machine_name)
         spec = build_machine(machine, row, facts, self.tables, places=places[row.source])
         return Order(
@@ -258,22 +263,30 @@ class App:
             # Transports of vSphere read everything by themselves, and once.
             read_all=self.read_all and inventory.source.kind != "vsphere",
             stage=str(self.stage) if self.stage else "",
-            running=row.running,
-            shutdown_seconds=self.shutdown_minutes * 60,
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),
+            hooks=row.hooks,
+            running=row.running,
+            shutdown_seconds=self.shutdown_minutes * 60,
         )
 
-    def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
-        """Whether an earlier run of this row finished, as far as the plan's facts tell."""
-        inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
-        machines = inventory.machines if inventory else ()
-        machine = next((one for one in machines if one.id == row.machine_id), None)
-        if inventory is None or facts is None or machine is None:
-            return False
-        tag = migration_tag(inventory, machine, facts, target_name(machine, row))
-        return any(one.tag == tag for one in facts.migrated)
+    def migrated(self, plan: Plan) -> set[str]:
+        """Ids of the machines whose rows an earlier run finished, as far as the plan's facts tell."""
+        tags = {alias: {one.tag for one in facts.migrated} for alias, facts in plan.facts.items()}
+        machines = {
+            (alias, machine.id): machine
+            for alias, inventory in plan.inventories.items()
+            for machine in inventory.machines
+        }
+        found = set()
+        for row in plan.rows:
+            machine, facts = machines.get((row.source, row.machine_id)), plan.facts.get(row.target)
+            if machine is not None and facts is not None and tags[row.target]:
+                tag = migration_tag(plan.inventories[row.source], machine, facts, target_name(machine, row))
+                if tag in tags[row.target]:
+                    found.add(row.machine_id)
+        return found
 
     def is_on_target(self, plan: Plan, order: Order) -> bool:
         """Whether what an order made is there, as far as the plan's facts tell; a file's is taken to be."""
@@ -307,6 +320,20 @@ class OpenDoors:
 
     def target(self, alias: str) -> Target:
         return self._app.open_target(self._targets[alias])
+
+
+def _no_source_network(endpoint: Endpoint, address: Address) -> UsageError:
+    if address.scheme is Scheme.PATH:
+        return UsageError(
+            f"{endpoint.address} is read from files of this machine, over no network that v2x could choose",
+            code="SOURCE-NETWORK",
+            hint="leave out --source-network; mount the files over the network that shall carry them",
+        )
+    return UsageError(
+        f"--source-network for {address.scheme} sources comes with a later release",
+        code="LATER",
+        hint="give the source by the address that it has on that network",
+    )
 
 
 def _address(side: str, text: str) -> Address:

@@ -12,7 +12,9 @@ from v2x.cli.options import (
     BatchName,
     CreateNetworks,
     Given,
+    MetricsPort,
     RowsAtOnce,
+    SourceNetwork,
     StateOption,
     TargetNetworkName,
     Uplink,
@@ -35,6 +37,7 @@ def run(
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
+    source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
     pool_autostart: Annotated[
@@ -42,6 +45,7 @@ def run(
     ] = False,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Runs the rows of a plan, several at once; run again to continue."""
     from dataclasses import replace
@@ -52,6 +56,7 @@ def run(
     from v2x.plan import load_plan
 
     built = build(given)
+    built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.upload_format = upload_format
     loaded = load_plan(plan)
@@ -64,7 +69,7 @@ def run(
         findings = [*checked(built, current), *made]
         stop_at_blockers(findings, plan)
         batch = batching.submitted(store, built, current, plan, findings)
-        ended_by = batching.work(store, built, given, batch, at_once)
+        ended_by = batching.work(store, built, given, batch, at_once, metrics_port)
         batching.ended(store, built, given, batch, ended_by, report)
 
 
@@ -78,6 +83,7 @@ def resume(
     upload_format: UploadForm = UploadFormat.AUTO,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Continues a batch that was paused, stopped or killed; machines that failed are tried again."""
     from v2x.cli import batching, show
@@ -93,7 +99,7 @@ def resume(
         steering.retry(found)
         batching.unlocked(built, found)
         try:
-            ended_by = batching.work(store, built, given, found, at_once)
+            ended_by = batching.work(store, built, given, found, at_once, metrics_port)
         except Conflict as busy:
             if busy.code != "STATE-LOCKED":
                 raise

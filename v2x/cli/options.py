@@ -46,6 +46,10 @@ CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make mi
 Uplink = Annotated[
     str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
 ]
+SourceNetwork = Annotated[
+    str | None,
+    typer.Option(metavar="NETWORK", help="network that a live source is read over (comes later; files have none)"),
+]
 TargetNetworkName = Annotated[
     str | None,
     typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
@@ -68,6 +72,11 @@ BatchName = Annotated[
     typer.Argument(metavar="[BATCH]", help="id of a batch, or its plan.csv (default: the newest)", show_default=False),
 ]
 RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
+
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="port on 127.0.0.1 for Prometheus (0: a free one)", show_default=False),
+]
 
 
 def _file(text: str) -> Any:

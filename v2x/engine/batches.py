@@ -114,6 +114,7 @@ def _fresh(batch: str, seq: int, order: Order, weight: int) -> dict[str, Any]:
         "vm_uuid": "",
         "failure_json": "",
         "warnings_json": "[]",
+        "facts_json": "[]",
     }
 
 
@@ -212,6 +213,12 @@ def warn(connection: sa.Connection, batch: str, row: str, text: str) -> None:
     known = from_json(connection.execute(wanted).scalar_one(), tuple[str, ...])
     if text not in known:
         update(connection, batch, row, warnings_json=document((*known, text)))
+
+
+def facts(connection: sa.Connection, batch: str, row: str) -> tuple[str, ...]:
+    """What attempts at a row have to remember."""
+    wanted = sa.select(_rows.c.facts_json).where(_rows.c.batch == batch, _rows.c.id == row)
+    return from_json(connection.execute(wanted).scalar_one(), tuple[str, ...])
 
 
 def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterable[DiskResult]) -> None:

@@ -7,19 +7,19 @@ continues them.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
-from v2x.engine.row import Patience, RowRun
+from v2x.engine.row import Patience, RowRun, hooks_of, work_of
 from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
 from v2x.migrate.steps import Work
+from v2x.model.hook import Hook
 from v2x.model.migration import DiskResult, Migration, Outcome, Phase
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
@@ -38,7 +38,9 @@ class InlineEngine:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
+        hooks: Mapping[str, Hook] | None = None,
     ) -> None:
+        self._hooks = hooks or {}
         self._doors = doors
         self._watcher = watcher
         self._now = now
@@ -46,6 +48,7 @@ class InlineEngine:
         self._orders: dict[str, Order] = {}
         self._migrations: dict[str, Migration] = {}
         self._events: list[Event] = []
+        self._facts: dict[str, set[str]] = {}
         self._cancelled: set[str] = set()
         self._draining = threading.Event()
         self._rate_bytes = 0
@@ -102,7 +105,13 @@ class InlineEngine:
         self._keep(order.id, started=self._now(), outcome=Outcome.PENDING, failure=None)
         wish = _Wish(self, order.id)
         row = RowRun(
-            lambda: self._work(order, observer, wish), self._give, observer, wish, patience=ONCE, sleep=self._sleep
+            lambda: self._work(order, observer, wish),
+            self._give,
+            observer,
+            wish,
+            patience=ONCE,
+            sleep=self._sleep,
+            hooks=hooks_of(order, self._hooks),
         )
         outcome, failure = row.follow(lambda _name, step: step())
         self._keep(order.id, outcome=outcome, failure=failure, finished=self._now())
@@ -124,20 +133,11 @@ class InlineEngine:
         target = self._targets.get(order.target)
         if target is None:
             target = self._targets[order.target] = self._doors.target(order.target)
-        return Work(
-            tag=order.id,
-            machine=order.machine,
-            spec=order.spec,
-            source=source,
-            target=target,
-            observer=observer,
-            verify=order.verify,
-            start=order.start,
-            read_all=order.read_all,
-            running=order.running,
-            shutdown_seconds=order.shutdown_seconds,
-            stage=Path(order.stage) if order.stage else None,
-            place=order.target,
+        return work_of(
+            order,
+            source,
+            target,
+            observer,
             reservations=self._reservations,
             stopping=wish.stopping,
             pace=Pace(lambda: self._rate_bytes, sleep=self._sleep),
@@ -183,6 +183,7 @@ class _Recorder:
         self._engine = engine
         self._migration = migration
         self._inner = inner
+        self._facts = engine._facts.setdefault(migration, set())
 
     def phase(self, phase: Phase) -> None:
         self._engine._keep(self._migration, phase=phase)
@@ -194,6 +195,15 @@ class _Recorder:
 
     def progress(self, disk: str, count_bytes: int) -> None:
         self._inner.progress(disk, count_bytes)
+
+    def event(self, kind: str, text: str) -> None:
+        self._engine._record(self._migration, kind, text)
+
+    def remember(self, fact: str) -> None:
+        self._facts.add(fact)
+
+    def remembers(self, fact: str) -> bool:
+        return fact in self._facts
 
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         self._engine._keep(self._migration, vm_uuid=uuid, disks=tuple(results))

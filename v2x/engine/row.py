@@ -10,19 +10,26 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
+from v2x.engine.hooks import chosen, run_hook
+from v2x.engine.interface import Order
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
-from v2x.migrate import power
 from v2x.migrate.itinerary import COLD, Step
+from v2x.migrate.observe import Observer
+from v2x.migrate.power import bring_back, will_be_brought_down
 from v2x.migrate.steps import IntegrityCheck, Work
+from v2x.model.hook import Hook
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import Checkpoint, Integrity
+from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.target.interface import Target
 
 _log = logging.getLogger("v2x.engine")
 Answer = dict[str, object]
 Journal = Callable[[str, Callable[[], Answer]], Answer]
+WAS_ON = "was on"
 
 
 class Kept(Protocol):
@@ -30,11 +37,21 @@ class Kept(Protocol):
 
     def phase(self, phase: Phase) -> None: ...
 
+    def remember(self, fact: str) -> None:
+        """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns."""
+        ...
+
+    def remembers(self, fact: str) -> bool: ...
+
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         """The machine on the target, and what is known of its disks; empty when there is nothing any more."""
         ...
 
     def warning(self, text: str) -> None: ...
+
+    def event(self, kind: str, text: str) -> None:
+        """Something that belongs in the log and is no warning."""
+        ...
 
 
 class Wish(Protocol):
@@ -63,6 +80,14 @@ class Patience:
         return min(self.most_seconds, self.first_seconds * 2.0**attempt) * (0.5 + chance() / 2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """The hooks of a row by moment, and what they are told of it."""
+
+    due: Callable[[str], Sequence[Hook]] = lambda _moment: ()
+    about: Mapping[str, object] = field(default_factory=dict)
+
+
 class RowRun:
     """One attempt at one machine. `build` opens source and target and makes the work; `give` takes both back."""
 
@@ -76,6 +101,7 @@ class RowRun:
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random.random,
+        hooks: "Hooks | None" = None,
         itinerary: tuple[Step, ...] = COLD,
     ) -> None:
         self._build = build
@@ -85,11 +111,10 @@ class RowRun:
         self._patience = patience or Patience()
         self._sleep = sleep
         self._chance = chance
+        self._hooks = hooks or Hooks()
         self._itinerary = itinerary
         self._work: Work | None = None
-        self._down = False
         self._held: Checkpoint | None = None
-        self._done: list[Phase] = []
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
         """Runs what is left of the itinerary. Whatever fails is an outcome; only what ends the program is raised."""
@@ -98,79 +123,90 @@ class RowRun:
             for step in self._itinerary:
                 if already and step.phase is not Phase.RELEASE:
                     continue
-                answer = journal(step.phase, lambda step=step: self._performed(step))  # type: ignore[misc]
+                answer = self._hooked("before", step.phase, journal)
+                if "outcome" not in answer:
+                    answer = journal(step.phase, lambda step=step: self._performed(step))  # type: ignore[misc]
                 already = already or bool(answer.get("already"))
+                if "outcome" not in answer and not already:
+                    answer = self._hooked("after", step.phase, journal)
                 if "outcome" in answer:
                     return self._ended(answer, journal)
-                self._done.append(step.phase)
             return (Outcome.ALREADY if already else Outcome.MIGRATED), None
         finally:
             self._hand_back(whole=True)
+
+    def _hooked(self, when: str, phase: Phase, journal: Journal) -> Answer:
+        """Runs the hooks of a moment. Nothing that fails once the machine is sealed makes it a failed one."""
+        moment = f"{when} {phase}"
+        sealed = phase is Phase.RELEASE or (phase is Phase.SEAL and when == "after")
+        for hook in self._hooks.due(moment):
+            answer = journal(f"{moment}: {hook.name}", lambda hook=hook: self._ran(hook, moment))  # type: ignore[misc]
+            if "failure" not in answer:
+                continue
+            failure = _failure_from(answer["failure"])
+            if hook.stops and not sealed and failure is not None:
+                return _answer(Outcome.FAILED, failure)
+        return {}
+
+    def _ran(self, hook: Hook, moment: str) -> Answer:
+        try:
+            said = run_hook(hook, {"moment": moment, **self._hooks.about})
+        except V2xError as problem:
+            self._kept.warning(problem.message)
+            return {"failure": asdict(failure_of(problem))}
+        self._kept.event("hook", f"{moment}: {hook.name}: {said}")
+        return {}
 
     def _ended(self, answer: Mapping[str, object], journal: Journal) -> tuple[Outcome, Failure | None]:
         outcome, failure = Outcome(str(answer["outcome"])), _failure_from(answer.get("failure"))
         if outcome is Outcome.CANCELLED and self._wish.discards():
             undone = journal("discard", self._discarded)
             failure = _failure_from(undone.get("failure")) or failure
+        if outcome in {Outcome.FAILED, Outcome.CANCELLED} and self._kept.remembers(WAS_ON):
+            journal("bring back", self._brought_back)
+        self._tell_what_stays()
         return outcome, failure
+
+    def _tell_what_stays(self) -> None:
+        """A snapshot of a machine in use grows; whoever stops here must know of it."""
+        held = self._work.checkpoint if self._work is not None and self._work.checkpoint else self._held
+        if held is not None and held.left:
+            self._kept.warning(
+                f"{held.left} stays at the source so that the next run can go on; v2x cleanup --source removes it"
+            )
 
     def _performed(self, step: Step) -> Answer:
         """The answer of a step: empty, or an `outcome` that ends the row."""
         for attempt in range(self._patience.attempts):
             try:
-                if self._wish.stopping():
+                # Once the machine is whole, what is left is to let go of the source.
+                if self._wish.stopping() and step.phase is not Phase.RELEASE:
                     raise Stopped("stopped before the next step", hint="resume the batch; it continues")
                 work = self._ready(step)
                 self._kept.phase(step.phase)
                 step.run(work)
+                if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
+                    self._kept.remember(WAS_ON)
                 self._keep(work)
                 return {"already": True} if work.already else {}
             except (Stopped, Interrupted) as problem:
                 self._keep(self._work)
-                self._tell_what_stays()
                 return _answer(Outcome.CANCELLED if self._wish.cancelled() else Outcome.STOPPED, failure_of(problem))
             except InputRefused as problem:
-                return self._failed(self._refused(problem))
+                return _answer(Outcome.FAILED, self._refused(problem))
             except V2xError as problem:
                 self._keep(self._work)
                 self._hand_back(whole=False)
                 if problem.retry is Retry.NEVER or attempt + 1 == self._patience.attempts:
-                    return self._failed(failure_of(problem))
+                    return _answer(Outcome.FAILED, failure_of(problem))
                 self._kept.warning(f"{problem.message}; trying again")
                 self._wait(self._patience.delay(attempt, self._chance))
             except Exception as problem:
                 _log.debug("unexpected failure", exc_info=True)
                 text = f"{problem.__class__.__name__}: {problem}"
                 hint = "this is a bug of v2x: please report it with the --verbose output"
-                return self._failed(Failure(code="V2X-BUG", message=text, hint=hint))
+                return _answer(Outcome.FAILED, Failure(code="V2X-BUG", message=text, hint=hint))
         raise AssertionError("the last attempt returns")
-
-    def _failed(self, failure: Failure) -> Answer:
-        self._bring_back()
-        self._tell_what_stays()
-        return _answer(Outcome.FAILED, failure)
-
-    def _tell_what_stays(self) -> None:
-        """A snapshot on a machine in use grows; whoever stops here must know of it."""
-        held = self._work.checkpoint if self._work is not None else self._held
-        if held is not None and held.left:
-            self._kept.warning(
-                f"{held.left} stays at the source so that the next run can go on; v2x cleanup --source removes it"
-            )
-
-    def _bring_back(self) -> None:
-        """Switches a machine on again that this attempt brought down for nothing."""
-        self._down = self._down or (self._work is not None and self._work.brought_down)
-        if not self._down:
-            return
-        try:
-            work = self._work = self._work or self._build()
-            work.brought_down = True
-            work.claim = work.claim or work.target.find(work.tag)
-            power.bring_back(work)
-        except V2xError as problem:
-            self._kept.warning(f"whether the machine is off at the source could not be seen: {problem.message}")
-        self._down = False
 
     def _ready(self, step: Step) -> Work:
         """The work, brought to where `step` begins, if this is not the program that came there."""
@@ -195,7 +231,7 @@ class RowRun:
             try:
                 work.target.discard(work.claim)
                 work.source.release(work.machine, work.tag)
-                work.claim = work.checkpoint = None
+                work.claim = work.checkpoint = self._held = None
                 self._kept.has("", ())
             except V2xError as second:
                 self._kept.warning(f"what was begun could not be removed: {second.message}")
@@ -210,11 +246,22 @@ class RowRun:
             if claim is not None and not claim.sealed:
                 work.target.discard(claim)
             work.source.release(work.machine, work.tag)
-            work.claim = None
-            self._bring_back()
+            work.claim = work.checkpoint = self._held = None
             self._kept.has("", ())
         except V2xError as problem:
             return {"failure": asdict(failure_of(problem))}
+        return {}
+
+    def _brought_back(self) -> Answer:
+        """Switches on again at the source what some attempt brought down."""
+        try:
+            work = self._work or self._build()
+            self._work = work
+            work.claim = work.claim or work.target.find(work.tag)
+            work.brought_down = True
+            bring_back(work)
+        except V2xError as problem:
+            self._kept.warning(f"the machine is off at the source and could not be switched on: {problem.message}")
         return {}
 
     def _keep(self, work: Work | None) -> None:
@@ -224,8 +271,7 @@ class RowRun:
     def _hand_back(self, *, whole: bool) -> None:
         work, self._work = self._work, None
         if work is not None:
-            self._down = self._down or work.brought_down
-            self._held = work.checkpoint
+            self._held = work.checkpoint or self._held
             self._give(work, whole)
 
     def _wait(self, seconds: float) -> None:
@@ -233,6 +279,40 @@ class RowRun:
         while until > 0 and not self._wish.stopping():
             self._sleep(min(until, 0.5))
             until -= 0.5
+
+
+def work_of(order: Order, source: Source, target: Target, observer: Observer, **running: Any) -> Work:
+    """The work of an order; `running` is what an engine adds: reservations, stopping, pace."""
+    return Work(
+        tag=order.id,
+        machine=order.machine,
+        spec=order.spec,
+        source=source,
+        target=target,
+        observer=observer,
+        verify=order.verify,
+        start=order.start,
+        read_all=order.read_all,
+        stage=Path(order.stage) if order.stage else None,
+        running=order.running,
+        shutdown_seconds=order.shutdown_seconds,
+        place=order.target,
+        **running,
+    )
+
+
+def hooks_of(order: Order, known: Mapping[str, Hook]) -> Hooks:
+    """The hooks that an order names, as v2x.toml has them here."""
+    about = {
+        "migration": order.id,
+        "machine": order.machine.name,
+        "machine_id": order.machine.id,
+        "target_name": order.spec.name,
+        "source": order.source,
+        "target": order.target,
+        "addresses": list(order.machine.guest.ip_addresses),
+    }
+    return Hooks(due=lambda moment: chosen(order.hooks, known, moment), about=about)
 
 
 def failure_of(problem: V2xError) -> Failure:

@@ -49,6 +49,7 @@ rows = Table(
     Column("vm_uuid", Text, nullable=False),
     Column("failure_json", Text, nullable=False),
     Column("warnings_json", Text, nullable=False),
+    Column("facts_json", Text, nullable=False),
 )
 
 disks = Table(

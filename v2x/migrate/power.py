@@ -45,6 +45,12 @@ def refuse_running(work: "Work") -> None:
         raise SourceError(f"{name} is running, and its disks change while it does", code="POWERED-ON", hint=_CHOICES)
 
 
+def will_be_brought_down(work: "Work") -> bool:
+    """Whether the machine runs now and its row has it shut down."""
+    brings_down = work.running in {Running.SHUTDOWN, Running.POWER_OFF}
+    return brings_down and not work.already and state_now(work) is PowerState.ON
+
+
 def bring_down(work: "Work") -> None:
     """Before the checkpoint: does with a running machine what its row says."""
     if state_now(work) is not PowerState.ON or not isinstance(work.source, PowerControl):

@@ -44,17 +44,18 @@ def check(kind: Any, path: str, version: str) -> None:
 
     Below a field whose type has subtypes only the value itself can tell, as it is for the real server.
     """
+    picked = False
     for name, key in _steps(path):
-        if issubclass(kind, list):
-            raise invalid(path)
-        info = _field(kind, name, version)
+        info = None if issubclass(kind, list) else _field(kind, name, version)
+        if info is None and picked:
+            return
         if info is None:
             raise invalid(path)
         kind = info.type
         if key is not None:
             if not issubclass(kind, list):
                 raise invalid(path)
-            kind = kind.Item
+            kind, picked = kind.Item, True
         if kind is object:
             return
 

@@ -78,6 +78,8 @@ class VsphereSimulator:
         self._machines = machines
         self._panel_port = panel_port
         self._panel: Panel | None = None
+        self.certificates: dict[str, str] = {}
+        """PEM by host id; "" is the API's."""
         self.writers: dict[str, list[GuestWriter]] = {}
         """The guests that are writing, by machine id."""
         self._listeners: dict[str, Listener] = {}
@@ -128,8 +130,7 @@ class VsphereSimulator:
             self._listeners[moid] = listener
             state.ports[moid] = listener.port
             state.thumbprints[moid] = sha1_thumbprint(pem)
-            if not moid:
-                self._fingerprint = fingerprint(pem)
+            self.certificates[moid] = pem
         for lone in state.store.all(vim.HostSystem):
             state.ports.setdefault(lone.moid, state.ports[""])
             state.thumbprints.setdefault(lone.moid, state.thumbprints[""])
@@ -185,7 +186,12 @@ class VsphereSimulator:
     @property
     def fingerprint(self) -> str:
         """`sha256:<hex>` of the API's certificate."""
-        return self._fingerprint
+        return fingerprint(self.certificates[""])
+
+    @property
+    def certificate(self) -> str:
+        """The API's certificate as PEM, for a client that pins it."""
+        return self.certificates[""]
 
     @property
     def thumbprint(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pyVmomi import vim
 
-from v2x.errors import PermissionRefused, V2xError
+from v2x.errors import PermissionRefused, SourceError, Unsupported
 from v2x.sources.vsphere.failures import error_from
 from v2x.sources.vsphere.present import Present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
@@ -38,7 +38,7 @@ def stamps(session: VsphereSession, now: Present, subject: str) -> tuple[dict[st
             try:
                 if place not in seen:
                     seen[place] = _listed(session, store, *place, subject)
-            except V2xError as problem:
+            except (PermissionRefused, SourceError, Unsupported) as problem:
                 why = "it lacks Datastore.Browse" if isinstance(problem, PermissionRefused) else problem.message
                 note = (
                     f"{subject}: the datastore does not tell when its files were written to ({why}); "

@@ -1,67 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking at the files of datastores: names, sizes and times of last modification, of one folder or all below it."""
+"""Looking into datastores."""
 
-import os
-from collections.abc import Iterator
+import fnmatch
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from pyVmomi import vim
 
 from v2x.simulators.vsphere import tasks
-from v2x.simulators.vsphere.dispatch import method
-from v2x.simulators.vsphere.state import Context, State
+from v2x.simulators.vsphere.dispatch import method, require
+from v2x.simulators.vsphere.estate.files import split
+from v2x.simulators.vsphere.state import Context
 from v2x.simulators.vsphere.store import Entity, computed
 
-_BEFORE = "datastoreBrowser-"
+_Browser = vim.host.DatastoreBrowser
 
 
 @computed("Datastore", "browser")
-def _browser(state: State, datastore: Entity) -> Any:
-    moid = _BEFORE + datastore.moid
-    known = state.store.find(moid)
-    if known is None:
-        known = state.store.add(vim.host.DatastoreBrowser, moid, datastore=[datastore.ref], supportedType=[])
-    return known.ref
+def _browser(state: Any, datastore: Entity) -> Any:
+    moid = f"datastoreBrowser-{datastore.moid}"
+    found = state.store.find(moid)
+    made = found if found is not None else state.store.add(_Browser, moid, _datastore=datastore)
+    return made.ref
 
 
 @method("HostDatastoreBrowser", "SearchDatastore_Task")
 def search(context: Context, browser: Entity, datastorePath: str, searchSpec: Any) -> Any:
-    state, datastore = context.state, browser.moid.removeprefix(_BEFORE)
-    account = context.session.account
-    if account is None or not account.may("Datastore.Browse"):
-        raise vim.fault.NoPermission(object=vim.Datastore(datastore), privilegeId="Datastore.Browse", msg="")
-    root, folder = state.places.root(datastore), _folder(datastorePath)
+    return tasks.start(
+        context, browser, "SearchDatastore_Task", lambda _running: _folder(context, browser, datastorePath, searchSpec)
+    )
 
+
+@method("HostDatastoreBrowser", "SearchDatastoreSubFolders_Task")
+def search_below(context: Context, browser: Entity, datastorePath: str, searchSpec: Any) -> Any:
     def work(_running: tasks.Running) -> Any:
-        place = (root / folder).resolve()
-        if root.resolve() not in (place, *place.parents) or not place.is_dir():
-            raise vim.fault.FileNotFound(file=datastorePath, msg=f"File {datastorePath} was not found")
-        return vim.host.DatastoreBrowser.SearchResults(
-            datastore=vim.Datastore(datastore), folderPath=datastorePath, file=list(_files(place, searchSpec))
-        )
+        root, name, top = _place(context, browser, datastorePath)
+        folders = [top, *(p for p in sorted(top.rglob("*")) if p.is_dir())]
+        found = [
+            _folder(context, browser, f"[{name}] {p.relative_to(root).as_posix() if p != root else ''}", searchSpec)
+            for p in folders
+        ]
+        return _Browser.SearchResults.Array(found)
 
-    return tasks.start(context, browser, "SearchDatastore_Task", work)
-
-
-def _folder(name: str) -> str:
-    """What stands behind the datastore's name in brackets."""
-    if not name.startswith("[") or "]" not in name:
-        raise vim.fault.InvalidDatastorePath(datastorePath=name, msg=f"Invalid datastore path '{name}'.")
-    return name.partition("]")[2].strip()
+    return tasks.start(context, browser, "SearchDatastoreSubFolders_Task", work)
 
 
-def _files(place: Path, spec: Any) -> Iterator[Any]:
-    patterns = list(spec.matchPattern or ["*"]) if spec is not None else ["*"]
-    details = spec.details if spec is not None else None
-    for entry in sorted(os.scandir(place), key=lambda found: found.name):
-        if not entry.is_file() or not any(fnmatchcase(entry.name, pattern) for pattern in patterns):
+def _place(context: Context, browser: Entity, path: str) -> tuple[Path, str, Path]:
+    """The datastore's folder, its name, and the folder asked for. Raises FileNotFound or InvalidDatastorePath."""
+    datastore = browser.values["_datastore"]
+    require(context, datastore, "Datastore.Browse")
+    root = context.state.places.root(datastore.moid)
+    try:
+        name, inside = split(path)
+    except ValueError:
+        raise vim.fault.InvalidDatastorePath(datastorePath=path, msg=f"Invalid datastore path '{path}'.") from None
+    if name != datastore.values["summary"].name:
+        raise vim.fault.InvalidDatastorePath(datastorePath=path, msg=f"Invalid datastore path '{path}'.")
+    folder = (root / inside).resolve()
+    if (folder != root.resolve() and root.resolve() not in folder.parents) or not folder.is_dir():
+        raise vim.fault.FileNotFound(file=path, msg=f"File {path} was not found")
+    return root, name, folder
+
+
+def _folder(context: Context, browser: Entity, path: str, spec: Any) -> Any:
+    _root, _name, folder = _place(context, browser, path)
+    patterns = list(spec.matchPattern) if spec is not None and spec.matchPattern else ["*"]
+    found = _Browser.SearchResults(datastore=browser.values["_datastore"].ref, folderPath=path)
+    for each in sorted(folder.iterdir()):
+        if not any(fnmatch.fnmatch(each.name, pattern) for pattern in patterns):
             continue
-        found, facts = vim.host.DatastoreBrowser.FileInfo(path=entry.name), entry.stat()
-        if details is not None and details.fileSize:
-            found.fileSize = facts.st_size
-        if details is not None and details.modification:
-            found.modification = datetime.fromtimestamp(facts.st_mtime, UTC)
-        yield found
+        kind = _Browser.FolderInfo if each.is_dir() else _Browser.FileInfo
+        if each.suffix == ".vmdk" and not each.stem.endswith(("-flat", "-delta", "-sesparse", "-ctk", "-rdmp", "-rdm")):
+            kind = _Browser.VmDiskInfo
+        status = each.stat()
+        found.file.append(
+            kind(path=each.name, fileSize=status.st_size, modification=datetime.fromtimestamp(status.st_mtime, UTC))
+        )
+    return found

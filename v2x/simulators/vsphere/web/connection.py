@@ -101,10 +101,12 @@ class Connection(BaseHTTPRequestHandler):
     def _route(self) -> None:
         path = urlsplit(self.path).path
         if self.state.settings.plain_web_server:
+            self._unread()
             self.page(200 if path == "/" else 404, "It works!" if path == "/" else "Not Found")
         elif path.startswith("/nfc/"):
             nfc.serve(self)
         elif self.site.host:
+            self._unread()
             self.page(404, "Not Found")
         elif path == "/folder" or path.startswith("/folder/"):
             folder.serve(self)
@@ -118,9 +120,17 @@ class Connection(BaseHTTPRequestHandler):
             name = self.state.profile.product.encode()
             self.send(200, _WELCOME % (name, name), "text/html")
         else:
+            self._unread()
             self.page(404, "Not Found")
 
     # answers
+
+    def _unread(self) -> None:
+        """Reads a body that nobody wants, lest the next request begin with it."""
+        try:
+            self.body()
+        except ValueError:
+            self.close_connection = True
 
     def body(self) -> bytes:
         """The body of the request, with a length or in chunks. ValueError for one that is broken or too long."""

@@ -18,6 +18,7 @@ from v2x.errors import (
     BadImage,
     InputRefused,
     PermissionRefused,
+    Retry,
     SourceError,
     TrustError,
     UsageError,
@@ -368,6 +369,18 @@ def test_a_machine_that_moves_to_another_host_is_exported_there(bench, at):
     made.session.sleep = lambda _: None
     made.simulator.faults.arm("vmotion", target=made.machine.reference, at=at)
     check(made.opened("nfc"))
+    assert made.leases() == []
+
+
+def test_a_host_that_falls_away_ends_the_export_cleanly(bench):
+    made = bench()
+    made.session.sleep = lambda _: None
+    reader = made.opened("nfc")
+    made.simulator.faults.arm("host_reboot", target=made.machine.reference, at=300_000)
+    with pytest.raises(V2xError) as told:
+        check(reader)
+    assert told.value.retry is not Retry.NEVER or told.value.code == "HOST-LOST"
+    assert told.value.hint
     assert made.leases() == []
 
 

@@ -265,7 +265,7 @@ def test_a_datacenter_in_folders_is_named_by_its_path_with_all_its_signs(bench):
 
 
 def test_a_server_that_fails_over_folder_leaves_the_lease(bench):
-    made = bench()
+    made = bench(tracking=True)
     made.session.sleep = lambda _: None
     made.simulator.faults.arm("status", target="folder", at=500, times=6)
     check(made.opened("auto"))
@@ -471,7 +471,7 @@ def test_disks_are_told_apart_by_their_place_not_by_their_order(bench, tmp_path)
 
 def test_without_the_privilege_for_files_auto_takes_the_lease(bench):
     account = Account("mover", "secret", frozenset(MIGRATION - {"Datastore.Browse", "Datastore.FileManagement"}))
-    made = bench(account=account)
+    made = bench(account=account, tracking=True)
     with pytest.raises(PermissionRefused, match=r"Datastore\.Browse"):
         made.opened("https")
     check(made.opened("auto"))

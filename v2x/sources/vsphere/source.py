@@ -2,6 +2,7 @@
 """A vCenter or ESXi host as a source of machines."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from pyVmomi import vim
@@ -141,7 +142,8 @@ class VsphereSource:
             )
         from v2x.sources.vsphere.transports import open_disk
 
-        return open_disk(self.session, machine, disk, at, self.options.transport)
+        options = replace(self.options.transport, warn=lambda text: self._note(machine, text))
+        return open_disk(self.session, machine, disk, at, options)
 
     def confirm(self, machine: Machine, at: Checkpoint) -> None:
         """SourceError SOURCE-CHANGED if a machine that was read as it lay was started or written to since."""

@@ -147,6 +147,7 @@ PAGES = TRANSPORT_PAGES | {
     "not see it. Nothing is known of its disks and adapters.",
     "UUID-REPEATED": "Several machines have the same instance uuid, as copies registered by hand may. They go by their "
     "morefs then, which change when they are registered anew.",
+    "V2X-BUG": "Something that v2x did not expect. Run again with --verbose and report what it prints.",
     "VERIFY-MISMATCH": "The pool holds other bytes than were read. v2x copies the disk once more; if it differs again, "
     "the pool's storage or memory is suspect. The machine stays blocked from starting.",
     "VERSION-TOO-OLD": "The server speaks no version of the interface that v2x knows. Export the machines as OVA and "

@@ -313,6 +313,7 @@ def _observer(work: Work, source: Disk) -> Observer:
 
 def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     reader = work.source.reader(work.machine, source, at)
+    _tell(work)
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
     return ZeroScan(reader) if work.read_all else reader

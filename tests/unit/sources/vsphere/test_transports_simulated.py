@@ -18,6 +18,7 @@ from v2x.errors import (
     BadImage,
     InputRefused,
     PermissionRefused,
+    Retry,
     SourceError,
     TrustError,
     UsageError,
@@ -264,7 +265,7 @@ def test_a_datacenter_in_folders_is_named_by_its_path_with_all_its_signs(bench):
 
 
 def test_a_server_that_fails_over_folder_leaves_the_lease(bench):
-    made = bench()
+    made = bench(tracking=True)
     made.session.sleep = lambda _: None
     made.simulator.faults.arm("status", target="folder", at=500, times=6)
     check(made.opened("auto"))
@@ -371,6 +372,18 @@ def test_a_machine_that_moves_to_another_host_is_exported_there(bench, at):
     assert made.leases() == []
 
 
+def test_a_host_that_falls_away_ends_the_export_cleanly(bench):
+    made = bench()
+    made.session.sleep = lambda _: None
+    reader = made.opened("nfc")
+    made.simulator.faults.arm("host_reboot", target=made.machine.reference, at=300_000)
+    with pytest.raises(V2xError) as told:
+        check(reader)
+    assert told.value.retry is not Retry.NEVER or told.value.code == "HOST-LOST"
+    assert told.value.hint
+    assert made.leases() == []
+
+
 def test_a_disk_that_is_mostly_in_use_is_exported_once_and_another_twice(bench, tmp_path):
     full = random.Random(4).randbytes(4 * MIB)
     (tmp_path / "full.raw").write_bytes(full)
@@ -458,7 +471,7 @@ def test_disks_are_told_apart_by_their_place_not_by_their_order(bench, tmp_path)
 
 def test_without_the_privilege_for_files_auto_takes_the_lease(bench):
     account = Account("mover", "secret", frozenset(MIGRATION - {"Datastore.Browse", "Datastore.FileManagement"}))
-    made = bench(account=account)
+    made = bench(account=account, tracking=True)
     with pytest.raises(PermissionRefused, match=r"Datastore\.Browse"):
         made.opened("https")
     check(made.opened("auto"))

@@ -222,6 +222,25 @@ def test_a_borrowed_disk_stays_its_lenders(simulated_vsphere: Factory) -> None:
     finished(lender.CreateSnapshot_Task("s", "", False, False))
     finished(proxy.CreateSnapshot_Task("s", "", False, False))
     assert names(proxy.config) == ["backup-proxy-000001.vmdk", "web01.vmdk"]
+    finished(proxy.RemoveAllSnapshots_Task())
+    finished(proxy.PowerOffVM_Task())
+    assert names(lender.config) == ["web01-000001.vmdk", "web01_1-000001.vmdk"], "what it borrowed is not its to merge"
+    disk = simulator.disks(simulator.machine("web01"))[2000]
+    assert simulator.state.places.locked(disk.top.extent), "the lender still runs"
+
+
+def test_vsan_has_objects_and_no_files_with_bytes(simulated_vsphere: Factory) -> None:
+    simulator = simulated_vsphere(estate="empty")
+    machine = simulator.add_vm("one", datastore="vsanDatastore")
+    disk = simulator.disks(machine)[2000]
+    disk.write(0, b"x" * 512)
+    found = vim.VirtualMachine(machine.moid, service_of(simulator)._stub)
+    finished(found.CreateSnapshot_Task("s", "", False, False))
+    assert {p.suffix for p in disk.top.path.parent.iterdir()} == {".vmdk", ".vmx", ".nvram", ".vmsd"}
+    assert [p.name for p in sorted(disk.top.path.parent.glob("*.vmdk"))] == ["one-000001.vmdk", "one.vmdk"]
+    assert 'VSANSPARSE "vsan://' in disk.top.path.read_text()
+    assert disks_in(found.config)[0].backing.deltaDiskFormat == "vsanSparseFormat"
+    assert disk.read(0, 512) == b"x" * 512
 
 
 def test_quiescing_fails_by_order_or_without_tools(vcenter: VsphereSimulator) -> None:

@@ -57,6 +57,14 @@ def test_the_estate_has_one_of_each(simulated_vsphere: Factory) -> None:
     ]
     assert list(by_name["db-standby"]["config"].cpuAffinity.affinitySet) == [0, 1, 2, 3]
     assert by_name["db-primary"]["config"].latencySensitivity.level == "high"
+    primary = by_name["db-primary"]
+    assert (primary["config"].cpuAllocation.reservation, primary["config"].cpuAllocation.shares.level) == (
+        4000,
+        "custom",
+    )
+    assert [d.storageIOAllocation.limit for d in disks_in(primary["config"])] == [-1, -1, 2000, -1]
+    assert primary["guest"].ipStack[0].ipRouteConfig.ipRoute[0].gateway.ipAddress == "192.0.2.1"
+    assert by_name["dc01"]["guest"].net[0].ipConfig.dhcp.ipv4.enable
     assert by_name["web02"]["guest"].net[0].ipAddress == ["192.0.2.12"]
     assert [d.diskPath for d in by_name["web02"]["guest"].disk] == ["/", "/srv"]
     assert by_name["vCLS-00000001-0000-4000-8000-000000000001"]["config"].managedBy.extensionKey == "com.vmware.vim.eam"

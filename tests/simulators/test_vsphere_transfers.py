@@ -236,7 +236,9 @@ def test_a_running_machine_is_exported_by_its_snapshot(vcenter: VsphereSimulator
     snapshot = finished(one.machine.CreateSnapshot_Task("s", "", False, False))
     vcenter.disks(one.entity)[2000].write(0, b"later" * 1024 + bytes(0))
     lease = one.ready(snapshot.ExportSnapshot())
-    [url] = lease.info.deviceUrl
+    url, nvram = lease.info.deviceUrl
+    assert (nvram.disk, nvram.key) == (False, f"/{one.entity.moid}/nvram")
+    assert one.get(nvram.url).read().startswith(b"MRVN")
     assert url.key == f"/{one.entity.moid}/ParaVirtualSCSIController0:0"
     assert url.fileSize is None
     assert url.sslThumbprint == vcenter.state.thumbprints[one.host] != vcenter.thumbprint
@@ -251,7 +253,7 @@ def test_a_running_machine_is_exported_by_its_snapshot(vcenter: VsphereSimulator
 def test_a_lone_host_calls_itself_a_star(simulated_vsphere: Factory, tmp_path: Path) -> None:
     simulator = simulated_vsphere(profile="esxi", estate="empty")
     one = Exporter(simulator, tmp_path)
-    [url] = one.ready(one.machine.ExportVm()).info.deviceUrl
+    url, _ = one.ready(one.machine.ExportVm()).info.deviceUrl
     assert url.url.startswith("https://*/nfc/")
     data = one.get(url.url.replace("*", "127.0.0.1"), simulator.port, "").read()
     assert raw_of(data, tmp_path) == one.image.read_bytes()
@@ -260,7 +262,7 @@ def test_a_lone_host_calls_itself_a_star(simulated_vsphere: Factory, tmp_path: P
 def test_a_star_on_vcenter_is_vcenter(simulated_vsphere: Factory, tmp_path: Path) -> None:
     simulator = simulated_vsphere(estate="empty", lease_star=True, lease_size_error=1000)
     one = Exporter(simulator, tmp_path)
-    [url] = one.ready(one.machine.ExportVm()).info.deviceUrl
+    url, _ = one.ready(one.machine.ExportVm()).info.deviceUrl
     assert url.fileSize == MIB + 1000, "unreliable"
     data = one.get(url.url.replace("*", "127.0.0.1"), simulator.port, "").read()
     assert raw_of(data, tmp_path) == one.image.read_bytes()

@@ -77,10 +77,11 @@ def bring_back(work: "Work") -> None:
     """After a failure: switches on again what was brought down for nothing."""
     if not work.brought_down or not isinstance(work.source, PowerControl):
         return
-    if work.claim is not None and work.claim.sealed:
-        return  # the machine is on the target, and two of it must not run
     name = work.machine.name
     try:
+        found = work.target.find(work.tag)
+        if found is not None and found.sealed:
+            return  # the machine is on the target, and two of it must not run
         work.source.power_on(work.machine)
     except V2xError as problem:
         work.observer.warning(f"{name} is off at the source and could not be switched on again: {problem.message}")

@@ -204,7 +204,7 @@ def _layout(state: State, machine: Entity) -> Any:
         for layer in list(disk.layers):
             number = len(layout.file)
             layout.file.append(_file(number, f"[{name}] {disk.shown(layer)}", "diskDescriptor", 500))
-            extent = layer.extent.relative_to(disk.root).as_posix()
+            extent = disk.shown_extent(layer)
             size = layer.extent.stat().st_blocks * 512 if layer.extent.exists() else 0
             layout.file.append(_file(number + 1, f"[{name}] {extent}", "diskExtent", size))
     return layout

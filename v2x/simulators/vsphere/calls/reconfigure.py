@@ -155,7 +155,7 @@ def _add_device(state: State, machine: Entity, config: Any, disks: dict[int, Gue
         device.capacityInBytes = device.capacityInBytes or device.capacityInKB * 1024
         device.backing.uuid = device.backing.uuid or f"6000C29{machine.moid.rjust(25, '0')}"
         disk = disk_of_path(state, device.backing.fileName)
-        disks[device.key] = disk if disk is not None else make_disk(state, device, bus_of(device))
+        disks[device.key] = disk if disk is not None else make_disk(state, device, bus_of(device), machine.moid)
     else:
         device.key = max(4000, *(d.key for d in config.hardware.device if d.key < 4100)) + 1
     config.hardware.device.append(device)

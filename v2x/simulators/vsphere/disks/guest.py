@@ -24,12 +24,27 @@ class GuestDisk:
     """One virtual disk. Every public method may be called from any thread.
 
     `path` is where the first descriptor is or shall be, e.g. …/web01/web01.vmdk; `root` is its datastore's folder.
+    `owner` is the machine that it is of, which others may borrow it from. With `objects`, a folder, the bytes are kept
+    there and not in the datastore, as vSAN does: a descriptor names an object, and there is no -flat file.
     """
 
-    def __init__(self, path: Path, root: Path, size_bytes: int, *, thin: bool, sparse: bool, adapter: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        root: Path,
+        size_bytes: int,
+        *,
+        thin: bool,
+        sparse: bool,
+        adapter: str,
+        owner: str = "",
+        objects: Path | None = None,
+    ) -> None:
         if size_bytes <= 0 or size_bytes % SECTOR:
             raise ValueError(f"a disk of {size_bytes} bytes is no whole number of sectors")
         self.root = root
+        self.owner = owner
+        self._objects = objects
         self.lock = threading.RLock()
         self.tracker = Tracker()
         self.uuid = f"6000c29{uuid_module.uuid4().hex[7:]}"
@@ -37,7 +52,7 @@ class GuestDisk:
         self._sparse = sparse
         self._thin = thin
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.top: Layer = Flat(path, path.with_name(f"{path.stem}-flat.vmdk"), size_bytes, new_cid(), thin=thin)
+        self.top: Layer = Flat(path, self._extent(path, "flat"), size_bytes, new_cid(), thin=thin)
         self.layers: list[Layer] = [self.top]
         self.guest_writes = 0
         """How often the guest has written, zeroed, trimmed or grown: anything else that changes a byte is a bug."""
@@ -52,14 +67,33 @@ class GuestDisk:
         """The descriptor's path below its datastore."""
         return layer.path.relative_to(self.root).as_posix()
 
+    def shown_extent(self, layer: Layer) -> str:
+        """The path of the file with the bytes below its datastore, or its object's address."""
+        if self._objects is not None:
+            return f"vsan://{layer.extent.name}"
+        return layer.extent.relative_to(self.root).as_posix()
+
+    def delta_format(self, layer: Layer) -> str:
+        """What a backing calls the kind of a delta."""
+        if self._objects is not None:
+            return "vsanSparseFormat"
+        return {"vmfsSparse": "redoLogFormat", "seSparse": "seSparseFormat"}[layer.kind]
+
+    def _extent(self, path: Path, suffix: str) -> Path:
+        if self._objects is None:
+            return path.with_name(f"{path.stem}-{suffix}.vmdk")
+        self._objects.mkdir(parents=True, exist_ok=True)
+        return self._objects / str(uuid_module.uuid4())
+
     def describe(self, layer: Layer) -> None:
         """Writes the descriptor of a layer."""
         parent = layer.parent
         tracking = f"{layer.path.stem}-ctk.vmdk" if self.tracker.active else ""
+        delta = parent is not None
         text = descriptor(
-            layer.kind,
+            "vsanSparse" if self._objects is not None and delta else layer.kind,
             layer.size_bytes,
-            layer.extent.name,
+            self.shown_extent(layer) if self._objects is not None else layer.extent.name,
             cid=layer.cid,
             uuid=self.uuid,
             thin=self._thin,
@@ -195,10 +229,9 @@ class GuestDisk:
             frozen = self.top
             path = self._next_path()
             if self._sparse or frozen.size_bytes > SESPARSE_FROM_BYTES:
-                extent = path.with_name(f"{path.stem}-sesparse.vmdk")
-                self.top = SeSparse(path, extent, frozen, frozen.cid)
+                self.top = SeSparse(path, self._extent(path, "sesparse"), frozen, frozen.cid)
             else:
-                self.top = Cowd(path, path.with_name(f"{path.stem}-delta.vmdk"), frozen, frozen.cid)
+                self.top = Cowd(path, self._extent(path, "delta"), frozen, frozen.cid)
             self.layers.append(self.top)
             self.tracker.stun()
             self.describe(self.top)

@@ -11,7 +11,7 @@ from v2x.errors import UsageError
 from v2x.simulators.vsphere.disks.guest import GuestDisk
 from v2x.simulators.vsphere.estate import devices, files, guests, networks
 from v2x.simulators.vsphere.estate.inventory import Inventory, shown
-from v2x.simulators.vsphere.estate.specs import DiskSpec, MachineSpec
+from v2x.simulators.vsphere.estate.specs import Allocation, DiskSpec, MachineSpec
 from v2x.simulators.vsphere.store import Entity
 
 _SECTOR = 512
@@ -62,7 +62,7 @@ class _Addition:
         files.write_configuration(self.state, made, self.datastore, self.directory)
         if spec.power == "poweredOn":
             for disk in disks.values():
-                self.state.places.run(disk, True)
+                self.state.places.run(disk, made.moid, True)
         return made
 
     def pattern(self) -> Entity:
@@ -125,8 +125,8 @@ class _Addition:
             ),
             defaultPowerOps=vim.vm.DefaultPowerOpInfo(powerOffType="soft", resetType="soft", suspendType="hard"),
             hardware=hardware,
-            cpuAllocation=_allocation(),
-            memoryAllocation=_allocation(),
+            cpuAllocation=_allocation(spec.cpu),
+            memoryAllocation=_allocation(spec.memory),
             latencySensitivity=vim.LatencySensitivity(level=spec.latency),
             memoryHotAddEnabled=spec.memory_hot_add,
             cpuHotAddEnabled=spec.cpu_hot_add,
@@ -324,7 +324,7 @@ class _Addition:
             if spec.rdm:
                 files.write_mapping(self.state, device)
                 continue
-            disk = self._lender(spec) if spec.borrowed else files.make_disk(self.state, device, spec.bus)
+            disk = self._lender(spec) if spec.borrowed else files.make_disk(self.state, device, spec.bus, made.moid)
             disk.tracker.wanted = disk.tracker.active = self.spec.tracking or disk.tracker.active
             if spec.image is not None:
                 disk.fill(spec.image)
@@ -336,9 +336,13 @@ class _Addition:
         return found
 
 
-def _allocation() -> Any:
+def _allocation(asked: Allocation) -> Any:
+    level = "custom" if asked.shares else "normal"
     return vim.ResourceAllocationInfo(
-        reservation=0, limit=-1, expandableReservation=False, shares=vim.SharesInfo(shares=2000, level="normal")
+        reservation=asked.reservation,
+        limit=asked.limit,
+        expandableReservation=False,
+        shares=vim.SharesInfo(shares=asked.shares or 2000, level=level),
     )
 
 

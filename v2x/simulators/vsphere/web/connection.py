@@ -42,11 +42,16 @@ def serving(state: State, host: str) -> Callable[[ssl.SSLSocket], None]:
     """What a listener does with a connection."""
 
     def serve(sock: ssl.SSLSocket) -> None:
-        if host and host in state.closed_hosts:
+        if _is_down(state, host):
             return
         Connection(sock, ("127.0.0.1", 0), cast(Any, Site(state, host)))
 
     return serve
+
+
+def _is_down(state: State, host: str) -> bool:
+    """Whether what answers at this port has fallen away: with a lone host its API as well."""
+    return host in state.closed_hosts or (not state.profile.vcenter and bool(state.closed_hosts))
 
 
 class Gone(OSError):
@@ -78,7 +83,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         super().handle_one_request()
-        if self.state.stopping.is_set() or self.site.host in self.state.closed_hosts:
+        if self.state.stopping.is_set() or _is_down(self.state, self.site.host):
             self.close_connection = True
 
     # methods of HTTP
@@ -216,7 +221,7 @@ class Connection(BaseHTTPRequestHandler):
             time.sleep(state.settings.call_delay)
         token = self.cookie()
         session = state.sessions.visit(token, self.headers.get("user-agent", ""))
-        headers = {} if session.token == token else self.set_cookie(session.token)
+        headers = {} if session.token == token and name != "Login" else self.set_cookie(session.token)
         version = asked_version(self.headers.get("soapaction", ""), state.profile.api)
         if version is None:
             action = self.headers.get("soapaction", "").strip('"')

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from v2x.model.machine import Machine, VlanRange
 
@@ -35,10 +36,19 @@ class SourceNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datastore:
+    """`reference` is the source's handle; `hosts` are the hosts that see it, empty where the source does not say."""
+
     name: str
     kind: str = ""
     capacity_bytes: int | None = None
     free_bytes: int | None = None
+    reference: str = ""
+    datacenter: str = ""
+    accessible: bool | None = None
+    shared: bool | None = None
+    maintenance: str = ""
+    replicated: bool | None = None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +57,65 @@ class SourceHost:
     version: str = ""
     cluster: str = ""
     in_maintenance: bool = False
+    reference: str = ""
+    connection_state: str = ""
+    cores: int | None = None
+    memory_bytes: int | None = None
+    cpu_model: str = ""
+    licence: str = ""
+    read_only_licence: bool | None = None
+    edition: str = ""
+
+
+class Together(StrEnum):
+    """Why machines of a group belong together, or must be kept apart."""
+
+    AFFINITY = "affinity"
+    ANTI_AFFINITY = "anti_affinity"
+    HOST_AFFINITY = "host_affinity"
+    SHARED_DISK = "shared_disk"
+    FAILOVER_CLUSTER = "failover_cluster"
+    VAPP = "vapp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineGroup:
+    """Machines (by id) that the source ties to each other; `name` is the rule's, vApp's or disk's name."""
+
+    name: str
+    kind: Together
+    machines: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
+    mandatory: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCluster:
+    """A cluster of hosts; `drs` is its level (manual, partiallyAutomated, fullyAutomated), empty when off."""
+
+    name: str
+    reference: str = ""
+    drs: str = ""
+    dpm: bool | None = None
+    ha: bool | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
-    """Which source this is: `kind` is ovf, vmx, vsphere, hyperv…; `address` as the user wrote it, without secrets."""
+    """Which source this is: `kind` is ovf, vmx, vsphere, hyperv…; `address` as the user wrote it, without secrets.
+
+    `instance` is the server's own identity. `missing_privileges` are those of a migration that the account lacks, by
+    the source's names.
+    """
 
     kind: str
     address: str
     product: str = ""
     version: str = ""
+    instance: str = ""
+    account: str = ""
+    missing_privileges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,5 +135,7 @@ class Inventory:
     networks: tuple[SourceNetwork, ...] = ()
     datastores: tuple[Datastore, ...] = ()
     hosts: tuple[SourceHost, ...] = ()
+    clusters: tuple[SourceCluster, ...] = ()
+    groups: tuple[MachineGroup, ...] = ()
     problems: tuple[SourceProblem, ...] = ()
     schema: str = INVENTORY_SCHEMA

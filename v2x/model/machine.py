@@ -87,6 +87,16 @@ class ToolsState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Estate(StrEnum):
+    """What a machine is to its estate, where it is not simply somebody's server."""
+
+    CLUSTER_SERVICE = "cluster_service"
+    APPLIANCE = "appliance"
+    PLACEHOLDER = "placeholder"
+    BACKUP_REPLICA = "backup_replica"
+    BACKUP_PROXY = "backup_proxy"
+
+
 class GuestIdKind(StrEnum):
     """The vocabulary a guest operating system id belongs to; a key of mappings/guest_os.toml."""
 
@@ -107,7 +117,10 @@ class Cpu:
     count: int
     cores_per_socket: int | None = None
     hot_add: bool = False
+    hot_remove: bool = False
     affinity: str = ""
+    numa_affinity: str = ""
+    shares: int | None = None
     limit_mhz: int | None = None
     reservation_mhz: int | None = None
     nested_virtualization: bool = False
@@ -115,13 +128,19 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """`size_bytes` is what the guest has at start; the dynamic range only where the source has one."""
+    """`size_bytes` is what the guest has at start; the dynamic range only where the source has one.
+
+    `demand_bytes` is what the guest was seen to use, where memory is dynamic.
+    """
 
     size_bytes: int
     hot_add: bool = False
     dynamic_min_bytes: int | None = None
     dynamic_max_bytes: int | None = None
+    demand_bytes: int | None = None
     reservation_bytes: int | None = None
+    limit_bytes: int | None = None
+    shares: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +148,9 @@ class Disk:
     """One virtual disk.
 
     `id` is unique and stable within its machine. `files` names the chain, the file in use first and its base last, as
-    the source's own listing names them. `position` is the place in boot and device order, from 0.
+    the source's own listing names them. `position` is the place in boot and device order, from 0. `lent_by` is the id
+    of another machine that this disk belongs to (hot-added to a backup proxy); it never goes with the borrower.
+    `io_filters` name what stands in the host's I/O path (caching, replication, encryption by policy).
     """
 
     id: str
@@ -152,8 +173,12 @@ class Disk:
     read_only: bool = False
     change_tracking: bool | None = None
     logical_sector_bytes: int | None = None
+    physical_sector_bytes: int | None = None
     uuid: str = ""
     compression: str = ""
+    lent_by: str = ""
+    io_filters: tuple[str, ...] = ()
+    iops_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +208,10 @@ class Nic:
     forged_transmits: bool | None = None
     connected: bool = True
     ip_addresses: tuple[str, ...] = ()
+    mac_spoofing: bool | None = None
+    private_vlan: str = ""
+    bandwidth_limit_bps: int | None = None
+    teaming: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +224,8 @@ class CdDrive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
+    """`kind` is the source's word where it has several (standard, production, recovery, planned, replica…)."""
+
     id: str
     name: str
     created: str = ""
@@ -202,6 +233,34 @@ class Snapshot:
     parent: str = ""
     current: bool = False
     with_memory: bool = False
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestVolume:
+    """A file system as the guest's agent reported it; `disks` are ids of Disk where the agent tells them."""
+
+    path: str
+    capacity_bytes: int | None = None
+    free_bytes: int | None = None
+    filesystem: str = ""
+    disks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestAddress:
+    """The configuration of one of the guest's interfaces, as its agent reported it.
+
+    `addresses` are `ADDRESS/PREFIX`; `dhcp` is None where the agent does not say.
+    """
+
+    mac: str
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    dhcp: bool | None = None
+    interface: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +272,11 @@ class Guest:
     os_name: str = ""
     hostname: str = ""
     tools: ToolsState = ToolsState.UNKNOWN
+    tools_version: str = ""
     ip_addresses: tuple[str, ...] = ()
     time_sync: bool | None = None
+    volumes: tuple[GuestVolume, ...] = ()
+    addresses: tuple[GuestAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +289,13 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One virtual machine as its source describes it; `id` is the source's own stable identifier."""
+    """One virtual machine as its source describes it; `id` is the source's own stable identifier.
+
+    `reference` is the handle by which the source's interface knows it now (a moref); it may change. `estate` tells
+    machines that belong to the platform or to a backup product, `estate_reason` how that was seen. `power_state_text`
+    is the source's own word for a state that is neither on, off nor suspended. `locks` are what keeps a copy from
+    starting now (a backup's snapshot, a merge that is pending, a running task), in the source's words.
+    """
 
     id: str
     name: str
@@ -258,6 +326,31 @@ class Machine:
     resource_pool: str = ""
     group: str = ""
     start_order: int | None = None
+    start_delay_seconds: int | None = None
+    reference: str = ""
+    generation: int | None = None
+    power_state_text: str = ""
+    connection_state: str = ""
+    serial_number: str = ""
+    asset_tag: str = ""
+    encrypted: bool | None = None
+    shielded: bool | None = None
+    secure_boot_template: str = ""
+    change_tracking: bool | None = None
+    change_tracking_supported: bool | None = None
+    consolidation_needed: bool | None = None
+    fault_tolerance: bool | None = None
+    latency_sensitivity: str = ""
+    disk_uuid_enabled: bool | None = None
+    virtualization_based_security: bool | None = None
+    start_action: str = ""
+    stop_action: str = ""
+    ha_priority: str = ""
+    cluster_role: bool | None = None
+    replication: str = ""
+    locks: tuple[str, ...] = ()
+    estate: Estate | None = None
+    estate_reason: str = ""
 
     @property
     def capacity_bytes(self) -> int:

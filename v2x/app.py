@@ -32,6 +32,7 @@ from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import TargetFacts, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
+from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.interface import Source
 from v2x.target.interface import MakesNetworks, Target
 from v2x.tls import Trust, parse_fingerprint
@@ -46,6 +47,10 @@ class Side:
     password_file: Path | None = None
     ca: Path | None = None
     fingerprint: str | None = None
+    shares: tuple[str, ...] = ()
+    smb_user: str = ""
+    smb_encryption: bool = True
+    experimental_vmcx: bool = False
 
 
 @dataclass(kw_only=True)
@@ -102,6 +107,10 @@ class App:
             address=str(address),
             ca_file=str(given.ca) if given.ca else found.ca_file,
             fingerprint=parse_fingerprint(pin) if pin else "",
+            shares=given.shares or found.shares,
+            smb_user=given.smb_user or found.smb_user,
+            smb_encryption=given.smb_encryption and found.smb_encryption,
+            experimental_vmcx=given.experimental_vmcx or found.experimental_vmcx,
         )
 
     def open_source(self, endpoint: Endpoint) -> Source:
@@ -109,7 +118,25 @@ class App:
         from v2x.sources import open_source
 
         address = _address("source", endpoint.address)
-        return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+        return open_source(
+            address.path if address.scheme is Scheme.PATH else endpoint.address,
+            clock=self.now,
+            shares=self._shares(endpoint),
+            experimental=endpoint.experimental_vmcx,
+        )
+
+    def _shares(self, endpoint: Endpoint) -> ShareOptions | None:
+        """How the files of a Hyper-V host are reached over its shares; None where nothing says so."""
+        if not endpoint.shares and not endpoint.smb_user:
+            return None
+        from v2x.disks.smb.paths import parse_rule
+
+        return ShareOptions(
+            user=endpoint.smb_user,
+            password=lambda: self._password("source", endpoint, who=f"{endpoint.smb_user} on the file server"),
+            rules=tuple(parse_rule(text) for text in endpoint.shares),
+            encryption=endpoint.smb_encryption,
+        )
 
     def open_target(self, endpoint: Endpoint) -> Target:
         """Opens a target: logs in to a pool, or makes ready to write XVA files."""
@@ -188,13 +215,13 @@ class App:
         """Takes `device`, or without one the pool's only uplink, for every switch that no rule names."""
         self.rules = with_uplink(self.rules, device, facts)
 
-    def _password(self, side: str, endpoint: Endpoint) -> Secret:
+    def _password(self, side: str, endpoint: Endpoint, who: str = "") -> Secret:
         key = f"{side} {endpoint.address}"
         if key not in self._passwords:
             given = self.source_side if side == "source" else self.target_side
             self._passwords[key] = secrets.find(
                 side=side,
-                who=_address(side, endpoint.address).who,
+                who=who or _address(side, endpoint.address).who,
                 file=str(given.password_file) if given.password_file else "",
                 reference=endpoint.secret,
                 ask=self.ask,

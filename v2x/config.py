@@ -6,6 +6,11 @@ address = "vsphere://administrator@vsphere.local@vc.example.org"
 secret = "file:~/.config/v2x/vcenter.pw"
 fingerprint = "sha256:…"
 
+[source.exports]
+address = "/srv/hyperv"
+shares = ['D:\\VMs=\\\\fileserver\\vms']
+smb_user = 'EXAMPLE\\reader'
+
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
@@ -37,7 +42,9 @@ from v2x.errors import UsageError
 from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
-_KEYS = frozenset({"address", "secret", "ca", "fingerprint"})
+_KEYS = ("address", "secret", "ca", "fingerprint")
+_SOURCE_KEYS = (*_KEYS, "shares", "smb_user", "smb_encryption", "experimental_vmcx")
+_NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
 _TABLES = frozenset({"source", "target", "network", "uplink", "storage"})
 _VLAN_IDS = range(4096)
 
@@ -115,25 +122,39 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
     if not isinstance(tables, dict):
         raise UsageError(f"{path}: {side} must be tables", hint=f"write [{side}.ALIAS]")
     found: dict[str, Endpoint] = {}
+    keys = _SOURCE_KEYS if side == "source" else _KEYS
     for alias, table in tables.items():
         where = f"{path}: [{side}.{alias}]"
-        if not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values()):
-            raise UsageError(f"{where} must hold texts only", hint="keys are address, secret, ca, fingerprint")
-        unknown = sorted(set(table) - _KEYS)
-        if unknown:
-            hint = "keys are address, secret, ca, fingerprint"
-            if unknown[0] in {"password", "pass", "passwd"}:
-                hint = (
-                    'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
-                )
-            raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
-        if "address" not in table:
-            raise UsageError(f"{where} has no address", hint='add address = "…"')
+        if not isinstance(table, dict):
+            raise UsageError(f"{where} must hold keys", hint=f"keys are {', '.join(keys)}")
+        _check_keys(where, table, keys)
         found[alias] = Endpoint(
             alias=alias,
             address=table["address"],
             ca_file=table.get("ca", ""),
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
+            shares=tuple(table.get("shares", ())),
+            smb_user=table.get("smb_user", ""),
+            smb_encryption=table.get("smb_encryption", True),
+            experimental_vmcx=table.get("experimental_vmcx", False),
         )
     return found
+
+
+def _check_keys(where: str, table: Mapping[str, object], keys: tuple[str, ...]) -> None:
+    valid = f"keys are {', '.join(keys)}"
+    unknown = sorted(set(table) - set(keys))
+    if unknown:
+        hint = valid
+        if unknown[0] in {"password", "pass", "passwd"}:
+            hint = 'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
+        raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
+    for key, value in table.items():
+        wanted = _NOT_TEXTS.get(key, str)
+        texts = not isinstance(value, list) or all(isinstance(one, str) for one in value)
+        if not isinstance(value, wanted) or not texts:
+            word = {str: "a text", list: "a list of texts", bool: "true or false"}[wanted]
+            raise UsageError(f"{where}: {key} must be {word}", hint=valid)
+    if "address" not in table:
+        raise UsageError(f"{where} has no address", hint='add address = "…"')

@@ -15,7 +15,13 @@ def build(given: Given) -> App:
         config=given.config,
         mappings=given.mappings,
         source_side=Side(
-            password_file=given.source_password_file, ca=given.source_ca, fingerprint=given.source_fingerprint
+            password_file=given.source_password_file,
+            ca=given.source_ca,
+            fingerprint=given.source_fingerprint,
+            shares=tuple(given.share or ()),
+            smb_user=given.smb_user or "",
+            smb_encryption=not given.no_smb_encryption,
+            experimental_vmcx=given.experimental_vmcx,
         ),
         target_side=Side(
             password_file=given.target_password_file, ca=given.target_ca, fingerprint=given.target_fingerprint

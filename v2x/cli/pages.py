@@ -22,12 +22,21 @@ PAGES = {
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
+    "AMBIGUOUS-DISK": "Several files below the folder have the name that the machine's configuration gives its disk. "
+    "Keep the machine's own one there; the other ones may be those of checkpoints or of other machines.",
     "AMBIGUOUS-PARENT": "Several files beside a delta disk have the identifier of its parent, as copies do. Keep the "
     "one that belongs to the machine.",
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
+    "BAD-DISK": "A disk's files are there, but cannot be read as they are; the text says why, in the words that a "
+    "migration would end with.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
+    "GENERATION-2": "The machine is of generation 2 and comes from a .vmcx file, whose format Microsoft does not "
+    "document. What v2x knows of it was worked out from files of generation 1: Secure Boot and the boot order of "
+    "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
+    "HARDWARE-UNKNOWN": "Only disks are in the folder, no configuration. Give the hardware: --vcpus, --memory and, "
+    "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
     "IGNORED": "The source names something that is not in use there; it is left out.",
     "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
     "LEFT-OUT": "The source lists something that is no machine of yours: vSphere's own cluster services, a placeholder "
@@ -40,8 +49,11 @@ PAGES = {
     "MISSING-COLUMN": "A sheet of the RVTools export lacks a column; the text says what is unknown for it. Export "
     "again with a current release, and with all columns.",
     "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",
-    "MISSING-FILE": "A file that the appliance or disk names is not beside it. Copy it there.",
+    "MISSING-FILE": "A file that the appliance or disk names is not beside it, or not on the share it should be on. "
+    "Copy it there, or say with --share where the folder of a Hyper-V host is found.",
     "MISSING-PARENT": "A delta disk needs the disk it was made from. Copy the whole chain into one folder.",
+    "MISSING-SHARE": "The file server has no share of that name. Drives of a Hyper-V host are looked for under its "
+    "administrative shares (D$), which an administrator may have turned off: share the folder and give --share.",
     "MISSING-SHEET": "The RVTools export lacks a sheet; the text says what is unknown for it. Export all tabs.",
     "MISSING-TOOL": "A program that this step needs is not installed; the message names the Debian package.",
     "NETWORK-UNRESOLVED": "Nothing certain says which network of the pool an adapter belongs on: no rule, no single "
@@ -56,6 +68,8 @@ PAGES = {
     "passwords never stand on the command line.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
+    "NOT-DECODED": "The machine's configuration holds a setting in a form that is not known; the text names it. Look "
+    "it up on the host. A list that was collected there tells it.",
     "NOT-PLACED": "Rows of a sheet name a machine that vInfo does not have, or a name that several have, without an "
     "id. They are left out, so these machines may have more disks or cards than the report knows.",
     "NOT-TOLD": "The source never says this of any machine. Take the inventory from the hypervisor, or from exported "
@@ -74,7 +88,8 @@ PAGES = {
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
-    "SOURCE-RUNNING": "Lock files say that the machine is running. Shut it down first.",
+    "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "
+    "and wait for backups and merges of checkpoints to end.",
     "TEMPLATE": "A template has no life of its own; deploy a machine from it and migrate that.",
     "TERMINATED": "The program was ended by a signal. The same command continues.",
     "TOOL-FAILED": "A program that v2x called ended with an error; the message holds what it said.",

@@ -23,7 +23,7 @@ from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.model.migration import DiskResult, VerifyLevel
 from v2x.model.target import StorageRepository, TargetMachine
 from v2x.model.units import show_bytes
-from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.sources.interface import Checkpoint, Integrity, Recheck, Source
 from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
 
 
@@ -255,7 +255,11 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
         except Exception:
             _raise_integrity(work)
             raise
-        return _result(done, reader.size, source, verified=_verified(work, done, reader, source, stopping))
+        _recheck(work, source, at)
+        verified = _verified(work, done, reader, source, stopping)
+        if done.resumed_at_bytes:  # what was sent by an earlier run was read again for its digests
+            _recheck(work, source, at)
+        return _result(done, reader.size, source, verified=verified)
     finally:
         reader.close()
 
@@ -273,6 +277,12 @@ def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
     return ZeroScan(reader) if work.read_all else reader
+
+
+def _recheck(work: Work, source: Disk, at: Checkpoint) -> None:
+    """A machine that ran while its disk was copied left a mixture of old and new blocks: the disk fails."""
+    if isinstance(work.source, Recheck):
+        work.source.recheck(work.machine, source, at)
 
 
 def _raise_integrity(work: Work) -> None:

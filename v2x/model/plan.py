@@ -64,13 +64,21 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An address with what is needed to trust it; a secret is only ever referred to, never held."""
+    """An address with what is needed to trust it; a secret is only ever referred to, never held.
+
+    `shares` say where folders of a Hyper-V host are found on the network (FOLDER=\\\\SERVER\\SHARE), `smb_user` logs in
+    there. `experimental_vmcx` reads the keys of generation 2 from .vmcx files.
+    """
 
     alias: str
     address: str
     ca_file: str = ""
     fingerprint: str = ""
     secret: str = ""
+    shares: tuple[str, ...] = ()
+    smb_user: str = ""
+    smb_encryption: bool = True
+    experimental_vmcx: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

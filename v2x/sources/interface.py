@@ -68,6 +68,15 @@ class Integrity(Protocol):
 
 
 @runtime_checkable
+class Recheck(Protocol):
+    """Sources whose disks are no snapshots, so that something could have written to them while they were read."""
+
+    def recheck(self, machine: Machine, disk: Disk, at: Checkpoint) -> None:
+        """SourceError SOURCE-CHANGED, or another reason, if the disk's content may differ from the checkpoint's."""
+        ...
+
+
+@runtime_checkable
 class PowerControl(Protocol):
     """Sources that can tell and change the power state."""
 

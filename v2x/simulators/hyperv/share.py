@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -64,15 +64,6 @@ _SHARE = """\
  read only = yes
  browseable = no
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """One share, and the host's own path of what it shows."""
-
-    share: str
-    path: Path
-    prefix: str
 
 
 class Share:
@@ -180,10 +171,8 @@ class Share:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def __enter__(self) -> Self:
         return self.start()
@@ -204,9 +193,9 @@ def _tool(name: str) -> str:
 
 
 def _run(name: str, arguments: list[str], *, stdin: bytes) -> None:
-    done = subprocess.run(
-        [_tool(name), *arguments], input=stdin, env={"PATH": programs.PATH}, capture_output=True, timeout=60, check=False
-    )
+    argv = [_tool(name), *arguments]
+    surroundings = {"PATH": programs.PATH}
+    done = subprocess.run(argv, input=stdin, env=surroundings, capture_output=True, timeout=60, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
         raise V2xError(f"{name} failed: {said[-1] if said else 'no message'}")

@@ -38,7 +38,7 @@ def three_levels(folder: Path, size: int) -> list[Path]:
     Vhdx(raw=bytes(base), data_write=uuid.UUID(int=1), shuffle=2).write(folder / "web.vhdx")
     paths = [folder / "web.vhdx"]
     for level in (2, 3):
-        states = {number: ABSENT for number in range(count)}
+        states = dict.fromkeys(range(count), ABSENT)
         sectors = {number: set(chance.sample(range(2048), 900)) for number in chance.sample(range(count), 3)}
         whole = chance.choice([number for number in range(count) if number not in sectors])
         states = {number: state for number, state in states.items() if number not in sectors} | {whole: FULL}

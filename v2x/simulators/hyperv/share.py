@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -64,10 +64,11 @@ _SHARE = """\
  read only = yes
  browseable = no
 """
+_NOBODY = " valid users = no-one-at-all\n"
 
 
 class Share:
-    """A running Samba. `shares` maps a share's name (`D$`) to the folder it shows.
+    """A running Samba. `shares` maps a share's name (`D$`) to the folder it shows; nobody is let into `denied` ones.
 
     `user` is what the client logs in as; Samba itself knows the invoking user only. UsageError where Samba is not
     installed, V2xError where it does not start.
@@ -83,6 +84,7 @@ class Share:
         password: str = "",
         encryption: Encryption = "required",
         dialect: str = "SMB3_11",
+        denied: Collection[str] = (),
     ) -> None:
         self.folder = folder
         self.user = user
@@ -91,6 +93,7 @@ class Share:
         self.host = "127.0.0.1"
         self._shares = dict(shares)
         self._process: subprocess.Popen[bytes] | None = None
+        self._denied = frozenset(denied)
         self._configure(encryption, dialect)
 
     def _configure(self, encryption: Encryption, dialect: str) -> None:
@@ -100,7 +103,8 @@ class Share:
         me = pwd.getpwuid(os.getuid()).pw_name
         (self.folder / "users").write_text(f"{me} = {self.user}\n")
         text = _GLOBAL.format(port=self.port, folder=self.folder, encryption=encryption, dialect=dialect)
-        text += "".join(_SHARE.format(name=name, path=path) for name, path in self._shares.items())
+        for name, path in self._shares.items():
+            text += _SHARE.format(name=name, path=path) + (_NOBODY if name in self._denied else "")
         self._settings = self.folder / "smb.conf"
         self._settings.write_text(text)
         twice = f"{self.password}\n{self.password}\n".encode()

@@ -4,6 +4,7 @@
 import hashlib
 import importlib.util
 import shutil
+import uuid
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,12 +14,14 @@ from types import ModuleType
 
 import pytest
 
+from tests.hyperv_exports import Stored, export
+from tests.hyperv_images import Vhdx
 from v2x.errors import Unsupported, V2xError
 from v2x.model.codec import from_json, to_json
 from v2x.model.inventory import INVENTORY_SCHEMA, Inventory
 from v2x.model.machine import Machine
 from v2x.sources import open_source
-from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.sources.interface import Checkpoint, Integrity, Recheck, Source
 
 MIB = 1 << 20
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -113,6 +116,21 @@ def _rvtools(folder: Path, _disks: Path) -> Path:
     return path
 
 
+def _hyperv(binary: bool) -> Callable[[Path, Path], Path]:
+    """An export of Hyper-V with the same disks; without its own manifest, like every export there."""
+
+    def build(folder: Path, _disks: Path) -> Path:
+        names = {f"tiny-{number}.vhdx": number for number in range(1, len(DISKS) + 1)}
+        stored = Stored(name="tiny", ide={(0, number - 1): f"D:\\{name}" for name, number in names.items()}, switch="")
+        images = {
+            name: Vhdx(raw=kit.content(size, seed), data_write=uuid.UUID(int=seed)).packed()
+            for seed, (name, size) in enumerate(zip(names, DISKS.values(), strict=True), 1)
+        }
+        return export(folder, stored, images, binary=binary)
+
+    return build
+
+
 BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
     "ovf": _ovf,
     "ova": _ova,
@@ -120,6 +138,8 @@ BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
     "folder": _folder,
     "inventory_file": _saved,
     "rvtools": _rvtools,
+    "hyperv xml": _hyperv(binary=False),
+    "hyperv vmcx": _hyperv(binary=True),
 }
 DISKLESS = {"inventory_file": "tiny.ovf", "rvtools": "OVA"}
 
@@ -247,6 +267,19 @@ def test_reader_refuses_a_disk_that_was_written_to_since(case: Case) -> None:
         with pytest.raises(V2xError) as refused:
             source.reader(machine, machine.disks[0], stale)
     assert refused.value.code == "SOURCE-CHANGED"
+
+
+def test_recheck_tells_a_disk_that_was_written_to_since(case: Case) -> None:
+    with _opened(case) as source:
+        if not isinstance(source, Recheck):
+            return
+        machine = source.inventory().machines[0]
+        at = _checkpoint(case, source, machine)
+        for disk in machine.disks:
+            source.recheck(machine, disk, at)
+            with pytest.raises(V2xError) as refused:
+                source.recheck(machine, disk, replace(at, points=dict.fromkeys(at.points, "1:2:3")))
+            assert refused.value.code == "SOURCE-CHANGED"
 
 
 def test_release_works_again_and_without_a_checkpoint(case: Case) -> None:

@@ -21,7 +21,7 @@ from v2x.model.codec import from_json, to_json
 from v2x.model.inventory import INVENTORY_SCHEMA, Inventory
 from v2x.model.machine import Machine
 from v2x.sources import open_source
-from v2x.sources.interface import Checkpoint, Integrity, Recheck, Source
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Source
 
 MIB = 1 << 20
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -269,17 +269,19 @@ def test_reader_refuses_a_disk_that_was_written_to_since(case: Case) -> None:
     assert refused.value.code == "SOURCE-CHANGED"
 
 
-def test_recheck_tells_a_disk_that_was_written_to_since(case: Case) -> None:
+def test_a_disk_that_was_written_to_is_told_afterwards(case: Case) -> None:
     with _opened(case) as source:
-        if not isinstance(source, Recheck):
+        if not isinstance(source, Confirms):
+            assert not case.readable
             return
         machine = source.inventory().machines[0]
         at = _checkpoint(case, source, machine)
+        source.confirm(machine, at)
         for disk in machine.disks:
-            source.recheck(machine, disk, at)
             with pytest.raises(V2xError) as refused:
-                source.recheck(machine, disk, replace(at, points=dict.fromkeys(at.points, "1:2:3")))
+                source.confirm(machine, replace(at, points=at.points | {disk.id: "1:2:3"}))
             assert refused.value.code == "SOURCE-CHANGED"
+            assert disk.label in refused.value.message
 
 
 def test_release_works_again_and_without_a_checkpoint(case: Case) -> None:

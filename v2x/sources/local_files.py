@@ -52,9 +52,10 @@ def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint) 
     return reader
 
 
-def file_recheck(listing: Listing, disk: Disk, at: Checkpoint) -> None:
-    """SourceError SOURCE-CHANGED if the disk's files are not those of the checkpoint any more."""
-    check_point(at.points.get(disk.id, ""), file_point(listing, disk), disk)
+def file_confirm(listing: Listing, machine: Machine, at: Checkpoint) -> None:
+    """SourceError SOURCE-CHANGED if the files of a disk are not those of the checkpoint any more."""
+    for disk in machine.disks:
+        check_point(at.points.get(disk.id, ""), file_point(listing, disk), disk)
 
 
 def file_point(listing: Listing, disk: Disk) -> str:

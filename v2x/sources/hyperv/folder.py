@@ -22,7 +22,8 @@ from v2x.sources.hyperv.configurations import Configuration, read_configurations
 from v2x.sources.hyperv.folder_disks import DiskFinder
 from v2x.sources.hyperv.tree import IMAGES, TreeListing, files_below, is_configuration
 from v2x.sources.interface import Checkpoint
-from v2x.sources.local_files import Clock, file_point, file_reader, file_recheck, utc_now
+from v2x.sources.local_files import Clock, file_point, file_reader, utc_now
+from v2x.sources.stamps import check_point
 
 if TYPE_CHECKING:
     from v2x.sources.hyperv.shares import ShareDisks
@@ -113,11 +114,10 @@ class HypervFolderSource:
             return self._shares.reader(machine, disk, at)
         return file_reader(self._of(machine).listing, machine, disk, at)
 
-    def recheck(self, machine: Machine, disk: Disk, at: Checkpoint) -> None:
-        if self._shares is not None and _on_host(disk):
-            self._shares.recheck(disk, at)
-        else:
-            file_recheck(self._of(machine).listing, disk, at)
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        """SourceError if something wrote to a disk since the checkpoint, or has it open now."""
+        for disk in machine.disks:
+            check_point(at.points.get(disk.id, ""), self._point(machine, disk), disk)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""

@@ -24,7 +24,7 @@ from v2x.sources import open_source
 from v2x.sources.folder import FolderSource
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.folder import HypervFolderSource
-from v2x.sources.interface import Recheck
+from v2x.sources.interface import Confirms
 
 MIB = 1 << 20
 IDE0 = {(0, 0): r"D:\VMs\web.vhdx"}
@@ -345,8 +345,8 @@ def test_beside_appliances_configurations_count_and_disks_alone_do_not(tmp_path:
         assert sorted(one.name for one in found.machines) == ["old", "web"]
         web = next(one for one in found.machines if one.name == "web")
         at = source.checkpoint(web, "t")
-        assert isinstance(source, Recheck)
-        source.recheck(web, web.disks[0], at)
+        assert isinstance(source, Confirms)
+        source.confirm(web, at)
         assert source.reader(web, web.disks[0], at).size == len(raw)
 
 
@@ -359,13 +359,13 @@ def test_points_change_with_whatever_was_written(tmp_path: Path, raw: bytes) -> 
         at = source.checkpoint(one, "t")
         assert source.checkpoint(one, "t") == at
         assert " " not in at.points[disk.id].strip()
-        assert isinstance(source, Recheck)
-        source.recheck(one, disk, at)
+        assert isinstance(source, Confirms)
+        source.confirm(one, at)
         with path.open("r+b") as file:
             file.seek(path.stat().st_size - 1)
             file.write(b"\1")
         with pytest.raises(SourceError, match="changed since the copy began"):
-            source.recheck(one, disk, at)
+            source.confirm(one, at)
         with pytest.raises(SourceError):
             source.reader(one, disk, at)
 
@@ -405,8 +405,8 @@ def test_disks_that_stayed_on_the_hosts_shares(tmp_path: Path, raw: bytes, hyper
             reader.read_into(0, buffer)
             assert buffer == wanted
             reader.close()
-            assert isinstance(source, Recheck)
-            source.recheck(found, disk, at)
+            assert isinstance(source, Confirms)
+            source.confirm(found, at)
     assert asked == [1]
     with open_source(folder, shares=ShareOptions(user="u", rules=rules[:0])) as source:
         assert source.inventory().machines[0].disks[0].backing is DiskBacking.MISSING

@@ -22,8 +22,7 @@ from v2x.sources.hyperv.configurations import Configuration, read_configurations
 from v2x.sources.hyperv.folder_disks import DiskFinder
 from v2x.sources.hyperv.tree import IMAGES, TreeListing, files_below, is_configuration
 from v2x.sources.interface import Checkpoint
-from v2x.sources.local_files import Clock, file_point, file_reader, utc_now
-from v2x.sources.stamps import check_point
+from v2x.sources.local_files import Clock, file_point, file_reader, file_recheck, utc_now
 
 if TYPE_CHECKING:
     from v2x.sources.hyperv.shares import ShareDisks
@@ -117,7 +116,10 @@ class HypervFolderSource:
     def confirm(self, machine: Machine, at: Checkpoint) -> None:
         """SourceError if something wrote to a disk since the checkpoint, or has it open now."""
         for disk in machine.disks:
-            check_point(at.points.get(disk.id, ""), self._point(machine, disk), disk)
+            if self._shares is not None and _on_host(disk):
+                self._shares.recheck(disk, at)
+            else:
+                file_recheck(self._of(machine).listing, disk, at)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""

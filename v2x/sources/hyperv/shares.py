@@ -24,7 +24,7 @@ from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.tree import plain_names
 from v2x.sources.images import describe_image, with_facts
 from v2x.sources.interface import Checkpoint
-from v2x.sources.local_files import file_point, file_reader
+from v2x.sources.local_files import file_point, file_reader, file_recheck
 
 READ_AHEAD_WORKERS = 2
 MOST_CANDIDATES = 4096
@@ -92,8 +92,7 @@ class ShareDisks:
     def point(self, disk: Disk, hosts: Sequence[str] = ()) -> str:
         """The point in time of a disk: of each file its size, time and write identifiers.
 
-        SourceError SOURCE-RUNNING if the host has it open. Asked for again after the copy, it tells whether the machine
-        was left alone.
+        SourceError SOURCE-RUNNING if the host has it open.
         """
         files, plain = self._on_shares(disk, hosts)
         return file_point(files, plain)
@@ -102,6 +101,11 @@ class ShareDisks:
         """Opens a disk if its files are those of the checkpoint, with blocks fetched ahead on further handles."""
         files, plain = self._on_shares(disk, hosts)
         return ReadAhead(file_reader(files, machine, plain, at), workers=READ_AHEAD_WORKERS)
+
+    def recheck(self, disk: Disk, at: Checkpoint, hosts: Sequence[str] = ()) -> None:
+        """SourceError if something wrote to the disk since the checkpoint, or has it open now."""
+        files, plain = self._on_shares(disk, hosts)
+        file_recheck(files, plain, at)
 
     def _on_shares(self, disk: Disk, hosts: Sequence[str]) -> tuple[SmbFiles, Disk]:
         """The files of the disk under plain names, and the disk with these names."""

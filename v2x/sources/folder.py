@@ -102,7 +102,11 @@ class FolderSource:
     def inventory(self, select: Callable[[str], bool] | None = None) -> Inventory:
         """`folder` of a machine is the subfolder its file lies in, empty for the folder itself."""
         machines = [
-            replace(found.machine, id=key, folder=found.relative.partition("/")[0] if "/" in found.relative else "")
+            replace(
+                found.machine,
+                id=key,
+                folder=found.relative.partition("/")[0] if "/" in found.relative else found.machine.folder,
+            )
             for key, found in self._found.items()
         ]
         parts = [part for _, part in self._parts]

@@ -293,6 +293,15 @@ def test_what_holds_no_machine_is_refused(tmp_path: Path) -> None:
         HypervFolderSource.open(tmp_path / "absent")
 
 
+def test_an_export_of_2008_r2_is_named_and_its_disks_are_read(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "Virtual Machines").mkdir()
+    (tmp_path / "Virtual Machines" / f"{MACHINE.upper()}.exp").write_bytes("<DECLARATIONS/>".encode("utf-16"))
+    (tmp_path / "Virtual Hard Disks").mkdir()
+    Vhd(raw=raw[: 2 * MIB], sectors={0: None}).write(tmp_path / "Virtual Hard Disks" / "web.vhd")
+    assert codes(tmp_path) == ["OLD-EXPORT", "HARDWARE-UNKNOWN"]
+    assert content(tmp_path) == [raw[: 2 * MIB]]
+
+
 def test_disks_alone_are_machines_without_hardware(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "web" / "Virtual Hard Disks").mkdir(parents=True)
     (tmp_path / "db").mkdir()

@@ -106,6 +106,7 @@ class SmbServer:
             tree = self._tree(folder)
         opened = Open(tree, folder.path)
         found: list[str] = []
+        seen = 0
         try:
             opened.create(
                 ImpersonationLevel.Impersonation,
@@ -125,11 +126,14 @@ class SmbServer:
                 for entry in entries:
                     if not entry["file_attributes"].has_flag(FileAttributes.FILE_ATTRIBUTE_DIRECTORY):
                         found.append(entry["file_name"].get_value().decode("utf-16-le", "replace"))
-                if len(found) > MOST_NAMES:
+                seen += max(1, len(entries))
+                if seen > MOST_NAMES:
                     raise InputRefused(f"{folder} holds more than {MOST_NAMES:,} files", hint="give a smaller folder")
-            opened.close()
         except Exception as problem:
             raise self.told(problem, folder, tree) from None
+        finally:
+            with suppress(Exception):
+                opened.close()
         return sorted(found)
 
     def told(self, problem: Exception, place: UncPath, tree: TreeConnect) -> Exception:

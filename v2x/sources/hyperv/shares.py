@@ -18,7 +18,7 @@ from v2x.disks.smb.connection import SmbAccess
 from v2x.disks.smb.listing import SmbFiles, SmbFolder
 from v2x.disks.smb.paths import UncPath, places_of
 from v2x.disks.smb.server import SmbServers
-from v2x.errors import ConnectError, InputRefused, PermissionRefused, SourceError, UsageError
+from v2x.errors import ConnectError, InputRefused, PermissionRefused, SourceError, UnsafeImage, UsageError
 from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.tree import plain_names
@@ -69,8 +69,8 @@ class ShareDisks:
         return self._made
 
     def reaches(self, path: str, hosts: Sequence[str] = ()) -> bool:
-        """Whether there is a place where the host's `path` could be found."""
-        with suppress(InputRefused):
+        """Whether it makes sense to look for the host's `path`, or to say why not."""
+        with suppress(UnsafeImage):
             return bool(places_of(path, hosts, self._options.rules))
         return False
 
@@ -114,7 +114,19 @@ class ShareDisks:
         return SmbFiles(self._servers, places), replace(disk, files=tuple(names))
 
     def _places(self, path: str, hosts: Sequence[str]) -> tuple[UncPath, ...]:
+        """Where the host's `path` may be found.
+
+        A configuration that came as a file may name any server in a path of a disk, and whoever logs in there shows it
+        what a password can be guessed from. Only servers that a person named, or a host that was logged in to, count.
+        """
         places = places_of(path, hosts, self._options.rules)
+        named = {rule.place.server.lower() for rule in self._options.rules}
+        if places and not hosts and places[0].server.lower() not in named:
+            raise InputRefused(
+                f"{path} is on the file server {places[0].server}, which nobody but the configuration names",
+                code="SERVER-NOT-NAMED",
+                hint=f"if it is yours: --share '{_share_of(places[0])}={_share_of(places[0])}'",
+            )
         if not places:
             raise InputRefused(
                 f"{path} is on its host, and no share is given for it",
@@ -151,3 +163,7 @@ class ShareDisks:
         made, self._made = self._made, None
         if made is not None:
             made.close()
+
+
+def _share_of(place: UncPath) -> str:
+    return str(replace(place, path=""))

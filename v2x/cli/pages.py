@@ -94,8 +94,8 @@ PAGES = {
     "SECRET-MISSING": "The keyring has no such entry.",
     "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
     "SERVER-NOT-NAMED": "The configuration of a machine says that a disk is on a file server which you did not name. "
-    "v2x does not log in to servers that only a file names: that would show them your account. If the server is yours, the "
-    "hint has the option that names it.",
+    "v2x does not log in to servers that only a file names: that would show them your account. If the server is "
+    "yours, the hint has the option that names it.",
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",

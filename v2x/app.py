@@ -12,7 +12,7 @@ from v2x.config import Config, load_config
 from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
-from v2x.errors import InputRefused, PlanError, UsageError
+from v2x.errors import InputRefused, LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
@@ -79,6 +79,7 @@ class App:
     shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
+    _smb_refusals: dict[str, dict[tuple[str, int], LoginError]] = field(default_factory=dict)
 
     @classmethod
     def create(
@@ -149,6 +150,7 @@ class App:
             password=lambda: self._password("source", endpoint, who=f"{endpoint.smb_user} on the file server"),
             rules=tuple(parse_rule(text) for text in endpoint.shares),
             encryption=endpoint.smb_encryption,
+            refusals=self._smb_refusals.setdefault(endpoint.smb_user, {}),
         )
 
     def open_target(self, endpoint: Endpoint) -> Target:

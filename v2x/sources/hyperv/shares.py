@@ -64,6 +64,7 @@ class ShareDisks:
                     encryption=options.encryption,
                     authentication=options.authentication,
                     timeout_seconds=options.timeout_seconds,
+                    refusals=options.refusals,
                 )
             )
         return self._made

@@ -295,6 +295,8 @@ def test_a_refused_password_is_tried_once(share: Share, monkeypatch: pytest.Monk
         with pytest.raises(LoginError, match="user name or password is wrong") as refused:
             SmbFolder(servers, root(share)).open("disk.vhdx")
         assert "wrong" in str(refused.value)
+    with pytest.raises(LoginError):
+        SmbFolder(SmbServers(servers._access), root(share)).open("disk.vhdx")
     assert len(tries) == 1
 
 

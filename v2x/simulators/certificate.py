@@ -29,7 +29,7 @@ def _make(name: str) -> bytes:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError:
         raise UsageError(
-            "a simulated pool makes itself a certificate and lacks the package cryptography",
+            "a simulated server makes itself a certificate and lacks the package cryptography",
             code="MISSING-TOOL",
             hint="pip install 'v2x[simulate]'",
         ) from None

@@ -11,7 +11,7 @@ from v2x import __version__, secrets
 from v2x.config import Config, load_config
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
-from v2x.errors import InputRefused, PlanError, UsageError
+from v2x.errors import InputRefused, LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
@@ -41,11 +41,12 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """What the command line says of one side: trust and password; it goes before what an alias says."""
+    """What the command line says of one side: trust, password, settings; it goes before what an alias says."""
 
     password_file: Path | None = None
     ca: Path | None = None
     fingerprint: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -53,7 +54,9 @@ class App:
     """One run of the program: configuration, mapping tables, passwords asked for once.
 
     `ask` prompts for a password without echo; None where nobody can be asked. `target_network` is the pool's network
-    that disks travel over; `pool_autostart` lets machines that start with their host turn that on for the pool.
+    that disks travel over. `shutdown_seconds` is how long a running machine of the source may take to shut down (None:
+    it is not asked to), `keep_off` turns its automatic start there off. `pool_autostart` lets machines that start with
+    their host turn that on for the pool.
     """
 
     config: Config
@@ -63,6 +66,8 @@ class App:
     ask: Ask | None = None
     stage: Path | None = None
     read_all: bool = False
+    shutdown_seconds: float | None = None
+    keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
@@ -101,7 +106,8 @@ class App:
             found,
             address=str(address),
             ca_file=str(given.ca) if given.ca else found.ca_file,
-            fingerprint=parse_fingerprint(pin) if pin else "",
+            fingerprint=",".join(parse_fingerprint(one) for one in pin.split(",")) if pin else "",
+            settings={**found.settings, **given.settings},
         )
 
     def open_source(self, endpoint: Endpoint) -> Source:
@@ -109,7 +115,23 @@ class App:
         from v2x.sources import open_source
 
         address = _address("source", endpoint.address)
+        if address.scheme is Scheme.HYPERV:
+            return self._open_hyperv(address, endpoint)
         return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+
+    def _open_hyperv(self, address: Address, endpoint: Endpoint) -> Source:
+        from v2x.sources.hyperv.access import needs_password
+        from v2x.sources.hyperv.opening import open_hyperv
+
+        needed = needs_password(endpoint.settings)
+        return open_hyperv(
+            address,
+            self._password("source", endpoint) if needed else self._password_if_given("source", endpoint),
+            ca_file=endpoint.ca_file,
+            fingerprint=endpoint.fingerprint,
+            settings=endpoint.settings,
+            clock=self.now,
+        )
 
     def open_target(self, endpoint: Endpoint) -> Target:
         """Opens a target: logs in to a pool, or makes ready to write XVA files."""
@@ -201,6 +223,16 @@ class App:
             )
         return self._passwords[key]
 
+    def _password_if_given(self, side: str, endpoint: Endpoint) -> Secret | None:
+        """For logins that can do without: nobody is asked."""
+        asking, self.ask = self.ask, None
+        try:
+            return self._password(side, endpoint)
+        except LoginError:
+            return None
+        finally:
+            self.ask = asking
+
     def inventory(self, endpoint: Endpoint, select: Callable[[str], bool] | None = None) -> Inventory:
         source = self.open_source(endpoint)
         try:
@@ -243,6 +275,8 @@ class App:
             target=row.target,
             verify=row.verify,
             start=row.start,
+            shutdown_seconds=self.shutdown_seconds,
+            keep_off=self.keep_off,
             read_all=self.read_all,
             stage=str(self.stage) if self.stage else "",
         )

@@ -6,6 +6,11 @@ address = "vsphere://administrator@vsphere.local@vc.example.org"
 secret = "file:~/.config/v2x/vcenter.pw"
 fingerprint = "sha256:…"
 
+[source.hyperv]
+address = "hyperv://CONTOSO\\\\v2x@hv1.example.org,hv2.example.org"
+secret = "keyring:v2x/hyperv"
+auth = "kerberos"
+
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
@@ -37,7 +42,17 @@ from v2x.errors import UsageError
 from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
-_KEYS = frozenset({"address", "secret", "ca", "fingerprint"})
+_KEYS = ("address", "secret", "ca", "fingerprint")
+_SOURCE_SETTINGS = (
+    "auth",
+    "transport",
+    "configuration",
+    "certificate",
+    "certificate_key",
+    "share",
+    "smb_encryption",
+)
+"""What a Hyper-V source takes beside; the source itself checks the values."""
 _TABLES = frozenset({"source", "target", "network", "uplink", "storage"})
 _VLAN_IDS = range(4096)
 
@@ -114,14 +129,16 @@ def _tables(path: str | Path, kind: str, document: Mapping[str, object], keys: s
 def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoint]:
     if not isinstance(tables, dict):
         raise UsageError(f"{path}: {side} must be tables", hint=f"write [{side}.ALIAS]")
+    settings = _SOURCE_SETTINGS if side == "source" else ()
+    valid = f"keys are {', '.join(_KEYS)}" + (f"; for Hyper-V also {', '.join(settings)}" if settings else "")
     found: dict[str, Endpoint] = {}
     for alias, table in tables.items():
         where = f"{path}: [{side}.{alias}]"
         if not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values()):
-            raise UsageError(f"{where} must hold texts only", hint="keys are address, secret, ca, fingerprint")
-        unknown = sorted(set(table) - _KEYS)
+            raise UsageError(f"{where} must hold texts only", hint=valid)
+        unknown = sorted(set(table) - {*_KEYS, *settings})
         if unknown:
-            hint = "keys are address, secret, ca, fingerprint"
+            hint = valid
             if unknown[0] in {"password", "pass", "passwd"}:
                 hint = (
                     'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
@@ -135,5 +152,6 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
             ca_file=table.get("ca", ""),
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
+            settings={key: table[key] for key in settings if key in table},
         )
     return found

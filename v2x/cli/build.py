@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from v2x.app import App, Side
 from v2x.cli.options import Given
+from v2x.errors import UsageError
 
 
 def build(given: Given) -> App:
@@ -15,13 +16,31 @@ def build(given: Given) -> App:
         config=given.config,
         mappings=given.mappings,
         source_side=Side(
-            password_file=given.source_password_file, ca=given.source_ca, fingerprint=given.source_fingerprint
+            password_file=given.source_password_file,
+            ca=given.source_ca,
+            fingerprint=given.source_fingerprint,
+            settings=_settings(given),
         ),
         target_side=Side(
             password_file=given.target_password_file, ca=given.target_ca, fingerprint=given.target_fingerprint
         ),
         ask=ask_password() if sys.stdin.isatty() else None,
     )
+
+
+def _settings(given: Given) -> dict[str, str]:
+    """The settings of the source, by the names that v2x.toml has for them."""
+    found = {}
+    for text in given.source_set or ():
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--source-set {text} is not KEY=VALUE", hint="for example --source-set auth=kerberos")
+        found[key] = value
+    if given.share:
+        found["share"] = ";".join(given.share)
+    if given.no_smb_encryption:
+        found["smb_encryption"] = "off"
+    return found
 
 
 def ask_password() -> Callable[[str], str]:

@@ -80,6 +80,16 @@ def migrate(
     ] = None,
     quiesce: Annotated[bool, typer.Option("--quiesce", help="quiesced snapshot (comes later)")] = False,
     start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
+    shutdown: Annotated[
+        bool,
+        typer.Option("--shutdown", help="ask a running machine of the source to shut down; it is never turned off"),
+    ] = False,
+    shutdown_timeout: Annotated[
+        int, typer.Option(min=1, metavar="SECONDS", help="how long it may take to shut down")
+    ] = 600,
+    keep_source_off: Annotated[
+        bool, typer.Option("--keep-source-off", help="turn its automatic start at the source off once it is migrated")
+    ] = False,
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
 ) -> None:
@@ -129,6 +139,7 @@ def migrate(
     app = build(given)
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format = upload_format
+    app.shutdown_seconds, app.keep_off = float(shutdown_timeout) if shutdown else None, keep_source_off
     plan, findings = single_plan(app, choices)
     if dry_run:
         describe(app, plan, findings, as_json=given.json)

@@ -26,6 +26,9 @@ class Given:
     source_password_file: Path | None = None
     source_ca: Path | None = None
     source_fingerprint: str | None = None
+    source_set: list[str] | None = None
+    share: list[str] | None = None
+    no_smb_encryption: bool = False
     target_password_file: Path | None = None
     target_ca: Path | None = None
     target_fingerprint: str | None = None
@@ -64,12 +67,28 @@ _SOURCE: dict[str, Any] = {
     "source_password_file": _file("file (mode 0600) with the source's password"),
     "source_ca": _file("PEM file with the CA of the source's certificate"),
     "source_fingerprint": _text("pin of the source's certificate, sha256:…"),
+    "source_set": Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="setting of a Hyper-V source, as in v2x.toml; repeatable"),
+    ],
+    "share": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER=UNC", help="where a Hyper-V host's folder is found: D:\\VMs=\\\\server\\share; repeatable"
+        ),
+    ],
+    "no_smb_encryption": Annotated[
+        bool, typer.Option("--no-smb-encryption", help="take disks over SMB that is signed, but not encrypted")
+    ],
 }
 _TARGET: dict[str, Any] = {
     "target_password_file": _file("file (mode 0600) with the target's password"),
     "target_ca": _file("PEM file with the CA of the target's certificate"),
     "target_fingerprint": _text("pin of the target's certificate, sha256:…"),
 }
+
+
+_FLAGS = frozenset({"json", "quiet", "verbose", "log_json", "no_smb_encryption"})
 
 
 def shared(*, source: bool = False, target: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -90,7 +109,7 @@ def shared(*, source: bool = False, target: bool = False) -> Callable[[Callable[
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=False if name in {"json", "quiet", "verbose", "log_json"} else None,
+                default=False if name in _FLAGS else None,
                 annotation=annotation,
             )
             for name, annotation in extra.items()

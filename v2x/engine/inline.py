@@ -123,6 +123,7 @@ class InlineEngine:
             self._settle_room(order, work)
             if work is not None:
                 self._keep(order.id, disks=tuple(work.results), vm_uuid=work.claim.id if work.claim else "")
+                self._keep(order.id, source_changes=tuple(work.changes))
             self._keep(order.id, finished=self._now())
             self._record(order.id, "outcome", self._migrations[order.id].outcome)
             self._watcher.end(self._migrations[order.id])
@@ -143,6 +144,8 @@ class InlineEngine:
             observer=observer,
             verify=order.verify,
             start=order.start,
+            shutdown_seconds=order.shutdown_seconds,
+            keep_off=order.keep_off,
             read_all=order.read_all,
             stage=Path(order.stage) if order.stage else None,
             place=order.target,

@@ -25,6 +25,8 @@ class Order:
     target: str
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
+    shutdown_seconds: float | None = None
+    keep_off: bool = False
     read_all: bool = False
     stage: str = ""
 

@@ -19,6 +19,7 @@ class Step(NamedTuple):
 
 COLD: tuple[Step, ...] = (
     Step(Phase.PREFLIGHT, steps.preflight),
+    Step(Phase.SHUTDOWN, steps.shutdown),
     Step(Phase.CHECKPOINT, steps.checkpoint),
     Step(Phase.CLAIM, steps.claim),
     Step(Phase.COPY, steps.copy),

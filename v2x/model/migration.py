@@ -14,6 +14,7 @@ REPORT_SCHEMA = "v2x.report/1"
 class Phase(StrEnum):
     WAITING = "waiting"
     PREFLIGHT = "preflight"
+    SHUTDOWN = "shutdown"
     CHECKPOINT = "checkpoint"
     CLAIM = "claim"
     INTEGRITY = "integrity"
@@ -82,6 +83,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChange:
+    """Something that was changed at the source: `what` is power, start_action or priority, the values its own words.
+
+    The values from before are what an undo puts back.
+    """
+
+    machine_id: str
+    machine_name: str
+    what: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
     """One machine's way. `id` is the tag that its objects on the target carry."""
 
@@ -99,6 +114,7 @@ class Migration:
     disks: tuple[DiskResult, ...] = ()
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
+    source_changes: tuple[SourceChange, ...] = ()
     machine: TargetMachine | None = None
 
 

@@ -64,13 +64,17 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An address with what is needed to trust it; a secret is only ever referred to, never held."""
+    """An address with what is needed to trust it; a secret is only ever referred to, never held.
+
+    `settings` are the kind of source's own: how to log in, where its files are found.
+    """
 
     alias: str
     address: str
     ca_file: str = ""
     fingerprint: str = ""
     secret: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

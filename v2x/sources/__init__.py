@@ -19,7 +19,7 @@ REGISTRY: dict[str, str] = {
     ".ovf": "v2x.sources.ovf:OvfSource.open",
     ".vmx": "v2x.sources.vmx:VmxSource.open",
     ".vmtx": "v2x.sources.vmx:VmxSource.open",
-    ".json": "v2x.sources.inventory_file:InventoryFileSource.open",
+    ".json": "v2x.sources.json_file:JsonFile.open",
     ".xlsx": "v2x.sources.rvtools:RvtoolsSource.open",
     ".zip": "v2x.sources.rvtools:RvtoolsSource.open",
     "rvtools-folder": "v2x.sources.rvtools:RvtoolsSource.open",
@@ -27,7 +27,6 @@ REGISTRY: dict[str, str] = {
 }
 LATER: dict[str, str] = {
     "vsphere": "a vCenter or ESXi host",
-    "hyperv": "a Hyper-V host",
 }
 
 Clock = Callable[[], datetime]
@@ -57,6 +56,8 @@ def _kind(address: str) -> str:
     if found:
         if scheme.lower() in LATER:
             return scheme.lower()
+        if scheme.lower() == "hyperv":
+            raise UsageError(f"{address} is a server, which takes a login", hint="v2x.sources.hyperv.opening has it")
         raise UsageError(
             f"{scheme!r} is not a kind of source",
             hint="sources are a path, vsphere://USER@HOST, or hyperv://USER@HOST",
@@ -68,8 +69,8 @@ def _kind(address: str) -> str:
     if suffix not in REGISTRY and suffix not in LATER:
         raise UsageError(
             f"{address}: {suffix or 'a file without extension'} is not a kind of source",
-            hint="sources are .ova, .ovf, .vmx, an inventory .json, an RVTools .xlsx, a folder of appliances, "
-            "or a folder or .zip of RVTools' CSV files",
+            hint="sources are .ova, .ovf, .vmx, an inventory or collected .json, an RVTools .xlsx, "
+            "a folder of appliances, or a folder or .zip of RVTools' CSV files",
         )
     if suffix in REGISTRY and not path.exists():
         raise InputRefused(f"{address} does not exist", code="MISSING-FILE", hint="check the path")

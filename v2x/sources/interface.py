@@ -9,6 +9,7 @@ from typing import Protocol, Self, runtime_checkable
 from v2x.disks.interface import DiskReader
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, PowerState
+from v2x.model.migration import SourceChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,15 @@ class Integrity(Protocol):
 
 
 @runtime_checkable
+class Rechecks(Protocol):
+    """Sources whose files may be written to by somebody else while they are copied."""
+
+    def recheck(self, machine: Machine, at: Checkpoint) -> None:
+        """Called after the copy, before the machine is sealed. SourceError when the disks are not those of `at`."""
+        ...
+
+
+@runtime_checkable
 class PowerControl(Protocol):
     """Sources that can tell and change the power state."""
 
@@ -76,3 +86,24 @@ class PowerControl(Protocol):
     def shutdown(self, machine: Machine, deadline_seconds: float) -> None: ...
 
     def power_on(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
+class StaysOff(Protocol):
+    """Sources that can keep a machine from starting by itself once its successor runs."""
+
+    def stay_off(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
+class KeepsChanges(Protocol):
+    """Sources that tell what they changed there, with the values from before, and can put them back."""
+
+    @property
+    def changes(self) -> tuple[SourceChange, ...]:
+        """All changes so far, in the order they were made."""
+        ...
+
+    def undo(self, machine: Machine) -> None:
+        """Puts back what this run changed for a machine."""
+        ...

@@ -13,12 +13,13 @@ from v2x.disks.vhdx.layer import native_4k_refused, open_layer
 from v2x.disks.vhdx.structure import read_header
 
 
-def _identify(source: ByteSource) -> Identity:
+def identify_vhdx(source: ByteSource) -> Identity:
+    """What a child knows this file by; it changes whenever the file's content may have. BadImage for damage."""
     return Identity(read_header(source).data_write_id)
 
 
 def _format(native_4k: bool) -> Format:
-    return Format((".vhdx", ".avhdx"), partial(open_layer, native_4k=native_4k), _identify)
+    return Format((".vhdx", ".avhdx"), partial(open_layer, native_4k=native_4k), identify_vhdx)
 
 
 def open_vhdx(

@@ -2,6 +2,7 @@
 """The document that collect.ps1 writes, schema v2x.hyperv/1: from bytes to `Fields`."""
 
 import json
+import re
 from typing import Any
 
 from v2x.errors import BadImage, UnsafeImage
@@ -10,6 +11,8 @@ from v2x.sources.hyperv.fields import Fields
 
 SCHEMA = "v2x.hyperv/1"
 MOST_BYTES = 512 * MIB
+# Inside a text of the document the quotation marks would be escaped.
+_NAMED = re.compile(r'"schema"\s*:\s*"v2x\.hyperv/')
 _AGAIN = "collect again with the script that v2x inventory --collector writes"
 
 
@@ -27,8 +30,8 @@ def decode(data: bytes, name: str) -> str:
 
 
 def is_collected(text: str) -> bool:
-    """Whether a JSON text names the schema near its beginning or anywhere: the order of keys is not fixed."""
-    return f'"{SCHEMA.partition("/")[0]}/' in text
+    """Whether a JSON text names the schema, of any version, wherever: PowerShell does not keep the order of keys."""
+    return _NAMED.search(text) is not None
 
 
 def read_document(text: str, name: str) -> Fields:

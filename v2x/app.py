@@ -120,7 +120,7 @@ class App:
         return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
 
     def _open_hyperv(self, address: Address, endpoint: Endpoint) -> Source:
-        from v2x.sources.hyperv.access import needs_password
+        from v2x.sources.hyperv.login import needs_password
         from v2x.sources.hyperv.opening import open_hyperv
 
         needed = needs_password(endpoint.settings)

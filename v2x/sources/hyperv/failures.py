@@ -20,7 +20,7 @@ from v2x.errors import (
     Unsupported,
     V2xError,
 )
-from v2x.sources.hyperv.access import HostAccess
+from v2x.sources.hyperv.login import HostAccess
 from v2x.tls import untrusted
 
 ACCESS_DENIED: Final = {5, 0x80070005, -2147024891}

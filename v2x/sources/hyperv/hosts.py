@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 from v2x.errors import AccessError, InputRefused, SourceError, V2xError
 from v2x.model.inventory import SourceProblem
 from v2x.model.machine import Machine
-from v2x.sources.hyperv.access import HostAccess
+from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.document import SCHEMA, read_document
 from v2x.sources.hyperv.estate import host_name, missing_rights
 from v2x.sources.hyperv.failures import no_hyperv, no_rights

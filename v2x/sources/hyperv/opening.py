@@ -7,7 +7,7 @@ from v2x.disks.smb import ShareRule, SmbAccess, parse_rule
 from v2x.errors import UsageError
 from v2x.model.address import Address
 from v2x.secrets import Secret
-from v2x.sources.hyperv.access import Authentication, HostAccess, host_access
+from v2x.sources.hyperv.login import Authentication, HostAccess, host_access
 from v2x.sources.hyperv.source import HyperVSource
 from v2x.sources.local_files import Clock, utc_now
 from v2x.tls import Trust, parse_fingerprint

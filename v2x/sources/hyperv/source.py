@@ -14,7 +14,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBacking, DiskFormat, Machine, PowerState
 from v2x.model.migration import SourceChange
 from v2x.sources.empty import EmptyDisk
-from v2x.sources.hyperv.access import HostAccess
+from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.estate import read_estate
 from v2x.sources.hyperv.fields import Fields
 from v2x.sources.hyperv.hosts import Connect, Hosts

@@ -13,7 +13,7 @@ BIN := .venv/bin
 PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin openssl zstd \
   e2fsprogs fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin
 # … and what the tests use beside that, which boot virtual machines too.
-TEST_PACKAGES := $(PACKAGES) cpio chromium python3-libvhdi qemu-system-x86 ovmf
+TEST_PACKAGES := $(PACKAGES) cpio chromium python3-libvhdi samba qemu-system-x86 ovmf
 
 help:
 	@echo 'make demo       set up, then migrate a small VM to a simulated pool; touches nothing of yours'

@@ -32,6 +32,7 @@ from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import TargetFacts, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
+from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.interface import Source
 from v2x.target.interface import MakesNetworks, Target
 from v2x.tls import Trust, parse_fingerprint
@@ -47,6 +48,10 @@ class Side:
     ca: Path | None = None
     fingerprint: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
+    smb_user: str = ""
+    smb_encryption: bool = True
+    experimental_vmcx: bool = False
 
 
 @dataclass(kw_only=True)
@@ -108,6 +113,10 @@ class App:
             ca_file=str(given.ca) if given.ca else found.ca_file,
             fingerprint=",".join(parse_fingerprint(one) for one in pin.split(",")) if pin else "",
             settings={**found.settings, **given.settings},
+            shares=given.shares or found.shares,
+            smb_user=given.smb_user or found.smb_user,
+            smb_encryption=given.smb_encryption and found.smb_encryption,
+            experimental_vmcx=given.experimental_vmcx or found.experimental_vmcx,
         )
 
     def open_source(self, endpoint: Endpoint) -> Source:
@@ -117,16 +126,36 @@ class App:
         address = _address("source", endpoint.address)
         if address.scheme is Scheme.HYPERV:
             return self._open_hyperv(address, endpoint)
-        return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+        return open_source(
+            address.path if address.scheme is Scheme.PATH else endpoint.address,
+            clock=self.now,
+            shares=self._shares(endpoint),
+            experimental=endpoint.experimental_vmcx,
+        )
+
+    def _shares(self, endpoint: Endpoint) -> ShareOptions | None:
+        """How the files of a Hyper-V host are reached over its shares; None where nothing says so."""
+        if not endpoint.shares and not endpoint.smb_user:
+            return None
+        from v2x.disks.smb.paths import parse_rule
+
+        return ShareOptions(
+            user=endpoint.smb_user,
+            password=lambda: self._password("source", endpoint, who=f"{endpoint.smb_user} on the file server"),
+            rules=tuple(parse_rule(text) for text in endpoint.shares),
+            encryption=endpoint.smb_encryption,
+        )
 
     def _open_hyperv(self, address: Address, endpoint: Endpoint) -> Source:
         from v2x.sources.hyperv.login import needs_password
         from v2x.sources.hyperv.opening import open_hyperv
 
         needed = needs_password(endpoint.settings)
+        password = self._password("source", endpoint) if needed else self._password_if_given("source", endpoint)
         return open_hyperv(
             address,
-            self._password("source", endpoint) if needed else self._password_if_given("source", endpoint),
+            password,
+            self._shares(replace(endpoint, smb_user=endpoint.smb_user or address.user)),
             ca_file=endpoint.ca_file,
             fingerprint=endpoint.fingerprint,
             settings=endpoint.settings,
@@ -210,13 +239,13 @@ class App:
         """Takes `device`, or without one the pool's only uplink, for every switch that no rule names."""
         self.rules = with_uplink(self.rules, device, facts)
 
-    def _password(self, side: str, endpoint: Endpoint) -> Secret:
+    def _password(self, side: str, endpoint: Endpoint, who: str = "") -> Secret:
         key = f"{side} {endpoint.address}"
         if key not in self._passwords:
             given = self.source_side if side == "source" else self.target_side
             self._passwords[key] = secrets.find(
                 side=side,
-                who=_address(side, endpoint.address).who,
+                who=who or _address(side, endpoint.address).who,
                 file=str(given.password_file) if given.password_file else "",
                 reference=endpoint.secret,
                 ask=self.ask,

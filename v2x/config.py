@@ -10,6 +10,10 @@ fingerprint = "sha256:…"
 address = "hyperv://CONTOSO\\\\v2x@hv1.example.org,hv2.example.org"
 secret = "keyring:v2x/hyperv"
 auth = "kerberos"
+[source.exports]
+address = "/srv/hyperv"
+shares = ['D:\\VMs=\\\\fileserver\\vms']
+smb_user = 'EXAMPLE\\reader'
 
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
@@ -43,16 +47,10 @@ from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
 _KEYS = ("address", "secret", "ca", "fingerprint")
-_SOURCE_SETTINGS = (
-    "auth",
-    "transport",
-    "configuration",
-    "certificate",
-    "certificate_key",
-    "share",
-    "smb_encryption",
-)
-"""What a Hyper-V source takes beside; the source itself checks the values."""
+_HYPERV_SETTINGS = ("auth", "transport", "configuration", "certificate", "certificate_key")
+"""How to log in to Hyper-V hosts; the source itself checks the values."""
+_SOURCE_KEYS = (*_KEYS, *_HYPERV_SETTINGS, "shares", "smb_user", "smb_encryption", "experimental_vmcx")
+_NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
 _TABLES = frozenset({"source", "target", "network", "uplink", "storage"})
 _VLAN_IDS = range(4096)
 
@@ -129,29 +127,41 @@ def _tables(path: str | Path, kind: str, document: Mapping[str, object], keys: s
 def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoint]:
     if not isinstance(tables, dict):
         raise UsageError(f"{path}: {side} must be tables", hint=f"write [{side}.ALIAS]")
-    settings = _SOURCE_SETTINGS if side == "source" else ()
-    valid = f"keys are {', '.join(_KEYS)}" + (f"; for Hyper-V also {', '.join(settings)}" if settings else "")
     found: dict[str, Endpoint] = {}
+    keys = _SOURCE_KEYS if side == "source" else _KEYS
     for alias, table in tables.items():
         where = f"{path}: [{side}.{alias}]"
-        if not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values()):
-            raise UsageError(f"{where} must hold texts only", hint=valid)
-        unknown = sorted(set(table) - {*_KEYS, *settings})
-        if unknown:
-            hint = valid
-            if unknown[0] in {"password", "pass", "passwd"}:
-                hint = (
-                    'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
-                )
-            raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
-        if "address" not in table:
-            raise UsageError(f"{where} has no address", hint='add address = "…"')
+        if not isinstance(table, dict):
+            raise UsageError(f"{where} must hold keys", hint=f"keys are {', '.join(keys)}")
+        _check_keys(where, table, keys)
         found[alias] = Endpoint(
             alias=alias,
             address=table["address"],
             ca_file=table.get("ca", ""),
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
-            settings={key: table[key] for key in settings if key in table},
+            settings={key: table[key] for key in _HYPERV_SETTINGS if key in table},
+            shares=tuple(table.get("shares", ())),
+            smb_user=table.get("smb_user", ""),
+            smb_encryption=table.get("smb_encryption", True),
+            experimental_vmcx=table.get("experimental_vmcx", False),
         )
     return found
+
+
+def _check_keys(where: str, table: Mapping[str, object], keys: tuple[str, ...]) -> None:
+    valid = f"keys are {', '.join(keys)}"
+    unknown = sorted(set(table) - set(keys))
+    if unknown:
+        hint = valid
+        if unknown[0] in {"password", "pass", "passwd"}:
+            hint = 'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
+        raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
+    for key, value in table.items():
+        wanted = _NOT_TEXTS.get(key, str)
+        texts = not isinstance(value, list) or all(isinstance(one, str) for one in value)
+        if not isinstance(value, wanted) or not texts:
+            word = {str: "a text", list: "a list of texts", bool: "true or false"}[wanted]
+            raise UsageError(f"{where}: {key} must be {word}", hint=valid)
+    if "address" not in table:
+        raise UsageError(f"{where} has no address", hint='add address = "…"')

@@ -38,7 +38,7 @@ def test_the_file_in_this_folder_is_found(tmp_path, monkeypatch):
     ("text", "message"),
     [
         ("[source.a]\n", "no address"),
-        ("[source.a]\naddress = 1\n", "texts only"),
+        ("[source.a]\naddress = 1\n", "address must be a text"),
         ('[source.a]\naddress = "x"\npassword = "hunter2"\n', "unknown key password"),
         ("[pool.a]\n", "unknown table"),
         ("source = 1\n", "must be tables"),

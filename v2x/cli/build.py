@@ -20,6 +20,10 @@ def build(given: Given) -> App:
             ca=given.source_ca,
             fingerprint=given.source_fingerprint,
             settings=_settings(given),
+            shares=tuple(given.share or ()),
+            smb_user=given.smb_user or "",
+            smb_encryption=not given.no_smb_encryption,
+            experimental_vmcx=given.experimental_vmcx,
         ),
         target_side=Side(
             password_file=given.target_password_file, ca=given.target_ca, fingerprint=given.target_fingerprint
@@ -36,10 +40,6 @@ def _settings(given: Given) -> dict[str, str]:
         if not sign or not key:
             raise UsageError(f"--source-set {text} is not KEY=VALUE", hint="for example --source-set auth=kerberos")
         found[key] = value
-    if given.share:
-        found["share"] = ";".join(given.share)
-    if given.no_smb_encryption:
-        found["smb_encryption"] = "off"
     return found
 
 

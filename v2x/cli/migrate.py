@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
+from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy
 from v2x.model.target import UploadFormat
@@ -48,6 +49,9 @@ def migrate(
     mac: Annotated[MacPolicy, typer.Option(help="keep MAC addresses, or let the pool make new ones")] = MacPolicy.KEEP,
     vcpus: Annotated[int | None, typer.Option(min=1, help="virtual CPUs on the target")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="memory on the target, as 4 GiB")] = None,
+    firmware: Annotated[
+        Firmware | None, typer.Option(help="firmware on the target (default: as at the source)")
+    ] = None,
     template: Annotated[str | None, typer.Option(help="reference label of the template to use")] = None,
     host: Annotated[str | None, typer.Option(help="host of the pool that it prefers, by name or uuid")] = None,
     timezone: Annotated[
@@ -109,6 +113,7 @@ def migrate(
         mac=mac,
         vcpus=vcpus,
         memory=memory,
+        firmware=firmware,
         template=template,
         host=host,
         timezone=timezone,

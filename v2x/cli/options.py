@@ -28,7 +28,9 @@ class Given:
     source_fingerprint: str | None = None
     source_set: list[str] | None = None
     share: list[str] | None = None
+    smb_user: str | None = None
     no_smb_encryption: bool = False
+    experimental_vmcx: bool = False
     target_password_file: Path | None = None
     target_ca: Path | None = None
     target_fingerprint: str | None = None
@@ -74,11 +76,17 @@ _SOURCE: dict[str, Any] = {
     "share": Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FOLDER=UNC", help="where a Hyper-V host's folder is found: D:\\VMs=\\\\server\\share; repeatable"
+            metavar=r"FOLDER=\\SERVER\SHARE",
+            help="where a folder of a Hyper-V host is found on the network; repeatable",
+            show_default=False,
         ),
     ],
+    "smb_user": _text(r"user for these shares, DOMAIN\USER or USER@DOMAIN; the password is the source's"),
     "no_smb_encryption": Annotated[
-        bool, typer.Option("--no-smb-encryption", help="take disks over SMB that is signed, but not encrypted")
+        bool, typer.Option("--no-smb-encryption", help="take SMB transfers that are signed but not encrypted")
+    ],
+    "experimental_vmcx": Annotated[
+        bool, typer.Option("--experimental-vmcx", help="read Secure Boot and boot order of generation 2 from .vmcx")
     ],
 }
 _TARGET: dict[str, Any] = {
@@ -88,7 +96,7 @@ _TARGET: dict[str, Any] = {
 }
 
 
-_FLAGS = frozenset({"json", "quiet", "verbose", "log_json", "no_smb_encryption"})
+_SWITCHES = frozenset({"json", "quiet", "verbose", "log_json", "no_smb_encryption", "experimental_vmcx"})
 
 
 def shared(*, source: bool = False, target: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -109,7 +117,7 @@ def shared(*, source: bool = False, target: bool = False) -> Callable[[Callable[
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=False if name in _FLAGS else None,
+                default=False if name in _SWITCHES else None,
                 annotation=annotation,
             )
             for name, annotation in extra.items()

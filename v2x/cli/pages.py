@@ -22,12 +22,23 @@ PAGES = {
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
+    "AMBIGUOUS-DISK": "Several files below the folder have the name that the machine's configuration gives its disk. "
+    "Keep the machine's own one there; the other ones may be those of checkpoints or of other machines.",
     "AMBIGUOUS-PARENT": "Several files beside a delta disk have the identifier of its parent, as copies do. Keep the "
     "one that belongs to the machine.",
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
+    "BAD-DISK": "A disk's files are there, but cannot be read as they are; the text says why, in the words that a "
+    "migration would end with.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
+    "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
+    "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
+    "GENERATION-2": "The machine is of generation 2 and comes from a .vmcx file, whose format Microsoft does not "
+    "document. What v2x knows of it was worked out from files of generation 1: Secure Boot and the boot order of "
+    "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
+    "HARDWARE-UNKNOWN": "Only disks are in the folder, no configuration. Give the hardware: --vcpus, --memory and, "
+    "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
     "IGNORED": "The source names something that is not in use there; it is left out.",
     "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
     "LEFT-OUT": "The source lists something that is no machine of yours: vSphere's own cluster services, a placeholder "
@@ -40,8 +51,11 @@ PAGES = {
     "MISSING-COLUMN": "A sheet of the RVTools export lacks a column; the text says what is unknown for it. Export "
     "again with a current release, and with all columns.",
     "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",
-    "MISSING-FILE": "A file that the appliance or disk names is not beside it. Copy it there.",
+    "MISSING-FILE": "A file that the appliance or disk names is not beside it, or not on the share it should be on. "
+    "Copy it there, or say with --share where the folder of a Hyper-V host is found.",
     "MISSING-PARENT": "A delta disk needs the disk it was made from. Copy the whole chain into one folder.",
+    "MISSING-SHARE": "The file server has no share of that name. Drives of a Hyper-V host are looked for under its "
+    "administrative shares (D$), which an administrator may have turned off: share the folder and give --share.",
     "MISSING-SHEET": "The RVTools export lacks a sheet; the text says what is unknown for it. Export all tabs.",
     "MISSING-TOOL": "A program that this step needs is not installed; the message names the Debian package.",
     "NETWORK-UNRESOLVED": "Nothing certain says which network of the pool an adapter belongs on: no rule, no single "
@@ -49,6 +63,8 @@ PAGES = {
     "is worse than none. Name it with --network, in the networks column of the plan, or by rules in v2x.toml.",
     "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
     "look alike are how the wrong one gets deleted.",
+    "NO-HYPERV": "The host answers, but has no Hyper-V module for PowerShell: it is another machine, or only the "
+    "management tools are missing (Install-WindowsFeature Hyper-V-PowerShell).",
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
     "NO-HOST": "Every host that sees the storage is disabled, being evacuated, updated or restarted, or does not "
     "answer. A disk begun there would be in the way, or lost sight of. Enable a host, or choose another storage.",
@@ -56,6 +72,10 @@ PAGES = {
     "passwords never stand on the command line.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
+    "NOT-DECODED": "The machine's configuration holds a setting in a form that is not known; the text names it. Look "
+    "it up on the host. A list that was collected there tells it.",
+    "NOT-READ": "A question to a Hyper-V host had no answer; the text names what was asked and what the host said. "
+    "Everything else of the machine is listed. The identifier at its end is the same in every language.",
     "NOT-PLACED": "Rows of a sheet name a machine that vInfo does not have, or a name that several have, without an "
     "id. They are left out, so these machines may have more disks or cards than the report knows.",
     "NOT-TOLD": "The source never says this of any machine. Take the inventory from the hypervisor, or from exported "
@@ -68,13 +88,27 @@ PAGES = {
     "which the next run does.",
     "POWERED-ON": "The machine runs or is suspended, so that its disks do not hold a state one can start from.",
     "RAW-DEVICE": "The disk lies on a device (raw device mapping, physical disk), which is not in any file.",
+    "REMOTE-FAULT": "The WinRM service of a host refused a request for a reason that v2x has no words for. The text "
+    "holds its own reason and code; the event log Microsoft-Windows-WinRM/Operational has more.",
+    "REMOTE-PROTOCOL": "What answers is no PowerShell remoting as Windows speaks it: another service, or something in "
+    "between. Check the port (5986 for HTTPS, 5985 for HTTP).",
+    "REMOTE-SCRIPT": "A script of v2x ended with an error on a host; the text holds the host's own words and their "
+    "identifier. Run the script that v2x inventory --collector writes there to see more.",
     "SECRET-FILE-MODE": "A password file that others can read is no secret: chmod 600.",
     "SECRET-MISSING": "The keyring has no such entry.",
     "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
+    "SESSION-LOST": "A host ended the PowerShell session, as a restart of its WinRM service does. Run again.",
+    "SHUTDOWN-FAILED": "The guest did not shut down when it was asked to: its integration service does not answer, "
+    "somebody is logged in and it waits, or it takes longer than --shutdown-timeout. v2x never turns a machine off.",
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
+    "SOURCE-BUSY": "A backup, a merge of checkpoints or a move of the machine did not end in its time. A copy made "
+    "meanwhile would be of no single moment.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
-    "SOURCE-RUNNING": "Lock files say that the machine is running. Shut it down first.",
+    "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "
+    "and wait for backups and merges of checkpoints to end.",
+    "SOURCE-TIMEOUT": "A host did not finish what it was asked for; it was told to stop. Run again when it is less "
+    "busy.",
     "TEMPLATE": "A template has no life of its own; deploy a machine from it and migrate that.",
     "TERMINATED": "The program was ended by a signal. The same command continues.",
     "TOOL-FAILED": "A program that v2x called ended with an error; the message holds what it said.",

@@ -94,32 +94,34 @@ def hyperv(
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
-    with tempfile.TemporaryDirectory(prefix="v2x-hyperv-") as temporary:
-        with HyperV(state or Path(temporary), profile=profile, hosts=hosts, port=port) as served:
-            shares = " ".join(f"--share '{rule}'" for rule in served.rules)
-            if given.json:
-                ready = {
-                    "address": served.address,
-                    "user": served.user,
-                    "password": served.password,
-                    "fingerprint": served.fingerprint,
-                    "fault_panel": served.panel_url,
-                    "profile": served.profile.name,
-                    "http_address": served.http_address,
-                    "shares": served.rules,
-                }
-                show.result(json.dumps(ready))
-            else:
-                show.result(
-                    f"address      {served.address}\npassword     {served.password}\n"
-                    f"fingerprint  {served.fingerprint}\nfault panel  {served.panel_url}\n"
-                    f"without TLS  {served.http_address} --source-set transport=http\n\n"
-                    f"try: V2X_SOURCE_PASSWORD={served.password} \\\n"
-                    f"       v2x inventory {served.address} \\\n"
-                    f"       --source-fingerprint {served.fingerprint}\n\n"
-                    f"v2x migrate finds the disks with\n       {shares}\n\nCtrl-C ends it."
-                )
-            done.wait()
+    with (
+        tempfile.TemporaryDirectory(prefix="v2x-hyperv-") as temporary,
+        HyperV(state or Path(temporary), profile=profile, hosts=hosts, port=port) as served,
+    ):
+        shares = " ".join(f"--share '{rule}'" for rule in served.rules)
+        if given.json:
+            ready = {
+                "address": served.address,
+                "user": served.user,
+                "password": served.password,
+                "fingerprint": served.fingerprint,
+                "fault_panel": served.panel_url,
+                "profile": served.profile.name,
+                "http_address": served.http_address,
+                "shares": served.rules,
+            }
+            show.result(json.dumps(ready))
+        else:
+            show.result(
+                f"address      {served.address}\npassword     {served.password}\n"
+                f"fingerprint  {served.fingerprint}\nfault panel  {served.panel_url}\n"
+                f"without TLS  {served.http_address} --source-set transport=http\n\n"
+                f"try: V2X_SOURCE_PASSWORD={served.password} \\\n"
+                f"       v2x inventory {served.address} \\\n"
+                f"       --source-fingerprint {served.fingerprint}\n\n"
+                f"v2x migrate finds the disks with\n       {shares}\n\nCtrl-C ends it."
+            )
+        done.wait()
 
 
 app.command("vsphere", **SETTINGS)(

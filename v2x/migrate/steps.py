@@ -29,7 +29,7 @@ from v2x.sources.interface import (
     Integrity,
     KeepsChanges,
     PowerControl,
-    Rechecks,
+    Recheck,
     Source,
     StaysOff,
 )
@@ -303,7 +303,11 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
         except Exception:
             _raise_integrity(work)
             raise
-        return _result(done, reader.size, source, verified=_verified(work, done, reader, source, stopping))
+        _recheck(work, source, at)
+        verified = _verified(work, done, reader, source, stopping)
+        if done.resumed_at_bytes:  # what was sent by an earlier run was read again for its digests
+            _recheck(work, source, at)
+        return _result(done, reader.size, source, verified=verified)
     finally:
         reader.close()
 
@@ -321,6 +325,12 @@ def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
     return ZeroScan(reader) if work.read_all else reader
+
+
+def _recheck(work: Work, source: Disk, at: Checkpoint) -> None:
+    """A machine that ran while its disk was copied left a mixture of old and new blocks: the disk fails."""
+    if isinstance(work.source, Recheck):
+        work.source.recheck(work.machine, source, at)
 
 
 def _raise_integrity(work: Work) -> None:
@@ -368,11 +378,9 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
 
 
 def integrity(work: Work) -> None:
-    """The source's own digests must hold, and nobody may have written there, before anything is sealed."""
+    """The source's own digests must hold before anything is sealed."""
     if work.integrity is not None:
         work.integrity.result()
-    if isinstance(work.source, Rechecks):
-        work.source.recheck(work.machine, work.held_checkpoint())
 
 
 def seal(work: Work) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from v2x.errors import InputRefused, UsageError
 
 if TYPE_CHECKING:
+    from v2x.sources.hyperv.access import ShareOptions
     from v2x.sources.interface import Source
 
 # Kind of address → "module:opener". The opener takes (path, address, clock) and gives a Source.
@@ -24,7 +25,10 @@ REGISTRY: dict[str, str] = {
     ".zip": "v2x.sources.rvtools:RvtoolsSource.open",
     "rvtools-folder": "v2x.sources.rvtools:RvtoolsSource.open",
     "folder": "v2x.sources.folder:FolderSource.open",
+    "hyperv-folder": "v2x.sources.hyperv.folder:HypervFolderSource.open",
 }
+# Of these kinds, the openers take how a host's shares are reached, and whether .vmcx keys of generation 2 count.
+_WITH_SHARES = frozenset({"folder", "hyperv-folder"})
 LATER: dict[str, str] = {
     "vsphere": "a vCenter or ESXi host",
 }
@@ -32,8 +36,16 @@ LATER: dict[str, str] = {
 Clock = Callable[[], datetime]
 
 
-def open_source(address: str | Path, *, clock: Clock | None = None) -> "Source":
+def open_source(
+    address: str | Path,
+    *,
+    clock: Clock | None = None,
+    shares: "ShareOptions | None" = None,
+    experimental: bool = False,
+) -> "Source":
     """The source at `address`: a path, or `SCHEME://…`. Used as a context manager.
+
+    `shares` say how disks that stayed on a Hyper-V host are reached; `experimental` reads .vmcx keys of generation 2.
 
     UsageError for an address of unknown kind, or of one that a later release brings; InputRefused and its kin if the
     file is not what its name says.
@@ -47,7 +59,8 @@ def open_source(address: str | Path, *, clock: Clock | None = None) -> "Source":
         )
     module, _, opener = REGISTRY[kind].partition(":")
     owner, _, method = opener.partition(".")
-    opened = getattr(getattr(import_module(module), owner), method)(Path(address), str(address), clock=clock)
+    more = {"shares": shares, "experimental": experimental} if kind in _WITH_SHARES else {}
+    opened = getattr(getattr(import_module(module), owner), method)(Path(address), str(address), clock=clock, **more)
     return cast("Source", opened)
 
 
@@ -64,17 +77,27 @@ def _kind(address: str) -> str:
         )
     path = Path(address)
     if path.is_dir():
-        return "rvtools-folder" if _holds_rvtools(path) else "folder"
+        return _folder_kind(path)
     suffix = path.suffix.lower()
     if suffix not in REGISTRY and suffix not in LATER:
         raise UsageError(
             f"{address}: {suffix or 'a file without extension'} is not a kind of source",
-            hint="sources are .ova, .ovf, .vmx, an inventory or collected .json, an RVTools .xlsx, "
-            "a folder of appliances, or a folder or .zip of RVTools' CSV files",
+            hint="sources are .ova, .ovf, .vmx, an inventory or collected .json, an RVTools .xlsx, a folder of "
+            "appliances, the folder of a Hyper-V export, or a folder or .zip of RVTools' CSV files",
         )
     if suffix in REGISTRY and not path.exists():
         raise InputRefused(f"{address} does not exist", code="MISSING-FILE", hint="check the path")
     return suffix
+
+
+def _folder_kind(folder: Path) -> str:
+    """RVTools' files, a Hyper-V export without appliances beside it, or a folder of appliances and machines."""
+    if _holds_rvtools(folder):
+        return "rvtools-folder"
+    from v2x.sources.folder import holds_appliances
+    from v2x.sources.hyperv.tree import holds_machines
+
+    return "hyperv-folder" if not holds_appliances(folder) and holds_machines(folder) else "folder"
 
 
 def _holds_rvtools(folder: Path) -> bool:

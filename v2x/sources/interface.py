@@ -69,11 +69,11 @@ class Integrity(Protocol):
 
 
 @runtime_checkable
-class Rechecks(Protocol):
-    """Sources whose files may be written to by somebody else while they are copied."""
+class Recheck(Protocol):
+    """Sources whose disks are no snapshots, so that something could have written to them while they were read."""
 
-    def recheck(self, machine: Machine, at: Checkpoint) -> None:
-        """Called after the copy, before the machine is sealed. SourceError when the disks are not those of `at`."""
+    def recheck(self, machine: Machine, disk: Disk, at: Checkpoint) -> None:
+        """SourceError SOURCE-CHANGED, or another reason, if the disk's content may differ from the checkpoint's."""
         ...
 
 

@@ -4,6 +4,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from v2x.errors import BadImage
 from v2x.sources.hyperv.collected import CollectedFileSource, read_file
 from v2x.sources.hyperv.document import is_collected
 from v2x.sources.inventory_file import InventoryFileSource
@@ -19,7 +20,10 @@ class JsonFile:
     @staticmethod
     def open(path: str | Path, address: str = "", clock: Clock | None = None) -> "Source":
         """BadImage for a file of neither schema."""
-        text = read_file(path)
+        try:
+            text = read_file(path)
+        except BadImage:  # in no encoding that a host writes, and so for the other kind to refuse
+            text = ""
         if is_collected(text):
             return CollectedFileSource(path, text, address or str(path), clock or utc_now)
         return InventoryFileSource.open(path, address, clock)

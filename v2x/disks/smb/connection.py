@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from smbprotocol import Dialects
@@ -18,7 +18,7 @@ from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBException, SMBResponseException
 from smbprotocol.header import Commands, NtStatus, Smb2Flags
 
-from v2x.disks.smb.paths import SMB_PORT, UncPath
+from v2x.disks.smb.paths import SMB_PORT, Authentication, UncPath
 from v2x.errors import (
     BadImage,
     ConnectError,
@@ -32,8 +32,6 @@ from v2x.errors import (
     V2xError,
 )
 from v2x.secrets import Secret
-
-Authentication = Literal["negotiate", "kerberos", "ntlm"]
 
 CREDIT_BYTES: Final = 64 << 10
 _CREDITS_WANTED: Final = 512

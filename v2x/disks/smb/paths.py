@@ -9,8 +9,11 @@ its own. Paths come from outside: whatever would reach something else than one p
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from v2x.errors import UnsafeImage, UsageError
+
+Authentication = Literal["negotiate", "kerberos", "ntlm"]
 
 SMB_PORT = 445
 MOST_PATH_SIGNS = 32_000

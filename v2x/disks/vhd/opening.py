@@ -11,12 +11,11 @@ from v2x.disks.vhd.layer import open_layer
 from v2x.disks.vhd.structure import read_footer
 
 
-def identify_vhd(source: ByteSource) -> Identity:
-    """What a child knows this file by. BadImage for damage."""
+def _identify(source: ByteSource) -> Identity:
     return read_footer(source).identity
 
 
-_FORMAT = Format((".vhd", ".avhd", ".vpc"), open_layer, identify_vhd)
+_FORMAT = Format((".vhd", ".avhd", ".vpc"), open_layer, _identify)
 
 
 def open_vhd(listing: Listing, name: str, *, chain: Sequence[str] | None = None) -> ChainReader:

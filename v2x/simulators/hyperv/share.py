@@ -13,8 +13,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -64,19 +64,11 @@ _SHARE = """\
  read only = yes
  browseable = no
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """One share, and the host's own path of what it shows."""
-
-    share: str
-    path: Path
-    prefix: str
+_NOBODY = " valid users = no-one-at-all\n"
 
 
 class Share:
-    """A running Samba. `shares` maps a share's name (`D$`) to the folder it shows.
+    """A running Samba. `shares` maps a share's name (`D$`) to the folder it shows; nobody is let into `denied` ones.
 
     `user` is what the client logs in as; Samba itself knows the invoking user only. UsageError where Samba is not
     installed, V2xError where it does not start.
@@ -92,6 +84,7 @@ class Share:
         password: str = "",
         encryption: Encryption = "required",
         dialect: str = "SMB3_11",
+        denied: Collection[str] = (),
     ) -> None:
         self.folder = folder
         self.user = user
@@ -100,6 +93,7 @@ class Share:
         self.host = "127.0.0.1"
         self._shares = dict(shares)
         self._process: subprocess.Popen[bytes] | None = None
+        self._denied = frozenset(denied)
         self._configure(encryption, dialect)
 
     def _configure(self, encryption: Encryption, dialect: str) -> None:
@@ -109,7 +103,8 @@ class Share:
         me = pwd.getpwuid(os.getuid()).pw_name
         (self.folder / "users").write_text(f"{me} = {self.user}\n")
         text = _GLOBAL.format(port=self.port, folder=self.folder, encryption=encryption, dialect=dialect)
-        text += "".join(_SHARE.format(name=name, path=path) for name, path in self._shares.items())
+        for name, path in self._shares.items():
+            text += _SHARE.format(name=name, path=path) + (_NOBODY if name in self._denied else "")
         self._settings = self.folder / "smb.conf"
         self._settings.write_text(text)
         twice = f"{self.password}\n{self.password}\n".encode()
@@ -180,10 +175,8 @@ class Share:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     def __enter__(self) -> Self:
         return self.start()
@@ -204,9 +197,9 @@ def _tool(name: str) -> str:
 
 
 def _run(name: str, arguments: list[str], *, stdin: bytes) -> None:
-    done = subprocess.run(
-        [_tool(name), *arguments], input=stdin, env={"PATH": programs.PATH}, capture_output=True, timeout=60, check=False
-    )
+    argv = [_tool(name), *arguments]
+    surroundings = {"PATH": programs.PATH}
+    done = subprocess.run(argv, input=stdin, env=surroundings, capture_output=True, timeout=60, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
         raise V2xError(f"{name} failed: {said[-1] if said else 'no message'}")

@@ -6,17 +6,11 @@ from dataclasses import replace
 
 from v2x.model.machine import CdDrive, Disk, DiskBacking, DiskBus, DiskFormat, Other
 from v2x.sources.hyperv.fields import Fields
+from v2x.sources.hyperv.folder_disks import format_of, volume_of
 from v2x.sources.hyperv.words import BOOT_TYPES, CONTROLLERS, DVD_MEDIA, VHD_FORMATS, VHD_TYPES
 
 _BUSES: dict[str, DiskBus] = {"IDE": DiskBus.IDE, "SCSI": DiskBus.SCSI}
 _FORMATS: dict[str, DiskFormat] = {"VHD": DiskFormat.VHD, "VHDX": DiskFormat.VHDX}
-_SUFFIXES: dict[str, DiskFormat | Other] = {
-    "vhd": DiskFormat.VHD,
-    "avhd": DiskFormat.VHD,
-    "vhdx": DiskFormat.VHDX,
-    "avhdx": DiskFormat.VHDX,
-    "vhds": Other("vhds"),
-}
 _RANK = {DiskBus.IDE: 0, DiskBus.SCSI: 1}
 
 
@@ -106,8 +100,7 @@ def _format(leaf: Fields, path: str) -> DiskFormat | Other:
     word = leaf.word("format", VHD_FORMATS)
     if word == "VHDSet":
         return Other("vhds")
-    suffix = path.rpartition(".")[2].casefold()
-    return _FORMATS.get(word) or _SUFFIXES.get(suffix) or Other(word or suffix)
+    return _FORMATS.get(word) or format_of(path)
 
 
 def _allocated(chain: Sequence[Fields], capacity: int) -> int | None:
@@ -128,16 +121,6 @@ def _backing(chain: Sequence[Fields], files: tuple[str, ...]) -> DiskBacking:
         return DiskBacking.EMPTY
     lost = any(row.flag("there") is False for row in chain)
     return DiskBacking.MISSING if lost else DiskBacking.FILE
-
-
-def volume_of(path: str) -> str:
-    r"""The volume a Windows path is on: `D:`, `C:\ClusterStorage\Volume1` or `\\server\share`."""
-    parts = path.replace("/", "\\").split("\\")
-    if path.startswith("\\\\"):
-        return "\\\\" + "\\".join(parts[2:4])
-    if len(parts) > 3 and parts[1].casefold() == "clusterstorage":
-        return "\\".join(parts[:3])
-    return parts[0].upper() if len(parts[0]) == 2 and parts[0].endswith(":") else ""
 
 
 def read_cd_drives(machine: Fields) -> tuple[CdDrive, ...]:

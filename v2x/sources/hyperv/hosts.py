@@ -15,11 +15,11 @@ from typing import Any, Protocol, Self
 from v2x.errors import AccessError, InputRefused, SourceError, V2xError
 from v2x.model.inventory import SourceProblem
 from v2x.model.machine import Machine
-from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.document import SCHEMA, read_document
 from v2x.sources.hyperv.estate import host_name, missing_rights
 from v2x.sources.hyperv.failures import no_hyperv, no_rights
 from v2x.sources.hyperv.fields import Fields
+from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.scripts import COLLECT, POWER, Script
 
 _AT_ONCE = 8

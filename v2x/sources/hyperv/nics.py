@@ -6,11 +6,11 @@ import re
 
 from v2x.model.inventory import SourceNetwork
 from v2x.model.machine import GuestAddress, Nic, NicModel, VlanRange
+from v2x.sources.hyperv.config_machine import plain_mac
 from v2x.sources.hyperv.fields import Fields
 from v2x.sources.hyperv.words import ISOLATION_MODES, ON_OFF, PRIVATE_MODES, SWITCHES, VLAN_MODES
 
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_NO_MAC = "000000000000"
 _HIGHEST_VLAN = 4094
 
 
@@ -45,14 +45,6 @@ def _model(row: Fields) -> NicModel:
     if row.flag("legacy"):
         return NicModel.LEGACY
     return NicModel.SRIOV if row.positive("iovWeight") else NicModel.SYNTHETIC
-
-
-def plain_mac(text: str) -> str:
-    """Lower case with colons; empty for 000000000000, which is a dynamic address before the first start."""
-    digits = re.sub(r"[:.\-\s]", "", text).lower()
-    if not re.fullmatch(r"[0-9a-f]{12}", digits) or digits == _NO_MAC:
-        return ""
-    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
 def _vlan(row: Fields) -> tuple[int | None, tuple[VlanRange, ...], str]:

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an address, its login and its settings to a source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
-from v2x.disks.smb import ShareRule, SmbAccess, parse_rule
+from v2x.disks.smb.paths import Authentication as SmbAuthentication
 from v2x.errors import UsageError
 from v2x.model.address import Address
 from v2x.secrets import Secret
+from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.login import Authentication, HostAccess, host_access
 from v2x.sources.hyperv.source import HyperVSource
 from v2x.sources.local_files import Clock, utc_now
 from v2x.tls import Trust, parse_fingerprint
 
-FILE_SETTINGS = frozenset({"share", "smb_encryption"})
-
 
 def open_hyperv(
     address: Address,
     password: Secret | None,
+    shares: ShareOptions | None = None,
     *,
     ca_file: str = "",
     fingerprint: str = "",
@@ -26,12 +27,11 @@ def open_hyperv(
 ) -> HyperVSource:
     """The hosts of `address`. Nothing is sent yet. UsageError for settings that do not hold.
 
+    `shares` is how the disks are read; its password and way of logging in are those of the hosts.
     `fingerprint` is one pin for all hosts, or as many as there are hosts, in their order, with commas between.
     """
     from v2x.sources.hyperv.session import PowerShellSession
 
-    given = dict(settings or {})
-    remote = {key: value for key, value in given.items() if key not in FILE_SETTINGS}
     pins = _pins(fingerprint, len(address.hosts))
     hosts = [
         host_access(
@@ -40,7 +40,7 @@ def open_hyperv(
             address.user,
             password,
             Trust(ca_file=ca_file, fingerprint=pin, option="source"),
-            remote,
+            settings or {},
         )
         for host, pin in zip(address.hosts, pins, strict=True)
     ]
@@ -48,8 +48,7 @@ def open_hyperv(
         hosts,
         str(address),
         PowerShellSession,
-        smb=_smb_access(hosts[0], password, given),
-        rules=_rules(given.get("share", "")),
+        shares=_file_options(shares, hosts[0], password),
         clock=clock or utc_now,
     )
 
@@ -65,24 +64,16 @@ def _pins(text: str, hosts: int) -> list[str]:
     return pins
 
 
-def _rules(text: str) -> Sequence[ShareRule]:
-    return [parse_rule(one.strip()) for one in text.split(";") if one.strip()]
-
-
-def _smb_access(access: HostAccess, password: Secret | None, settings: Mapping[str, str]) -> SmbAccess | None:
-    """The same login for the files. A certificate logs in nowhere but at WinRM."""
-    encryption = settings.get("smb_encryption", "on")
-    if encryption not in {"on", "off"}:
-        raise UsageError(f"smb_encryption {encryption!r} is neither on nor off")
-    match access.authentication:
-        case Authentication.CERTIFICATE:
-            if password is None:
-                return None
-            how = "negotiate"
-        case Authentication.KERBEROS:
-            how = "kerberos"
-        case Authentication.NTLM:
-            how = "ntlm"
-        case _:
-            how = "negotiate"
-    return SmbAccess(user=access.user, password=password, encryption=encryption == "on", authentication=how)  # type: ignore[arg-type]
+def _file_options(shares: ShareOptions | None, access: HostAccess, password: Secret | None) -> ShareOptions | None:
+    """The login of the hosts for their files. A certificate logs in nowhere but at WinRM."""
+    if shares is None or (password is None and access.authentication is not Authentication.KERBEROS):
+        return None
+    known: dict[Authentication, SmbAuthentication] = {
+        Authentication.KERBEROS: "kerberos",
+        Authentication.NTLM: "ntlm",
+    }
+    return replace(
+        shares,
+        password=(lambda: password) if password is not None else None,
+        authentication=known.get(access.authentication, "negotiate"),
+    )

@@ -21,8 +21,8 @@ from pypsrp.wsman import WSMan
 
 from v2x import tls
 from v2x.errors import SourceError, TrustError, V2xError
-from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.failures import RemoteError, raise_first, translated
+from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.scripts import Script
 
 DEADLINE_SECONDS: Final = 1800.0

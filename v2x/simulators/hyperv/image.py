@@ -4,6 +4,7 @@
 import struct
 import uuid
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 MIB = 1 << 20
@@ -54,6 +55,7 @@ def _header(sequence: int, data_write: uuid.UUID) -> bytes:
     return _sealed(packed.ljust(4096, b"\0"))
 
 
+@cache
 def _regions(bat_bytes: int) -> bytes:
     table = struct.pack("<4sIII", b"regi", 0, 2, 0)
     table += struct.pack("<16sQII", _BAT, _BAT_AT, bat_bytes, 1)

@@ -39,11 +39,11 @@ KINDS = {
     "http_error": "the next request is answered with the HTTP status `at` (503)",
     "only_basic": "the login offers Basic and nothing else",
     "access_denied": "the account may open no session (fault code 5)",
-    "denied": "the session does not know the command `target`",
+    "denied": "the session does not know the command `address`",
     "no_hyperv": "the host has no Hyper-V module",
     "no_rights": "the account is no administrator: no machine is listed",
-    "error_record": "a script writes an error that does not end it; `target` is its identifier",
-    "script_ends": "a script ends with an error; `target` is its identifier",
+    "error_record": "a script writes an error that does not end it; `address` is its identifier",
+    "script_ends": "a script ends with an error; `address` is its identifier",
     "big_reply": "the collector's answer grows by `at` bytes (700 KB) of UTF-8",
     "slow": "a script has nothing to say for `at` requests (3), which time out",
     "half_closed": "half of an answer is sent, then the connection is closed",
@@ -129,10 +129,10 @@ class _Node:
             service.ledger.record(self.host.name, "script", call.script, after=call.text("Action"))
             denied = service.faults.take("denied")
             if denied is not None:
-                raise Refused("CommandNotFoundException", "wurde nicht erkannt", target=denied.target or "Get-VM")
+                raise Refused("CommandNotFoundException", "wurde nicht erkannt", target=denied.address or "Get-VM")
             ended = service.faults.take("script_ends")
             if ended is not None:
-                raise Refused(ended.target or "RuntimeException", "Unerwarteter Fehler")
+                raise Refused(ended.address or "RuntimeException", "Unerwarteter Fehler")
             with service.lock:
                 output = (
                     service.collected(self.host, call.texts("Id"))
@@ -144,7 +144,7 @@ class _Node:
         errors = []
         record = service.faults.take("error_record")
         if record is not None:
-            errors.append(Refused(record.target or "WriteErrorException", "ein Fehler, der nichts beendet"))
+            errors.append(Refused(record.address or "WriteErrorException", "ein Fehler, der nichts beendet"))
         slow = service.faults.take("slow")
         return Outcome(output, errors, waits=(slow.at or 3) if slow else 0)
 

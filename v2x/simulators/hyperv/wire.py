@@ -68,7 +68,7 @@ class Endpoint:
 
     def __init__(self, door: Door, address: str, port: int, context: ssl.SSLContext | None) -> None:
         self._server = _Server((address, port), door, context)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def port(self) -> int:

@@ -74,23 +74,25 @@ def test_a_running_machine_is_refused_unless_it_may_be_asked_to_shut_down(bench,
     refused = move(bench, hyperv, "db01")
     assert refused.code == 4
     assert "[POWERED-ON]" in refused.err
-    assert "--shutdown" in refused.err
+    assert "--running shutdown" in refused.err
     assert hyperv.ledger.of("state") == []
     assert bench.leftovers() == []
+    # A snapshot to copy from is not made on Hyper-V: what runs is not read.
+    running = move(bench, hyperv, "db01", "--running", "snapshot")
+    assert running.code == 4
+    assert "[POWERED-ON]" in running.err
 
 
 def test_shutdown_and_keeping_off_are_done_told_and_kept_in_the_report(bench, hyperv):
-    ran = move(bench, hyperv, "db01", "--shutdown", "--keep-source-off")
+    ran = move(bench, hyperv, "db01", "--running", "shutdown", "--keep-source-off")
     assert ran.code == 0, ran.err
     told = [(one.kind, one.before, one.after) for one in hyperv.ledger.entries if one.after and one.kind != "script"]
     assert told == [("state", "Running", "Off"), ("start_action", "Start", "Nothing")]
     report = json.loads((bench.folder / "report.json").read_text())
     (migration,) = report["migrations"]
-    assert [(one["what"], one["before"], one["after"]) for one in migration["source_changes"]] == [
-        ("power", "Running", "Off"),
-        ("start_action", "Start", "Nothing"),
-    ]
-    assert "changed at the source: power of db01, Running → Off" in ran.err
+    kept = [one for one in migration["warnings"] if one.startswith("changed at the source")]
+    assert kept[0] == "changed at the source: power, Running → Off"
+    assert "AutomaticStartAction, Start → Nothing; to put it back: Get-VM -Id" in kept[1]
     # Dynamic memory: what it asked for in operation, rounded up, never its maximum of 1 TiB.
     vm = bench.vm("db01")
     assert int(vm["memory_static_max"]) == 1290 << 20
@@ -98,11 +100,19 @@ def test_shutdown_and_keeping_off_are_done_told_and_kept_in_the_report(bench, hy
 
 def test_a_guest_that_does_not_shut_down_is_left_running(bench, hyperv):
     hyperv.estate.machines[2].refuses_shutdown = True
-    ran = move(bench, hyperv, "db01", "--shutdown")
+    ran = move(bench, hyperv, "db01", "--running", "shutdown")
     assert ran.code == 4
     assert "[SHUTDOWN-FAILED]" in ran.err
     assert hyperv.estate.machines[2].state == "Running"
     assert bench.leftovers() == []
+
+
+def test_a_machine_that_was_shut_down_for_nothing_is_started_again(bench, hyperv):
+    hyperv.place("D:\\VMs\\db01\\db01.vhdx").write_bytes(b"damaged" * 1000)
+    ran = move(bench, hyperv, "db01", "--running", "shutdown")
+    assert ran.code != 0
+    assert hyperv.estate.machines[2].state == "Running"
+    assert [(one.before, one.after) for one in hyperv.ledger.of("state")] == [("Running", "Off"), ("Off", "Running")]
 
 
 def test_a_machine_that_was_started_meanwhile_is_not_sealed(bench, hyperv, monkeypatch):

@@ -29,6 +29,8 @@ PAGES = {
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
     "BAD-DISK": "A disk's files are there, but cannot be read as they are; the text says why, in the words that a "
     "migration would end with.",
+    "BUSY": "A backup, a merge of checkpoints, a move or another task holds the machine at the source. A copy made "
+    "meanwhile would be of no single moment; wait for it to end and run again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
@@ -99,16 +101,19 @@ PAGES = {
     "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
     "SESSION-LOST": "A host ended the PowerShell session, as a restart of its WinRM service does. Run again.",
     "SHUTDOWN-FAILED": "The guest did not shut down when it was asked to: its integration service does not answer, "
-    "somebody is logged in and it waits, or it takes longer than --shutdown-timeout. v2x never turns a machine off.",
+    "somebody is logged in and it waits, or it takes longer than --shutdown-minutes. v2x never turns a machine off.",
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
-    "SOURCE-BUSY": "A backup, a merge of checkpoints or a move of the machine did not end in its time. A copy made "
-    "meanwhile would be of no single moment.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
     "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "
     "and wait for backups and merges of checkpoints to end.",
     "SOURCE-TIMEOUT": "A host did not finish what it was asked for; it was told to stop. Run again when it is less "
     "busy.",
+    "STATE": "The state database of batches cannot be used or written: its folder is full or not yours, its server "
+    "does not answer, or another version of v2x wrote it. What runs has stopped at a mark; once the cause is gone, the "
+    "same command continues.",
+    "STATE-LOCKED": "Another process runs the batches of this state. One process does so at a time, so that no machine "
+    "is migrated twice at once; several workers need a PostgreSQL database as --state.",
     "TEMPLATE": "A template has no life of its own; deploy a machine from it and migrate that.",
     "TERMINATED": "The program was ended by a signal. The same command continues.",
     "TOOL-FAILED": "A program that v2x called ended with an error; the message holds what it said.",

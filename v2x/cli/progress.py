@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _SPOKEN = {
     Phase.PREFLIGHT: "checking",
-    Phase.SHUTDOWN: "seeing that it is off at the source",
     Phase.CLAIM: "making the machine on the target",
     Phase.INTEGRITY: "waiting for the source's digests",
     Phase.SEAL: "finishing",

@@ -5,8 +5,7 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,22 +16,16 @@ from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
+from v2x.migrate.power import bring_down, refuse_running, stay_off
 from v2x.migrate.room import Reservations, Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
-from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
-from v2x.model.migration import DiskResult, SourceChange, VerifyLevel
+from v2x.model.machine import Disk, DiskBacking, Machine
+from v2x.model.migration import DiskResult, VerifyLevel
+from v2x.model.plan import Running
 from v2x.model.target import StorageRepository, TargetMachine
 from v2x.model.units import show_bytes
-from v2x.sources.interface import (
-    Checkpoint,
-    Integrity,
-    KeepsChanges,
-    PowerControl,
-    Recheck,
-    Source,
-    StaysOff,
-)
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Notes, Recheck, Source
 from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
 
 
@@ -41,9 +34,9 @@ class Work:
     """One machine on its way: what it is, where it goes, and what the steps have learned so far.
 
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
-    are made first and sent then. `shutdown_seconds` is how long a running machine may take to shut down, None where it
-    may not be asked to; `keep_off` turns its automatic start at the source off once it is migrated. `reservations` are
-    those of the whole run, `place` is the target's name in them.
+    are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
+    `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
+    automatic start at the source off once it is migrated.
     """
 
     tag: str
@@ -54,10 +47,12 @@ class Work:
     observer: Observer
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
-    shutdown_seconds: float | None = None
-    keep_off: bool = False
     read_all: bool = False
     stage: Path | None = None
+    running: Running = Running.REFUSE
+    shutdown_seconds: float = 600.0
+    brought_down: bool = False
+    keep_off: bool = False
     place: str = ""
     reservations: Reservations = field(default_factory=Reservations)
     stopping: Callable[[], bool] = lambda: False
@@ -67,7 +62,6 @@ class Work:
     already: bool = False
     integrity: "IntegrityCheck | None" = None
     results: list[DiskResult] = field(default_factory=list)
-    changes: list[SourceChange] = field(default_factory=list)
     thick: frozenset[str] = frozenset()
 
     def held_claim(self) -> Claim:
@@ -141,45 +135,8 @@ def preflight(work: Work) -> None:
             code="TEMPLATE",
             hint="make a template of it there (--as-template), or deploy a machine from it first",
         )
-    if machine.power_state in {PowerState.ON, PowerState.SUSPENDED} and not _can_be_stopped(work):
-        raise SourceError(
-            f"{machine.name} is {machine.power_state}",
-            code="POWERED-ON",
-            hint="shut it down, or its disks change; --shutdown asks its guest to, where the source can",
-        )
+    refuse_running(work)
     _check_room(work, found)
-
-
-@contextmanager
-def _noting_changes(work: Work) -> Iterator[None]:
-    """What the source changes meanwhile is kept, with the values from before, also when it fails half-way."""
-    before = len(work.source.changes) if isinstance(work.source, KeepsChanges) else 0
-    try:
-        yield
-    finally:
-        if isinstance(work.source, KeepsChanges):
-            for change in work.source.changes[before:]:
-                work.changes.append(change)
-                work.observer.warning(
-                    f"changed at the source: {change.what} of {change.machine_name}, {change.before} → {change.after}"
-                )
-
-
-def _can_be_stopped(work: Work) -> bool:
-    """A saved or paused machine cannot be asked to shut down."""
-    asked = work.shutdown_seconds is not None and isinstance(work.source, PowerControl)
-    return asked and work.machine.power_state is PowerState.ON
-
-
-def shutdown(work: Work) -> None:
-    """Asks a running machine to shut down, only where that was asked for; it is never turned off."""
-    if work.shutdown_seconds is None or not isinstance(work.source, PowerControl):
-        return
-    if work.source.state(work.machine) is not PowerState.OFF:
-        work.observer.warning(f"{work.machine.name} is asked to shut down at the source")
-    with _noting_changes(work):
-        work.source.shutdown(work.machine, work.shutdown_seconds)
-    work.machine = replace(work.machine, power_state=PowerState.OFF)
 
 
 def _check_room(work: Work, found: Claim | None) -> None:
@@ -230,7 +187,16 @@ def _reserve(work: Work, found: Claim | None, storage: Mapping[str, StorageRepos
 
 
 def checkpoint(work: Work) -> None:
+    """The point in time that is copied; a running machine is brought down first where its row says so."""
+    bring_down(work)
     work.checkpoint = work.source.checkpoint(work.machine, work.tag)
+    _tell(work)
+
+
+def _tell(work: Work) -> None:
+    if isinstance(work.source, Notes):
+        for note in work.source.notes(work.machine):
+            work.observer.warning(note)
 
 
 def claim(work: Work) -> None:
@@ -378,19 +344,18 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
 
 
 def integrity(work: Work) -> None:
-    """The source's own digests must hold before anything is sealed."""
+    """The source's own digests must hold, and its machine have been left alone, before anything is sealed."""
     if work.integrity is not None:
         work.integrity.result()
+    if isinstance(work.source, Confirms):
+        work.source.confirm(work.machine, work.held_checkpoint())
 
 
 def seal(work: Work) -> None:
-    """The success marker, last; before a start, the source is kept from coming back with the same addresses."""
+    """The success marker, last; before it the source is kept from coming back with the same addresses, where asked."""
     if work.keep_off:
-        if isinstance(work.source, StaysOff):
-            with _noting_changes(work):
-                work.source.stay_off(work.machine)
-        else:
-            work.observer.warning("this source has no automatic start that could be turned off")
+        stay_off(work)
+        _tell(work)
     work.target.seal(work.held_claim(), work.spec)
     if isinstance(work.target, Remarks):
         for remark in work.target.remarks(work.held_claim()):
@@ -401,3 +366,4 @@ def seal(work: Work) -> None:
 
 def release(work: Work) -> None:
     work.source.release(work.machine, work.tag)
+    _tell(work)

@@ -14,7 +14,6 @@ REPORT_SCHEMA = "v2x.report/1"
 class Phase(StrEnum):
     WAITING = "waiting"
     PREFLIGHT = "preflight"
-    SHUTDOWN = "shutdown"
     CHECKPOINT = "checkpoint"
     CLAIM = "claim"
     INTEGRITY = "integrity"
@@ -31,6 +30,7 @@ class Outcome(StrEnum):
     ALREADY = "already migrated"
     FAILED = "failed"
     STOPPED = "stopped"
+    CANCELLED = "cancelled"
     SKIPPED = "skipped"
     DRY_RUN = "dry run"
 
@@ -83,20 +83,6 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceChange:
-    """Something that was changed at the source: `what` is power, start_action or priority, the values its own words.
-
-    The values from before are what an undo puts back.
-    """
-
-    machine_id: str
-    machine_name: str
-    what: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
     """One machine's way. `id` is the tag that its objects on the target carry."""
 
@@ -114,7 +100,6 @@ class Migration:
     disks: tuple[DiskResult, ...] = ()
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
-    source_changes: tuple[SourceChange, ...] = ()
     machine: TargetMachine | None = None
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Fault:
     """An armed fault. `target` narrows it to an object or a method; "" is any. `times` counts down, -1 is for good.
 
+    The first `after` occasions pass unharmed; `name` says more where a kind wants it, as the fault to answer.
     `until` is when a lasting fault ends, on the monotonic clock; 0 means that only `times` counts.
     """
 
@@ -30,6 +31,8 @@ class Fault:
     seconds: float = 0.0
     address: str = ""
     until: float = 0.0
+    after: int = 0
+    name: str = ""
 
 
 class Faults:
@@ -53,13 +56,15 @@ class Faults:
         target: str = "",
         seconds: float = 0.0,
         address: str = "",
+        after: int = 0,
+        name: str = "",
     ) -> None:
         """Arms `kind` (a key of `kinds`) for the next `times` occasions. UsageError for an unknown kind."""
         if kind not in self.kinds:
             raise UsageError(f"No fault {kind!r}", hint=f"one of {', '.join(self.kinds)}")
         with self._lock:
             until = time.monotonic() + seconds if kind in self._lasting and seconds else 0.0
-            self._armed.append(Fault(kind, -1 if until else times, at, target, seconds, address, until))
+            self._armed.append(Fault(kind, -1 if until else times, at, target, seconds, address, until, after, name))
 
     def take(self, kind: str, *targets: str) -> Fault | None:
         """The first armed fault of this kind that concerns one of `targets`, used up once; None when there is none."""
@@ -68,6 +73,9 @@ class Faults:
             self._armed = [f for f in self._armed if not f.until or f.until > now]
             for fault in self._armed:
                 if fault.kind == kind and (not fault.target or fault.target in targets):
+                    if fault.after > 0:
+                        fault.after -= 1
+                        continue
                     if fault.times > 0:
                         fault.times -= 1
                         if fault.times == 0:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from v2x.errors import InputRefused, UsageError
+from v2x.model.address import parse_address
 
 if TYPE_CHECKING:
     from v2x.sources.hyperv.access import ShareOptions
@@ -29,10 +30,10 @@ REGISTRY: dict[str, str] = {
 }
 # Of these kinds, the openers take how a host's shares are reached, and whether .vmcx keys of generation 2 count.
 _WITH_SHARES = frozenset({"folder", "hyperv-folder"})
-LATER: dict[str, str] = {
-    "vsphere": "a vCenter or ESXi host",
+# Scheme → "module:opener". The opener takes an Address, `clock`, and what a server needs: password, trust, options.
+SERVERS: dict[str, str] = {
+    "vsphere": "v2x.sources.vsphere.source:VsphereSource.open",
 }
-
 Clock = Callable[[], datetime]
 
 
@@ -42,32 +43,32 @@ def open_source(
     clock: Clock | None = None,
     shares: "ShareOptions | None" = None,
     experimental: bool = False,
+    **server: Any,
 ) -> "Source":
     """The source at `address`: a path, or `SCHEME://…`. Used as a context manager.
 
     `shares` say how disks that stayed on a Hyper-V host are reached; `experimental` reads .vmcx keys of generation 2.
+    `server` is what a live source needs beside its address (password, trust, options); files need none of it.
 
-    UsageError for an address of unknown kind, or of one that a later release brings; InputRefused and its kin if the
-    file is not what its name says.
+    UsageError for an address of unknown kind; InputRefused and its kin if the file is not what its name says.
     """
     kind = _kind(str(address))
-    if kind in LATER:
-        raise UsageError(
-            f"{LATER[kind]} as a source comes with a later release: {address}",
-            code="LATER",
-            hint="export the machines as OVA and give the .ova files or their folder",
-        )
-    module, _, opener = REGISTRY[kind].partition(":")
-    owner, _, method = opener.partition(".")
+    if kind in SERVERS:
+        return cast("Source", _opener(SERVERS[kind])(parse_address(str(address)), clock=clock, **server))
     more = {"shares": shares, "experimental": experimental} if kind in _WITH_SHARES else {}
-    opened = getattr(getattr(import_module(module), owner), method)(Path(address), str(address), clock=clock, **more)
-    return cast("Source", opened)
+    return cast("Source", _opener(REGISTRY[kind])(Path(address), str(address), clock=clock, **more))
+
+
+def _opener(place: str) -> Callable[..., Any]:
+    module, _, opener = place.partition(":")
+    owner, _, method = opener.partition(".")
+    return cast(Callable[..., Any], getattr(getattr(import_module(module), owner), method))
 
 
 def _kind(address: str) -> str:
     scheme, found, _ = address.partition("://")
     if found:
-        if scheme.lower() in LATER:
+        if scheme.lower() in SERVERS:
             return scheme.lower()
         if scheme.lower() == "hyperv":
             raise UsageError(f"{address} is a server, which takes a login", hint="v2x.sources.hyperv.opening has it")
@@ -79,7 +80,7 @@ def _kind(address: str) -> str:
     if path.is_dir():
         return _folder_kind(path)
     suffix = path.suffix.lower()
-    if suffix not in REGISTRY and suffix not in LATER:
+    if suffix not in REGISTRY:
         raise UsageError(
             f"{address}: {suffix or 'a file without extension'} is not a kind of source",
             hint="sources are .ova, .ovf, .vmx, an inventory or collected .json, an RVTools .xlsx, a folder of "

@@ -9,7 +9,6 @@ from typing import Protocol, Self, runtime_checkable
 from v2x.disks.interface import DiskReader
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, PowerState
-from v2x.model.migration import SourceChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +77,53 @@ class Recheck(Protocol):
 
 
 @runtime_checkable
+class Confirms(Protocol):
+    """Sources that can tell afterwards whether a machine was left alone while it was read."""
+
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        """SourceError SOURCE-CHANGED if what was read is not the checkpoint's point in time after all."""
+        ...
+
+
+@runtime_checkable
+class Notes(Protocol):
+    """Sources that have something to tell of what they did for a machine."""
+
+    def notes(self, machine: Machine) -> tuple[str, ...]:
+        """What a person should know, since it was last asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLeftover:
+    """Something at a source that carries a tag of ours; `what` names it, `created` is the source's own time."""
+
+    machine: str
+    tag: str
+    id: str
+    what: str
+    created: str = ""
+
+
+@runtime_checkable
+class SourceLeftovers(Protocol):
+    """Sources at which a run makes something, and may leave it when it is killed."""
+
+    def leftovers(self) -> tuple[SourceLeftover, ...]: ...
+
+    def remove(self, leftover: SourceLeftover) -> tuple[str, ...]:
+        """Removes one of `leftovers`, nothing else; already gone is success. What there is to say of it."""
+        ...
+
+
+@runtime_checkable
+class HardPowerOff(Protocol):
+    """Sources that can switch a machine off without asking its guest."""
+
+    def power_off(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
 class PowerControl(Protocol):
     """Sources that can tell and change the power state."""
 
@@ -93,17 +139,3 @@ class StaysOff(Protocol):
     """Sources that can keep a machine from starting by itself once its successor runs."""
 
     def stay_off(self, machine: Machine) -> None: ...
-
-
-@runtime_checkable
-class KeepsChanges(Protocol):
-    """Sources that tell what they changed there, with the values from before, and can put them back."""
-
-    @property
-    def changes(self) -> tuple[SourceChange, ...]:
-        """All changes so far, in the order they were made."""
-        ...
-
-    def undo(self, machine: Machine) -> None:
-        """Puts back what this run changed for a machine."""
-        ...

@@ -7,7 +7,7 @@ from typing import Any
 
 from v2x.simulators.hyperv.described import Estate, Host, VirtualMachine
 
-ACTIONS = ("state", "shutdown", "start", "autostart", "hold", "priority")
+ACTIONS = ("state", "shutdown", "start", "autostart", "offline", "priority")
 START_ACTIONS = ("Nothing", "StartIfRunning", "Start")
 
 
@@ -46,7 +46,7 @@ class Actor:
             "shutdown": self._shutdown,
             "start": self._start,
             "autostart": self._autostart,
-            "hold": self._hold,
+            "offline": self._offline,
             "priority": self._priority,
         }[action](vm, value)
         return json.dumps(self._answer(vm, action, before), ensure_ascii=False)
@@ -67,8 +67,8 @@ class Actor:
                     f"'{vm.name}' konnte nicht heruntergefahren werden: der Integrationsdienst antwortet nicht.",
                     target=vm.name,
                 )
+            # The role of a machine that was shut down from outside of the cluster is online for a while yet.
             vm.state = "Off"
-            self._role_follows(vm)
             self._set(vm, "state", before, vm.state)
         return {"state": before}
 
@@ -92,16 +92,13 @@ class Actor:
         self._set(vm, "start_action", before, value)
         return {"startAction": before}
 
-    def _hold(self, vm: VirtualMachine, _value: str) -> dict[str, Any]:
-        if vm.role_priority is None:
+    def _offline(self, vm: VirtualMachine, _value: str) -> dict[str, Any]:
+        if vm.role_priority is None or vm.state != "Off":
             return {}
-        before, state = vm.role_priority, vm.role_state or ("Online" if vm.state == "Running" else "Offline")
-        vm.role_priority = 0
-        self._set(vm, "priority", before, 0)
-        if vm.state == "Off" and state != "Offline":
-            vm.role_state = "Offline"
-            self._set(vm, "role", state, "Offline")
-        return {"priority": before, "roleState": state}
+        before = vm.role_state or "Offline"
+        vm.role_state = "Offline"
+        self._set(vm, "role", before, "Offline")
+        return {"roleState": before}
 
     def _priority(self, vm: VirtualMachine, value: str) -> dict[str, Any]:
         if vm.role_priority is None:

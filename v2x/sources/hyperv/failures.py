@@ -16,16 +16,14 @@ from v2x.errors import (
     PermissionRefused,
     Retry,
     SourceError,
-    TrustError,
     Unsupported,
     V2xError,
 )
 from v2x.sources.hyperv.login import HostAccess
-from v2x.tls import untrusted
+from v2x.tls import PinRefused, pin_refused, untrusted
 
 ACCESS_DENIED: Final = {5, 0x80070005, -2147024891}
 _RIGHTS = "the account must be in Remote Management Users and Hyper-V Administrators, or an administrator, of the host"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HTTP_REFUSED: Final = {403, 404, 405}
 
 
@@ -120,13 +118,9 @@ def translated(problem: BaseException, access: HostAccess) -> V2xError:
 
 def _tls(problem: requests.exceptions.SSLError, access: HostAccess) -> V2xError:
     text = str(problem)
-    if "ingerprint" in text:
-        seen = _SHA256.findall(text)
-        return TrustError(
-            f"{access.server} shows another certificate than the pinned one: "
-            f"{'sha256:' + seen[-1] if seen else 'unknown'}",
-            hint=f"if its certificate was renewed, check it and give --{access.trust.option}-fingerprint again",
-        )
+    refused = _pin_refused(problem)
+    if refused is not None:
+        return pin_refused(access.server, access.trust, refused)
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text or "doesn't match" in text:
         reason = re.search(r"certificate verify failed: ([^(\"']+)", text)
         return untrusted(access.host, access.port, access.trust, reason.group(1).strip() if reason else "wrong name")
@@ -134,6 +128,16 @@ def _tls(problem: requests.exceptions.SSLError, access: HostAccess) -> V2xError:
         f"no TLS with {access.server}: {_short(problem)}",
         hint="is this the HTTPS listener? Port 5985 takes no TLS: write it into the address to use it",
     )
+
+
+def _pin_refused(problem: BaseException) -> PinRefused | None:
+    """The handshake's own error, which requests and urllib3 each wrap once or twice."""
+    inner: object = problem
+    for _ in range(8):
+        if isinstance(inner, PinRefused) or not isinstance(inner, BaseException):
+            break
+        inner = getattr(inner, "reason", None) or (inner.args[0] if inner.args else None)
+    return inner if isinstance(inner, PinRefused) else None
 
 
 def _login(problem: AuthenticationError, access: HostAccess) -> V2xError:

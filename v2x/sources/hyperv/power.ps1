@@ -8,12 +8,12 @@
 #     shutdown                   the guest is asked to shut down; it is never turned off
 #     start                      Start-VM, or its cluster role
 #     autostart -Value <action>  AutomaticStartAction: Nothing, StartIfRunning or Start
-#     hold                       its cluster role keeps from starting by itself (priority 0), and is taken offline
+#     offline                    its cluster role is taken offline, and stays so until somebody starts it
 #     priority -Value <number>   the priority of its cluster role: 3000, 2000, 1000, or 0 for no automatic start
 #
-# `hold` takes a role offline only when its machine is off: an online one would be saved or turned off by it.
+# `offline` does nothing unless the machine is off: a running one would be saved or turned off by it.
 param(
-    [Parameter(Mandatory = $true)][ValidateSet('state', 'shutdown', 'start', 'autostart', 'hold', 'priority')]
+    [Parameter(Mandatory = $true)][ValidateSet('state', 'shutdown', 'start', 'autostart', 'offline', 'priority')]
     [string]$Action,
     [Parameter(Mandatory = $true)][guid]$Id,
     [string]$Value = ''
@@ -72,15 +72,11 @@ switch ($Action) {
         $before.startAction = [string]$vm.AutomaticStartAction
         Set-VM -VM $vm -AutomaticStartAction $Value
     }
-    'hold' {
+    'offline' {
         $role = Get-Role
-        if ($role) {
-            $before.priority = [int]$role.Priority
+        if ($role -and [string]$vm.State -eq 'Off') {
             $before.roleState = [string]$role.State
-            $role.Priority = 0
-            if ([string]$vm.State -eq 'Off' -and [string]$role.State -ne 'Offline') {
-                [void](Stop-ClusterGroup -InputObject $role)
-            }
+            if ($before.roleState -ne 'Offline') { [void](Stop-ClusterGroup -InputObject $role) }
         }
     }
     'priority' {

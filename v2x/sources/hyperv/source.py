@@ -11,7 +11,6 @@ from v2x.disks.smb.paths import ShareRule, parse_unc
 from v2x.errors import SourceError, Unsupported
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
-from v2x.model.migration import SourceChange
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.estate import read_estate
@@ -110,12 +109,9 @@ class HyperVSource:
     def stay_off(self, machine: Machine) -> None:
         self._power.stay_off(machine)
 
-    def undo(self, machine: Machine) -> None:
-        self._power.undo(machine)
-
-    @property
-    def changes(self) -> tuple[SourceChange, ...]:
-        return tuple(self._power.changes)
+    def notes(self, machine: Machine) -> tuple[str, ...]:
+        """What was changed at the source for it since this was last asked for, and how to put it back."""
+        return tuple(str(change) for change in self._power.told(machine))
 
     def close(self) -> None:
         for disks in self._disks.values():
@@ -131,7 +127,7 @@ class HyperVSource:
             raise SourceError(
                 f"{machine.name} is {now.power_state_text or now.power_state} on {now.host}",
                 code="POWERED-ON",
-                hint="shut it down there, or let v2x ask it to (--shutdown); a saved state must be resumed first",
+                hint="shut it down there, or let v2x ask it to (--running shutdown); resume a saved one first",
             )
         self._rules[machine.id] = _shared_folders(document, access)
         return now

@@ -152,39 +152,49 @@ def test_another_process_finds_a_machine_without_listing(tmp_path: Path) -> None
 
 
 class TestPower:
-    def test_a_role_is_held_shut_down_and_given_back(self, tmp_path: Path) -> None:
-        with served(tmp_path, cluster("a", state="Running")) as running:
+    def test_a_role_is_shut_down_taken_offline_and_given_back(self, tmp_path: Path) -> None:
+        with served(tmp_path, cluster("a", state="Running", role_state="Online")) as running:
             source = opened(running)
             (machine,) = source.inventory().machines
             source.shutdown(machine, 60)
             vm = running.estate.machines[0]
-            assert (vm.state, vm.role_state, vm.role_priority) == ("Off", "Offline", 0)
-            source.stay_off(machine)
-            assert [(one.what, one.before, one.after) for one in source.changes] == [
-                ("priority", "2000", "0"),
-                ("power", "Running", "Off"),
-                ("start_action", "StartIfRunning", "Nothing"),
-            ]
-            source.undo(machine)
-            assert (vm.state, vm.role_priority, vm.start_action) == ("Running", 2000, "StartIfRunning")
+            assert (vm.state, vm.role_state, vm.role_priority) == ("Off", "Offline", 2000)
+            # Another process starts it again: everything that it needs to know is on the host.
+            opened(running).power_on(machine)
+            assert (vm.state, vm.role_state) == ("Running", "Online")
+            assert source.notes(machine) == (
+                "changed at the source: power, Running → Off",
+                "changed at the source: cluster role, Online → Offline",
+            )
+            assert source.notes(machine) == ()
             effects = [(one.kind, one.before, one.after) for one in running.ledger.entries if one.after]
             assert [one for one in effects if one[0] != "script"] == [
-                ("priority", "2000", "0"),
                 ("state", "Running", "Off"),
-                ("start_action", "StartIfRunning", "Nothing"),
-                ("priority", "0", "2000"),
-                ("start_action", "Nothing", "StartIfRunning"),
+                ("role", "Online", "Offline"),
                 ("state", "Off", "Running"),
             ]
 
-    def test_a_guest_that_does_not_obey_keeps_running_with_its_priority(self, tmp_path: Path) -> None:
+    def test_staying_off_tells_how_to_put_it_back(self, tmp_path: Path) -> None:
+        with served(tmp_path, cluster("a's")) as running:
+            source = opened(running)
+            (machine,) = source.inventory().machines
+            source.stay_off(machine)
+            source.stay_off(machine)
+            vm = running.estate.machines[0]
+            assert (vm.start_action, vm.role_priority) == ("Nothing", 0)
+            action, priority = source.notes(machine)
+            assert f"Get-VM -Id {machine.id} | Set-VM -AutomaticStartAction StartIfRunning" in action
+            assert "(Get-ClusterGroup -Name 'a''s').Priority = 2000" in priority
+
+    def test_a_guest_that_does_not_obey_keeps_running(self, tmp_path: Path) -> None:
         with served(tmp_path, cluster("a", state="Running", refuses_shutdown=True)) as running:
             source = opened(running)
             (machine,) = source.inventory().machines
             with pytest.raises(SourceError) as failed:
                 source.shutdown(machine, 60)
             assert failed.value.code == "SHUTDOWN-FAILED"
-            assert (running.estate.machines[0].state, running.estate.machines[0].role_priority) == ("Running", 2000)
+            assert running.estate.machines[0].state == "Running"
+            assert source.notes(machine) == ()
 
     @pytest.mark.parametrize("state", ["Saved", "Paused", "Starting", "RunningCritical"])
     def test_only_a_running_machine_is_asked(self, tmp_path: Path, state: str) -> None:
@@ -193,16 +203,14 @@ class TestPower:
             (machine,) = source.inventory().machines
             with pytest.raises(SourceError, match=state):
                 source.shutdown(machine, 60)
-            assert [one for one in running.ledger.entries if one.kind in {"state", "priority"}] == []
+            assert [one for one in running.ledger.entries if one.kind in {"state", "role"}] == []
 
-    def test_what_was_off_stays_off(self, tmp_path: Path) -> None:
-        with served(tmp_path, cluster("a", start_action="Nothing")) as running:
+    def test_what_was_off_is_not_asked(self, tmp_path: Path) -> None:
+        with served(tmp_path, cluster("a")) as running:
             source = opened(running)
             (machine,) = source.inventory().machines
             source.shutdown(machine, 60)
-            source.undo(machine)
-            assert running.estate.machines[0].state == "Off"
-            assert running.estate.machines[0].role_priority == 2000
+            assert source.notes(machine) == ()
 
     def test_a_backup_is_waited_for(self, tmp_path: Path) -> None:
         made = cluster("a")
@@ -233,6 +241,6 @@ class TestPower:
             (machine,) = source.inventory().machines
             with pytest.raises(SourceError) as busy:
                 source.checkpoint(machine, "tag")
-        assert busy.value.code == "SOURCE-BUSY"
+        assert busy.value.code == "BUSY"
         assert "disks are being merged" in busy.value.message
         assert "nightly" in busy.value.message

@@ -128,19 +128,19 @@ class App:
         address = _address("source", endpoint.address)
         if address.scheme is Scheme.HYPERV:
             return self._open_hyperv(address, endpoint)
-        if address.scheme in SERVERS:
+        if address.scheme not in SERVERS:
             return open_source(
-                endpoint.address,
+                address.path if address.scheme is Scheme.PATH else endpoint.address,
                 clock=self.now,
-                password=self._password("source", endpoint),
-                trust=Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="source"),
-                options=self.vsphere,
+                shares=self._shares(endpoint),
+                experimental=endpoint.experimental_vmcx,
             )
         return open_source(
-            address.path if address.scheme is Scheme.PATH else endpoint.address,
+            endpoint.address,
             clock=self.now,
-            shares=self._shares(endpoint),
-            experimental=endpoint.experimental_vmcx,
+            password=self._password("source", endpoint),
+            trust=Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="source"),
+            options=self.vsphere,
         )
 
     def _shares(self, endpoint: Endpoint) -> ShareOptions | None:

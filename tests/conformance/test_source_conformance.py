@@ -4,6 +4,7 @@
 import hashlib
 import importlib.util
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from types import ModuleType
 import pytest
 
 from tests.hyperv_estates import estate, virtual_machine
+from tests.hyperv_exports import Stored, export
 from tests.hyperv_images import Vhdx
 from v2x.disks.smb.paths import parse_rule
 from v2x.errors import Unsupported, V2xError
@@ -29,7 +31,7 @@ from v2x.simulators.hyperv.telling import Teller
 from v2x.sources import open_source
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.opening import open_hyperv
-from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Source
 
 MIB = 1 << 20
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -146,6 +148,21 @@ def _hyperv_collected(folder: Path, disks: Path) -> Path:
     return folder / "host.json"
 
 
+def _hyperv(binary: bool) -> Callable[[Path, Path], Path]:
+    """An export of Hyper-V with the same disks; without its own manifest, like every export there."""
+
+    def build(folder: Path, _disks: Path) -> Path:
+        names = {f"tiny-{number}.vhdx": number for number in range(1, len(DISKS) + 1)}
+        stored = Stored(name="tiny", ide={(0, number - 1): f"D:\\{name}" for name, number in names.items()}, switch="")
+        images = {
+            name: Vhdx(raw=kit.content(size, seed), data_write=uuid.UUID(int=seed)).packed()
+            for seed, (name, size) in enumerate(zip(names, DISKS.values(), strict=True), 1)
+        }
+        return export(folder, stored, images, binary=binary)
+
+    return build
+
+
 BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
     "hyperv_collected": _hyperv_collected,
     "ovf": _ovf,
@@ -154,6 +171,8 @@ BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
     "folder": _folder,
     "inventory_file": _saved,
     "rvtools": _rvtools,
+    "hyperv xml": _hyperv(binary=False),
+    "hyperv vmcx": _hyperv(binary=True),
 }
 DISKLESS = {"inventory_file": "tiny.ovf", "rvtools": "OVA"}
 
@@ -298,6 +317,21 @@ def test_reader_refuses_a_disk_that_was_written_to_since(case: Case) -> None:
         with pytest.raises(V2xError) as refused:
             source.reader(machine, machine.disks[0], stale)
     assert refused.value.code == "SOURCE-CHANGED"
+
+
+def test_a_disk_that_was_written_to_is_told_afterwards(case: Case) -> None:
+    with _opened(case) as source:
+        if not isinstance(source, Confirms):
+            assert not case.readable
+            return
+        machine = source.inventory().machines[0]
+        at = _checkpoint(case, source, machine)
+        source.confirm(machine, at)
+        for disk in machine.disks:
+            with pytest.raises(V2xError) as refused:
+                source.confirm(machine, replace(at, points=at.points | {disk.id: "1:2:3"}))
+            assert refused.value.code == "SOURCE-CHANGED"
+            assert disk.label in refused.value.message
 
 
 def test_release_works_again_and_without_a_checkpoint(case: Case) -> None:

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exported Hyper-V machines to a simulated pool: from a folder, and with disks that stayed on their host's shares."""
 
+import csv
 import os
 import random
 import shutil
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.hyperv_exports import Stored, export
@@ -25,6 +28,7 @@ from tests.hyperv_images import (
 from v2x.migrate import steps
 
 MIB = 1 << 20
+NETWORK = "Pool-wide network associated with eth0"
 LOG = bytes(range(1, 17))
 HOST_FOLDER = r"D:\VMs\web"
 
@@ -166,6 +170,94 @@ def test_disks_alone_take_their_hardware_from_the_options(bench, tmp_path):
     assert (vm["VCPUs_max"], vm["memory_static_max"]) == (2, 1 << 30)
     assert vm["HVM_boot_params"]["firmware"] == "uefi"
     same(bench.vdis_of(vm)[0], raw)
+
+
+def edit(path: Path, **changes: str) -> None:
+    """Fills cells of the only row of a plan."""
+    head, row = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines()))
+    for column, value in changes.items():
+        row[head.index(column)] = value
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([head, row])
+
+
+def test_disks_alone_take_their_hardware_from_the_plan(bench, tmp_path):
+    folder = tmp_path / "web"
+    folder.mkdir()
+    raw = random.Random(5).randbytes(3 * MIB)
+    Vhdx(raw=raw).write(folder / "web.vhdx")
+    ran = bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv")
+    assert ran.code == 0, ran.err
+    assert "0 vCPUs" in Path("plan.csv").read_text(encoding="utf-8-sig")
+    edit(Path("plan.csv"), vcpus="4", memory="2 GiB", firmware="bios", exclude="")
+    ran = bench.v2x("batch", "run", "plan.csv", "--json")
+    assert ran.code == 0, ran.err + ran.out
+    vm = bench.vm("web")
+    assert (vm["VCPUs_max"], vm["memory_static_max"]) == (4, 2 << 30)
+    same(bench.vdis_of(vm)[0], raw)
+
+
+def test_a_batch_reads_shares_that_an_alias_names(bench, host, tmp_path):
+    """The plan holds where the disks are and who logs in, not the password."""
+    folder, words = host
+    raw = random.Random(8).randbytes(5 * MIB)
+    Vhdx(raw=raw, shuffle=3).write(folder / "web.vhdx")
+    config = export(tmp_path / "config", Stored(ide={(0, 0): f"{HOST_FOLDER}\\web.vhdx"}, switch=NETWORK), {})
+    secret = tmp_path / "host.pw"
+    secret.write_text(os.environ["V2X_SOURCE_PASSWORD"])
+    secret.chmod(0o600)
+    os.environ.pop("V2X_SOURCE_PASSWORD")
+    Path("v2x.toml").write_text(
+        f"[source.host]\naddress = '{config}'\nshares = ['{words[1]}']\n"
+        f"smb_user = '{words[3]}'\nsecret = 'file:{secret}'\n"
+    )
+    ran = bench.v2x("plan", "draft", "host", "--target", bench.target, "-o", "plan.csv")
+    assert ran.code == 0, ran.err
+    plan = Path("plan.csv").read_text(encoding="utf-8-sig") + Path("plan.json").read_text()
+    assert secret.read_text() not in plan
+    ran = bench.v2x("batch", "run", "plan.csv", "--json")
+    assert ran.code == 0, ran.err + ran.out
+    same(bench.vdis_of(bench.vm("web"))[0], raw)
+
+
+def test_the_wizard_asks_for_the_hardware_of_disks_alone(bench, tmp_path):
+    folder = tmp_path / "web"
+    folder.mkdir()
+    raw = random.Random(5).randbytes(3 * MIB)
+    Vhdx(raw=raw).write(folder / "web.vhdx")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "TERM": "dumb",
+        "HOME": str(bench.folder),
+        "V2X_TARGET_PASSWORD": bench.pool.password,
+        "LANG": "C.UTF-8",
+    }
+    child = pexpect.spawn(
+        sys.executable, ["-m", "v2x", "wizard"], cwd=str(bench.folder), encoding="utf-8", timeout=30, env=environment
+    )
+    answers = {
+        "Source: ": str(folder),
+        "Target: ": bench.target,
+        "Trust exactly this certificate": "yes",
+        "Name on the target": "",
+        "Storage repository": "",
+        "Virtual CPUs": "3",
+        "Memory": "1 GiB",
+        "Firmware": "uefi",
+        "Start it when all is done": "no",
+        "--vcpus 3 --memory '1 GiB' --firmware uefi": None,
+        "Migrate now": "yes",
+    }
+    for question, answer in answers.items():
+        child.expect_exact(question)
+        if answer is not None:
+            child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0, child.before
+    assert bench.vm("web")["VCPUs_max"] == 3
+    same(bench.vdis_of(bench.vm("web"))[0], raw)
 
 
 @pytest.mark.parametrize("where", ["folder", "share"])

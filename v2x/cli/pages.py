@@ -82,6 +82,9 @@ PAGES = {
     "id. They are left out, so these machines may have more disks or cards than the report knows.",
     "NOT-TOLD": "The source never says this of any machine. Take the inventory from the hypervisor, or from exported "
     "machines, where it matters.",
+    "OLD-EXPORT": "Up to Windows Server 2008 R2, Export-VM wrote the configuration in a form of its own (.exp), which "
+    "v2x does not read. On the host itself lies an .xml of the same name, which it does: shut the machine down and copy "
+    "its folders. The disks of the export are read as they are, with hardware that you give.",
     "OWNED": "Another run of v2x works on the same machine. Two runs would send the same disks twice; wait for the "
     "other to end, or stop it.",
     "PARENT-CHANGED": "A delta belongs to another content of its parent than the one beside it. Copy the chain again, "

@@ -25,7 +25,7 @@ from v2x.model.migration import DiskResult, VerifyLevel
 from v2x.model.plan import Running
 from v2x.model.target import StorageRepository, TargetMachine
 from v2x.model.units import show_bytes
-from v2x.sources.interface import Checkpoint, Confirms, Integrity, Notes, Recheck, Source
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Notes, Source
 from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
 
 
@@ -269,11 +269,7 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
         except Exception:
             _raise_integrity(work)
             raise
-        _recheck(work, source, at)
-        verified = _verified(work, done, reader, source, stopping)
-        if done.resumed_at_bytes:  # what was sent by an earlier run was read again for its digests
-            _recheck(work, source, at)
-        return _result(done, reader.size, source, verified=verified)
+        return _result(done, reader.size, source, verified=_verified(work, done, reader, source, stopping))
     finally:
         reader.close()
 
@@ -291,12 +287,6 @@ def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
     return ZeroScan(reader) if work.read_all else reader
-
-
-def _recheck(work: Work, source: Disk, at: Checkpoint) -> None:
-    """A machine that ran while its disk was copied left a mixture of old and new blocks: the disk fails."""
-    if isinstance(work.source, Recheck):
-        work.source.recheck(work.machine, source, at)
 
 
 def _raise_integrity(work: Work) -> None:

@@ -34,6 +34,7 @@ _WITH_SHARES = frozenset({"folder", "hyperv-folder"})
 SERVERS: dict[str, str] = {
     "vsphere": "v2x.sources.vsphere.source:VsphereSource.open",
 }
+
 Clock = Callable[[], datetime]
 
 
@@ -47,9 +48,8 @@ def open_source(
 ) -> "Source":
     """The source at `address`: a path, or `SCHEME://…`. Used as a context manager.
 
-    `shares` say how disks that stayed on a Hyper-V host are reached; `experimental` reads .vmcx keys of generation 2.
-    `server` is what a live source needs beside its address (password, trust, options); files need none of it.
-
+    `server` is what a live source needs beside its address (password, trust, options); files need none of it. `shares`
+    say how disks that stayed on a Hyper-V host are reached; `experimental` reads .vmcx keys of generation 2.
     UsageError for an address of unknown kind; InputRefused and its kin if the file is not what its name says.
     """
     kind = _kind(str(address))

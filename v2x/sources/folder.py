@@ -19,7 +19,7 @@ from v2x.model.machine import Disk, Machine
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.folder import HypervFolderSource
 from v2x.sources.hyperv.tree import files_below, is_configuration
-from v2x.sources.interface import Checkpoint, Integrity, Recheck, Source
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Source
 from v2x.sources.local_files import Clock, utc_now
 from v2x.sources.manifest import Progress
 from v2x.sources.ovf import OvfSource
@@ -102,7 +102,11 @@ class FolderSource:
     def inventory(self, select: Callable[[str], bool] | None = None) -> Inventory:
         """`folder` of a machine is the subfolder its file lies in, empty for the folder itself."""
         machines = [
-            replace(found.machine, id=key, folder=found.relative.partition("/")[0] if "/" in found.relative else "")
+            replace(
+                found.machine,
+                id=key,
+                folder=found.relative.partition("/")[0] if "/" in found.relative else found.machine.folder,
+            )
             for key, found in self._found.items()
         ]
         parts = [part for _, part in self._parts]
@@ -123,10 +127,10 @@ class FolderSource:
         source, inner = self._of(machine)
         return source.reader(inner, disk, replace(at, machine_id=inner.id))
 
-    def recheck(self, machine: Machine, disk: Disk, at: Checkpoint) -> None:
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
         source, inner = self._of(machine)
-        if isinstance(source, Recheck):
-            source.recheck(inner, disk, replace(at, machine_id=inner.id))
+        if isinstance(source, Confirms):
+            source.confirm(inner, replace(at, machine_id=inner.id))
 
     def release(self, machine: Machine, tag: str) -> None:
         source, inner = self._of(machine)

@@ -68,15 +68,6 @@ class Integrity(Protocol):
 
 
 @runtime_checkable
-class Recheck(Protocol):
-    """Sources whose disks are no snapshots, so that something could have written to them while they were read."""
-
-    def recheck(self, machine: Machine, disk: Disk, at: Checkpoint) -> None:
-        """SourceError SOURCE-CHANGED, or another reason, if the disk's content may differ from the checkpoint's."""
-        ...
-
-
-@runtime_checkable
 class Confirms(Protocol):
     """Sources that can tell afterwards whether a machine was left alone while it was read."""
 

@@ -52,8 +52,14 @@ def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint) 
     return reader
 
 
+def file_confirm(listing: Listing, machine: Machine, at: Checkpoint) -> None:
+    """SourceError SOURCE-CHANGED if the files of a disk are not those of the checkpoint any more."""
+    for disk in machine.disks:
+        file_recheck(listing, disk, at)
+
+
 def file_recheck(listing: Listing, disk: Disk, at: Checkpoint) -> None:
-    """SourceError SOURCE-CHANGED if the disk's files are not those of the checkpoint any more."""
+    """The same for one disk."""
     check_point(at.points.get(disk.id, ""), file_point(listing, disk), disk)
 
 

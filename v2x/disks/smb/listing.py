@@ -55,16 +55,16 @@ class SmbFiles:
             raise InputRefused(f"{name} is not among the machine's files", code="MISSING-FILE")
         for place in places[:-1]:
             try:
-                return self._opened(place)
+                return self._opened(place, name)
             except InputRefused as problem:
                 if problem.code not in {"MISSING-SHARE", "MISSING-FILE"}:
                     raise
             except ConnectError:
                 continue
-        return self._opened(places[-1])
+        return self._opened(places[-1], name)
 
-    def _opened(self, place: UncPath) -> SmbSource:
-        return SmbSource(self._servers.server(place), place, sleep=self._sleep)
+    def _opened(self, place: UncPath, name: str) -> SmbSource:
+        return SmbSource(self._servers.server(place), place, name=name, sleep=self._sleep)
 
 
 def _is_plain(name: str) -> bool:

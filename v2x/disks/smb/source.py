@@ -46,11 +46,14 @@ class SmbSource:
         server: SmbServer,
         place: UncPath,
         *,
+        name: str = "",
         expected: FileState | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`name` is what its listing calls it, where that is not the file's own name."""
         self._server = server
         self._place = place
+        self._name = name or place.name
         self._sleep = sleep
         self._closed = False
         self._handle: SmbHandle | None = persistent(server, lambda: self._opened(expected), sleep)
@@ -69,7 +72,7 @@ class SmbSource:
 
     @property
     def name(self) -> str:
-        return self._place.name
+        return self._name
 
     @property
     def place(self) -> UncPath:
@@ -114,7 +117,7 @@ class SmbSource:
             yield Extent(start, length, True)
 
     def clone(self) -> "SmbSource":
-        return SmbSource(self._server, self._place, expected=self._state, sleep=self._sleep)
+        return SmbSource(self._server, self._place, name=self._name, expected=self._state, sleep=self._sleep)
 
     def close(self) -> None:
         self._closed = True

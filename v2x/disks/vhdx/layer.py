@@ -169,6 +169,9 @@ class VhdxLayer:
     def read_part(self, part: Part, view: memoryview) -> None:
         self._source.read_into(part.at, view)
 
+    def read_span(self, at: int, view: memoryview) -> None:
+        self._source.read_into(at, view)
+
     def clone(self) -> "VhdxLayer":
         return VhdxLayer(self._source.clone(), self._image)
 

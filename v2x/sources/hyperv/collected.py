@@ -21,7 +21,7 @@ from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.sources.hyperv.document import MOST_BYTES, decode, read_document
 from v2x.sources.hyperv.estate import collected_at, read_estate
 from v2x.sources.interface import Checkpoint
-from v2x.sources.local_files import Clock, file_checkpoint, file_reader, utc_now
+from v2x.sources.local_files import Clock, file_checkpoint, file_reader, file_recheck, utc_now
 
 
 def read_file(path: str | Path) -> str:
@@ -72,6 +72,11 @@ class CollectedFileSource:
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         here = beside(machine)
         return file_reader(self._listing, here, next(one for one in here.disks if one.id == disk.id), at)
+
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        """SourceError when a disk beside was written to since the checkpoint."""
+        for disk in beside(machine).disks:
+            file_recheck(self._listing, disk, at)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""

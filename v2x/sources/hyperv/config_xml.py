@@ -45,7 +45,7 @@ def _value(kind: str, text: str, what: str) -> Value | None:
             case "bool":
                 return _TRUTHS[plain.lower()]
             case "bytes":
-                return base64.b64decode(plain, validate=False)
+                return base64.b64decode("".join(plain.split()), validate=True)
     except (ValueError, KeyError, binascii.Error):
         raise BadImage(f"{what} is no {kind[:20]}: {plain[:40]!r}", hint="export the machine again") from None
     return None

@@ -133,5 +133,17 @@ def _with_checkpoints(
     return replace(one, machine=replace(one.machine, snapshots=tuple(mine)))
 
 
+def old_exports(files: Iterable[str]) -> Iterator[SourceProblem]:
+    """Configurations in the form that Export-VM wrote up to Windows Server 2008 R2, which is not read."""
+    for path in files:
+        if path.lower().endswith(".exp") and path.lower().split("/")[-2:-1] == ["virtual machines"]:
+            yield SourceProblem(
+                subject=path,
+                code="OLD-EXPORT",
+                text="exported by Windows Server 2008 or 2008 R2 in a form of its own; copy the machine's folders from "
+                "the host instead, with the .xml in them",
+            )
+
+
 def _problem(path: str, problem: V2xError) -> SourceProblem:
     return SourceProblem(subject=path, code=problem.code, text=problem.message)

@@ -18,7 +18,7 @@ from v2x.model.inventory import Datastore, Inventory, SourceInfo, SourceNetwork,
 from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.bare import bare_machines
-from v2x.sources.hyperv.configurations import Configuration, read_configurations
+from v2x.sources.hyperv.configurations import Configuration, old_exports, read_configurations
 from v2x.sources.hyperv.folder_disks import DiskFinder
 from v2x.sources.hyperv.tree import IMAGES, TreeListing, files_below, is_configuration
 from v2x.sources.interface import Checkpoint
@@ -113,11 +113,13 @@ class HypervFolderSource:
             return self._shares.reader(machine, disk, at)
         return file_reader(self._of(machine).listing, machine, disk, at)
 
-    def recheck(self, machine: Machine, disk: Disk, at: Checkpoint) -> None:
-        if self._shares is not None and _on_host(disk):
-            self._shares.recheck(disk, at)
-        else:
-            file_recheck(self._of(machine).listing, disk, at)
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        """SourceError if something wrote to a disk since the checkpoint, or has it open now."""
+        for disk in machine.disks:
+            if self._shares is not None and _on_host(disk):
+                self._shares.recheck(disk, at)
+            else:
+                file_recheck(self._of(machine).listing, disk, at)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""
@@ -137,7 +139,7 @@ class HypervFolderSource:
     def _read(self) -> dict[str, _Kept]:
         if self._kept is None:
             configurations, problems = read_configurations(self._folder, self._files, self._experimental)
-            self._problems += problems
+            self._problems += [*problems, *old_exports(self._files)]
             found = [self._machine(one) for one in configurations]
             if not found and not problems:
                 for machine, listing, notes in bare_machines(self._folder, self._files):

@@ -90,7 +90,10 @@ class ShareDisks:
         return with_facts(disk, facts, [paths[name] for name in facts.chain]), facts.problem
 
     def point(self, disk: Disk, hosts: Sequence[str] = ()) -> str:
-        """The point in time of a disk: of each file its size, time and write identifiers."""
+        """The point in time of a disk: of each file its size, time and write identifiers.
+
+        SourceError SOURCE-RUNNING if the host has it open.
+        """
         files, plain = self._on_shares(disk, hosts)
         return file_point(files, plain)
 

@@ -89,10 +89,12 @@ class HyperVSource:
             return EmptyDisk(disk.capacity_bytes)
         return self._shares_of(machine).reader(machine, disk, at, self._hosts.near(machine))
 
-    def recheck(self, machine: Machine, disk: Disk, at: Checkpoint) -> None:
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
         """SourceError when the machine is not off any more, or a file was written to since the checkpoint."""
         self._now(machine)
-        self._shares_of(machine).recheck(disk, at, self._hosts.near(machine))
+        disks, hosts = self._shares_of(machine), self._hosts.near(machine)
+        for disk in machine.disks:
+            disks.recheck(disk, at, hosts)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""

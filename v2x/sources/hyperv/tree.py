@@ -109,7 +109,7 @@ class TreeListing:
         except OSError as problem:
             raise SourceError(f"cannot open {path}: {problem.strerror}", hint="take the inventory again") from None
         try:
-            return FileSource.open(base, dir_fd=fd)
+            return FileSource.open(base, dir_fd=fd, name=name)
         finally:
             os.close(fd)
 

@@ -41,6 +41,10 @@ PAGES = {
     "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
     "HARDWARE-UNKNOWN": "Only disks are in the folder, no configuration. Give the hardware: --vcpus, --memory and, "
     "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
+    "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
+    "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
+    "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
+    "With stops = false in v2x.toml it would only be a warning.",
     "IGNORED": "The source names something that is not in use there; it is left out.",
     "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
     "LEFT-OUT": "The source lists something that is no machine of yours: vSphere's own cluster services, a placeholder "
@@ -70,6 +74,7 @@ PAGES = {
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
     "NO-HOST": "Every host that sees the storage is disabled, being evacuated, updated or restarted, or does not "
     "answer. A disk begun there would be in the way, or lost sight of. Enable a host, or choose another storage.",
+    "NO-HOOK": "A row names a hook that v2x.toml here does not have. What a hook does is never read from a plan.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
     "passwords never stand on the command line.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",
@@ -83,8 +88,8 @@ PAGES = {
     "NOT-TOLD": "The source never says this of any machine. Take the inventory from the hypervisor, or from exported "
     "machines, where it matters.",
     "OLD-EXPORT": "Up to Windows Server 2008 R2, Export-VM wrote the configuration in a form of its own (.exp), which "
-    "v2x does not read. On the host itself lies an .xml of the same name, which it does: shut the machine down and copy "
-    "its folders. The disks of the export are read as they are, with hardware that you give.",
+    "v2x does not read. On the host itself lies an .xml of the same name, which it does: shut the machine down and "
+    "copy its folders. The disks of the export are read as they are, with hardware that you give.",
     "OWNED": "Another run of v2x works on the same machine. Two runs would send the same disks twice; wait for the "
     "other to end, or stop it.",
     "PARENT-CHANGED": "A delta belongs to another content of its parent than the one beside it. Copy the chain again, "

@@ -260,6 +260,25 @@ def test_the_wizard_asks_for_the_hardware_of_disks_alone(bench, tmp_path):
     same(bench.vdis_of(bench.vm("web"))[0], raw)
 
 
+def test_sectors_of_4096_bytes_are_refused_and_their_bytes_given_on_request(bench, tmp_path):
+    raw = random.Random(5).randbytes(3 * MIB)
+    Vhdx(raw=raw, sector=4096).write(tmp_path / "web.vhdx")
+    ran = bench.v2x("convert", "web.vhdx", "web.raw", pool=False)
+    assert ran.code == 6
+    assert "4Kn" in ran.err
+    assert "--large-sectors" in ran.err
+    assert bench.v2x("convert", "web.vhdx", "web.raw", "--large-sectors", "--tool", "qemu-img", pool=False).code == 2
+    ran = bench.v2x("convert", "web.vhdx", "web.raw", "--large-sectors", pool=False)
+    assert ran.code == 0, ran.err
+    assert Path("web.raw").read_bytes() == raw
+    folder = export(
+        tmp_path / "export", Stored(ide={(0, 0): r"D:\web.vhdx"}), {"web.vhdx": Path("web.vhdx").read_bytes()}
+    )
+    ran = bench.migrate(folder, "web")
+    assert ran.code in {3, 6}
+    assert "4096" in ran.err or "4,096" in ran.err
+
+
 @pytest.mark.parametrize("where", ["folder", "share"])
 def test_a_machine_that_ran_during_the_copy_fails_and_the_next_run_copies_anew(
     bench, host, tmp_path, monkeypatch, where

@@ -34,15 +34,15 @@ PAGES = {
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
+    "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
+    "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
     "GENERATION-2": "The machine is of generation 2 and comes from a .vmcx file, whose format Microsoft does not "
     "document. What v2x knows of it was worked out from files of generation 1: Secure Boot and the boot order of "
     "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
     "HARDWARE-UNKNOWN": "Only disks are in the folder, no configuration. Give the hardware: --vcpus, --memory and, "
     "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
-    "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
-    "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
     "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
     "With stops = false in v2x.toml it would only be a warning.",
     "IGNORED": "The source names something that is not in use there; it is left out.",

@@ -177,8 +177,6 @@ def _entries(table: bytes, number: int, name: str) -> Iterator[_Entry]:
             word = raw[_ENTRY.size : body].rstrip(b"\0").decode("utf-8", "replace")
             value = _value(kind, flags, raw[body:used], damaged)
             yield _Entry(number, at, (parent_table, parent_at), order, word, kind, value)
-        elif any(raw[_ENTRY.size : _ENTRY.size + 1]) and len(set(raw[_ENTRY.size :])) > 1:
-            raise damaged  # what is free is filled with one byte
         at += length
 
 

@@ -96,9 +96,16 @@ def _power(folder: Path, path: str, files: Iterable[str]) -> PowerState:
         name = one.lower()
         if name in {f"{stem}/{id}.vsv", f"{stem}/{id}.bin", f"{stem}.vsv", f"{stem}.bin"}:
             return PowerState.SUSPENDED
-        if name == f"{stem}.vmrs" and (folder / one).stat(follow_symlinks=False).st_size > _SAVED_STATE_BYTES:
+        if name == f"{stem}.vmrs" and _size(folder / one) > _SAVED_STATE_BYTES:
             return PowerState.SUSPENDED
     return PowerState.OFF
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat(follow_symlinks=False).st_size
+    except OSError:
+        return 0
 
 
 def _notes(path: str, machine: Machine, experimental: bool) -> Iterator[SourceProblem]:

@@ -82,7 +82,7 @@ class ShareDisks:
         try:
             files, paths = self._family(disk.files[0], hosts)
             facts = describe_image(files, [next(iter(paths))], disk.format)
-        except (InputRefused, SourceError, PermissionRefused) as problem:
+        except (InputRefused, SourceError, ConnectError, PermissionRefused) as problem:
             missing = problem.code in {"MISSING-FILE", "MISSING-SHARE"}
             return replace(disk, backing=DiskBacking.MISSING if missing else disk.backing), problem.message
         if facts is None:

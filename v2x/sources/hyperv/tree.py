@@ -5,7 +5,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,8 @@ IMAGES: Final = (".vhdx", ".avhdx", ".vhd", ".avhd", ".vhds")
 
 _GUID_FILE: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.xml")
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER = _ROOT | os.O_NOFOLLOW
 
 
 def files_below(folder: Path) -> list[str]:
@@ -100,18 +101,16 @@ class TreeListing:
                 f"{name} is missing in {self.folder}", code="MISSING-FILE", hint="copy the file beside the others"
             )
         *folders, base = path.split("/")
-        try:
-            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            for part in folders:
-                inner = os.open(part, _FOLDER, dir_fd=fd)
-                os.close(fd)
-                fd = inner
-        except OSError as problem:
-            raise SourceError(f"cannot open {path}: {problem.strerror}", hint="take the inventory again") from None
-        try:
+        with ExitStack() as held:
+            fd: int | None = None
+            for part in (str(self.folder), *folders):
+                try:
+                    fd = os.open(part, _FOLDER if fd is not None else _ROOT, dir_fd=fd)
+                except OSError as problem:
+                    why = f"cannot open {path}: {problem.strerror}"
+                    raise SourceError(why, hint="take the inventory again") from None
+                held.callback(os.close, fd)
             return FileSource.open(base, dir_fd=fd, name=name)
-        finally:
-            os.close(fd)
 
 
 def plain_names(paths: Sequence[str]) -> list[str]:

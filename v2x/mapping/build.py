@@ -180,8 +180,7 @@ def _cores_per_socket(machine: Machine, vcpus: int, guest_row: GuestOsRow | None
 
 
 def _memory(machine: Machine, row: PlanRow, ledger: Ledger) -> int:
-    # With dynamic memory, what it asked for in operation may be more than it starts with; its maximum is only a limit.
-    needed = max(machine.memory.size_bytes, machine.memory.demand_bytes or 0)
+    needed = machine.memory.needed_bytes
     wanted = needed if row.memory_bytes is None else row.memory_bytes
     if wanted < 1:
         raise PlanError(

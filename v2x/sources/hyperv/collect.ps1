@@ -2,7 +2,7 @@
 # v2x-script: collect 1
 #
 # Describes the virtual machines of this Hyper-V host as one JSON document, schema v2x.hyperv/1. Read-only: it changes
-# nothing and opens no guest disk for writing. Windows PowerShell 5.1 (2012 R2 and later); the Hyper-V module is all it
+# nothing and opens no guest disk for writing. Windows PowerShell 4.0 (2012 R2) and later; the Hyper-V module is all it
 # needs, and the modules FailoverClusters and SmbShare are asked where they are there.
 #
 #     .\collect.ps1 -OutFile inventory.json         in an elevated PowerShell; then: v2x assess inventory.json

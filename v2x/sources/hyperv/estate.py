@@ -93,7 +93,9 @@ def _machines(documents: Sequence[Fields]) -> tuple[list[Machine], list[SourcePr
                 continue
             role = roles.get(key, Fields(None))
             machine = read_machine(row, host, role, cluster.text("name"))
-            owned = not role or role.text("owner").casefold() == host.casefold()
+            owner = role.text("owner").casefold()
+            # A replica has the id of its primary, and is not the machine that runs.
+            owned = machine.estate is None and (not role or owner == host.casefold())
             if key not in found or (owned and not found[key][0]):
                 found[key] = (owned, machine)
         problems.extend(_elsewhere(cluster, documents))

@@ -4,6 +4,7 @@
 from v2x.model.machine import (
     Cpu,
     Device,
+    Estate,
     Firmware,
     Guest,
     GuestIdKind,
@@ -85,6 +86,7 @@ def read_machine(row: Fields, host: str, role: Fields, cluster: str) -> Machine:
     recovery = tuple(one.name or one.id for one in snapshots if one.kind == "recovery")
     statuses = row.words("operationalStatus", STATUSES)
     power = power_state(state)
+    shadow = _shadow(row)
     return Machine(
         id=row.text("id").strip("{}").lower(),
         name=row.text("name"),
@@ -123,6 +125,8 @@ def read_machine(row: Fields, host: str, role: Fields, cluster: str) -> Machine:
         change_tracking_supported=_tracking(row.text("version")),
         locks=locks_of(statuses, recovery),
         attributes=_attributes(row, role) | native_vlans(row),
+        estate=Estate.BACKUP_REPLICA if shadow else None,
+        estate_reason=shadow,
     )
 
 
@@ -213,6 +217,14 @@ def _replication(row: Fields) -> str:
     to = next((one.text("replica") for one in detail if one.text("replica")), "")
     said = ", ".join(part for part in (mode, state) if part and part != "None")
     return f"{said}, to {to}" if to else said
+
+
+def _shadow(row: Fields) -> str:
+    """Why the machine is another one's replica, which is off for good; empty for one of its own."""
+    if row.word("replicationMode", REPLICATION_MODES) not in {"Replica", "ExtendedReplica"}:
+        return ""
+    primary = next((one.text("primary") for one in row.rows("replication") if one.text("primary")), "")
+    return f"Hyper-V Replica of the machine on {primary}" if primary else "Hyper-V Replica of another machine"
 
 
 def _tracking(version: str) -> bool | None:

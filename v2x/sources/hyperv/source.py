@@ -3,12 +3,13 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.smb.paths import ShareRule, parse_unc
-from v2x.errors import SourceError, Unsupported
+from v2x.errors import InputRefused, SourceError, Unsupported
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.sources.empty import EmptyDisk
@@ -23,6 +24,8 @@ from v2x.sources.interface import Checkpoint
 from v2x.sources.local_files import Clock, utc_now
 
 PATIENCE_SECONDS = 1800.0
+_RELEASE_SECONDS = 60.0
+_STEP_SECONDS = 5.0
 
 
 class HyperVSource:
@@ -48,6 +51,8 @@ class HyperVSource:
         self._address = address
         self._options = shares
         self._clock = clock
+        self._sleep = sleep
+        self._monotonic = monotonic
         self._patience_seconds = patience_seconds
         self._disks: dict[tuple[ShareRule, ...], ShareDisks] = {}
         self._rules: dict[str, tuple[ShareRule, ...]] = {}
@@ -80,9 +85,19 @@ class HyperVSource:
                     code="SOURCE-CHANGED",
                     hint="take the inventory again; a checkpoint was made or merged since",
                 )
+        return Checkpoint(tag=tag, machine_id=machine.id, points=self._points(machine))
+
+    def _points(self, machine: Machine) -> dict[str, str]:
+        """Right after a shutdown the host may have the files open yet: they are waited for."""
         disks, hosts = self._shares_of(machine), self._hosts.near(machine)
-        points = {disk.id: disks.point(disk, hosts) for disk in machine.disks}
-        return Checkpoint(tag=tag, machine_id=machine.id, points=points)
+        until = self._monotonic() + _RELEASE_SECONDS
+        while True:
+            try:
+                return {disk.id: disks.point(disk, hosts) for disk in machine.disks}
+            except SourceError as problem:
+                if problem.code != "SOURCE-RUNNING" or self._monotonic() >= until:
+                    raise
+            self._sleep(_STEP_SECONDS)
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         if disk.backing is DiskBacking.EMPTY:
@@ -156,7 +171,8 @@ def _shared_folders(document: Fields, access: HostAccess) -> tuple[ShareRule, ..
     for row in document.rows("shares"):
         name, path = row.text("name"), row.text("path").rstrip("\\")
         if name and path and not name.endswith("$"):
-            found.append(ShareRule(prefix=path, place=parse_unc(f"\\\\{_in_unc(access.host)}\\{name}")))
+            with suppress(InputRefused):  # a name that no path could be made of
+                found.append(ShareRule(prefix=path, place=parse_unc(f"\\\\{_in_unc(access.host)}\\{name}")))
     return tuple(found)
 
 

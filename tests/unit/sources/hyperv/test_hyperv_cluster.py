@@ -98,6 +98,16 @@ def test_a_machine_that_two_hosts_list_is_its_owners(tmp_path: Path) -> None:
         assert (only(found, "b").host, only(found, "b").notes) == ("HV02", "")
 
 
+def test_a_machine_and_its_replica_are_one_and_the_primary_counts(tmp_path: Path) -> None:
+    both = [virtual_machine(disks=[], notes="primary"), virtual_machine(disks=[], notes="shadow", host="HV02")]
+    both[0].replication = {"state": "Replicating", "mode": "Primary", "replica": "hv2"}
+    both[1].replication = {"state": "Replicating", "mode": "Replica", "primary": "hv1"}
+    first, second = (document(estate(*both, hosts=2), tmp_path, host) for host in range(2))
+    for texts in ((first, second), (second, first)):
+        (found,) = inventory(*texts).machines
+        assert (found.notes, found.host, found.estate) == ("primary", "HV01", None)
+
+
 def test_a_node_that_does_not_answer_is_a_problem_and_no_more(tmp_path: Path) -> None:
     with served(tmp_path, cluster("a", "b")) as running:
         running.nodes[1].https.close()

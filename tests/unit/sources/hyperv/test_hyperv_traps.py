@@ -283,6 +283,11 @@ TRAPS: list[tuple[str, dict[str, Any], Fact]] = [
         {"replication": {"state": "Replicating", "mode": "Primary", "replica": "hv9"}},
         lambda m: m.replication == "Primary, Replicating, to hv9",
     ),
+    (
+        "the replica of a machine, which has the machine's id",
+        {"replication": {"state": "Replicating", "mode": "Replica", "primary": "hv1"}},
+        lambda m: m.estate == "backup_replica" and m.estate_reason == "Hyper-V Replica of the machine on hv1",
+    ),
     ("a cluster role", {"role_priority": 2000}, lambda m: m.cluster_role is True),
     (
         "an automatic start",

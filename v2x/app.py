@@ -44,11 +44,12 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """What the command line says of one side: trust and password; it goes before what an alias says."""
+    """What the command line says of one side: trust, password, settings; it goes before what an alias says."""
 
     password_file: Path | None = None
     ca: Path | None = None
     fingerprint: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     shares: tuple[str, ...] = ()
     smb_user: str = ""
     smb_encryption: bool = True
@@ -60,8 +61,9 @@ class App:
     """One run of the program: configuration, mapping tables, passwords asked for once.
 
     `ask` prompts for a password without echo; None where nobody can be asked. `vsphere` are the choices for vSphere
-    sources, `shutdown_minutes` is how long a guest may take to shut down. `target_network` is the pool's network
-    that disks travel over; `pool_autostart` lets machines that start with their host turn that on for the pool.
+    sources, `shutdown_minutes` is how long a guest may take to shut down, `keep_off` turns automatic starts at the
+    source off once a machine is migrated. `target_network` is the pool's network that disks travel over;
+    `pool_autostart` lets machines that start with their host turn that on for the pool.
     """
 
     config: Config
@@ -71,6 +73,7 @@ class App:
     ask: Ask | None = None
     stage: Path | None = None
     read_all: bool = False
+    keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
@@ -112,7 +115,8 @@ class App:
             found,
             address=str(address),
             ca_file=str(given.ca) if given.ca else found.ca_file,
-            fingerprint=parse_fingerprint(pin) if pin else "",
+            fingerprint=",".join(parse_fingerprint(one) for one in pin.split(",")) if pin else "",
+            settings={**found.settings, **given.settings},
             shares=given.shares or found.shares,
             smb_user=given.smb_user or found.smb_user,
             smb_encryption=given.smb_encryption and found.smb_encryption,
@@ -124,6 +128,8 @@ class App:
         from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
+        if address.scheme is Scheme.HYPERV:
+            return self._open_hyperv(address, endpoint)
         if address.scheme not in SERVERS:
             return open_source(
                 address.path if address.scheme is Scheme.PATH else endpoint.address,
@@ -151,6 +157,22 @@ class App:
             rules=tuple(parse_rule(text) for text in endpoint.shares),
             encryption=endpoint.smb_encryption,
             refusals=self._smb_refusals.setdefault(endpoint.smb_user, {}),
+        )
+
+    def _open_hyperv(self, address: Address, endpoint: Endpoint) -> Source:
+        from v2x.sources.hyperv.login import needs_password
+        from v2x.sources.hyperv.opening import open_hyperv
+
+        needed = needs_password(endpoint.settings)
+        password = self._password("source", endpoint) if needed else self._password_if_given("source", endpoint)
+        return open_hyperv(
+            address,
+            password,
+            self._shares(replace(endpoint, smb_user=endpoint.smb_user or address.user)),
+            ca_file=endpoint.ca_file,
+            fingerprint=endpoint.fingerprint,
+            settings=endpoint.settings,
+            clock=self.now,
         )
 
     def open_target(self, endpoint: Endpoint) -> Target:
@@ -243,6 +265,16 @@ class App:
             )
         return self._passwords[key]
 
+    def _password_if_given(self, side: str, endpoint: Endpoint) -> Secret | None:
+        """For logins that can do without: nobody is asked."""
+        asking, self.ask = self.ask, None
+        try:
+            return self._password(side, endpoint)
+        except LoginError:
+            return None
+        finally:
+            self.ask = asking
+
     def inventory(self, endpoint: Endpoint, select: Callable[[str], bool] | None = None) -> Inventory:
         source = self.open_source(endpoint)
         try:
@@ -286,6 +318,7 @@ class App:
             target=row.target,
             verify=row.verify,
             start=row.start,
+            keep_off=self.keep_off,
             read_all=self.read_all,
             stage=str(self.stage) if self.stage else "",
             wave=row.wave,

@@ -6,6 +6,10 @@ address = "vsphere://administrator@vsphere.local@vc.example.org"
 secret = "file:~/.config/v2x/vcenter.pw"
 fingerprint = "sha256:…"
 
+[source.hyperv]
+address = "hyperv://CONTOSO\\\\v2x@hv1.example.org,hv2.example.org"
+secret = "keyring:v2x/hyperv"
+auth = "kerberos"
 [source.exports]
 address = "/srv/hyperv"
 shares = ['D:\\VMs=\\\\fileserver\\vms']
@@ -53,7 +57,9 @@ from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
 _KEYS = ("address", "secret", "ca", "fingerprint")
-_SOURCE_KEYS = (*_KEYS, "shares", "smb_user", "smb_encryption", "experimental_vmcx")
+_HYPERV_SETTINGS = ("auth", "transport", "configuration", "certificate", "certificate_key")
+"""How to log in to Hyper-V hosts; the source itself checks the values."""
+_SOURCE_KEYS = (*_KEYS, *_HYPERV_SETTINGS, "shares", "smb_user", "smb_encryption", "experimental_vmcx")
 _NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
 _TABLES = frozenset({"source", "target", "network", "uplink", "storage", "hook"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -152,6 +158,7 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
             ca_file=table.get("ca", ""),
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
+            settings={key: table[key] for key in _HYPERV_SETTINGS if key in table},
             shares=tuple(table.get("shares", ())),
             smb_user=table.get("smb_user", ""),
             smb_encryption=table.get("smb_encryption", True),

@@ -81,6 +81,9 @@ def migrate(
         typer.Option(metavar="SRC=ID", help="VLAN of a source network, where the source does not say; repeatable"),
     ] = None,
     start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
+    keep_source_off: Annotated[
+        bool, typer.Option("--keep-source-off", help="turn its automatic start at the source off once it is migrated")
+    ] = False,
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
 ) -> None:
@@ -128,7 +131,7 @@ def migrate(
     )
     app = build(given, allocation)
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
-    app.upload_format = upload_format
+    app.upload_format, app.keep_off = upload_format, keep_source_off
     plan, findings = single_plan(app, choices)
     if dry_run:
         describe(app, plan, findings, as_json=given.json)

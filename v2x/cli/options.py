@@ -27,6 +27,7 @@ class Given:
     source_password_file: Path | None = None
     source_ca: Path | None = None
     source_fingerprint: str | None = None
+    source_set: list[str] | None = None
     share: list[str] | None = None
     smb_user: str | None = None
     no_smb_encryption: bool = False
@@ -97,6 +98,10 @@ _SOURCE: dict[str, Any] = {
     "source_password_file": _file("file (mode 0600) with the source's password"),
     "source_ca": _file("PEM file with the CA of the source's certificate"),
     "source_fingerprint": _text("pin of the source's certificate, sha256:…"),
+    "source_set": Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="setting of a Hyper-V source, as in v2x.toml; repeatable"),
+    ],
     "share": Annotated[
         list[str] | None,
         typer.Option(

@@ -29,7 +29,11 @@ PAGES = {
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
     "BAD-DISK": "A disk's files are there, but cannot be read as they are; the text says why, in the words that a "
     "migration would end with.",
+    "BUSY": "A backup, a merge of checkpoints, a move or another task holds the machine at the source. A copy made "
+    "meanwhile would be of no single moment; wait for it to end and run again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
+    "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
+    "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
     "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
@@ -65,6 +69,8 @@ PAGES = {
     "is worse than none. Name it with --network, in the networks column of the plan, or by rules in v2x.toml.",
     "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
     "look alike are how the wrong one gets deleted.",
+    "NO-HYPERV": "The host answers, but has no Hyper-V module for PowerShell: it is another machine, or only the "
+    "management tools are missing (Install-WindowsFeature Hyper-V-PowerShell).",
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
     "NO-HOST": "Every host that sees the storage is disabled, being evacuated, updated or restarted, or does not "
     "answer. A disk begun there would be in the way, or lost sight of. Enable a host, or choose another storage.",
@@ -75,6 +81,8 @@ PAGES = {
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
     "NOT-DECODED": "The machine's configuration holds a setting in a form that is not known; the text names it. Look "
     "it up on the host. A list that was collected there tells it.",
+    "NOT-READ": "A question to a Hyper-V host had no answer; the text names what was asked and what the host said. "
+    "Everything else of the machine is listed. The identifier at its end is the same in every language.",
     "NOT-PLACED": "Rows of a sheet name a machine that vInfo does not have, or a name that several have, without an "
     "id. They are left out, so these machines may have more disks or cards than the report knows.",
     "NOT-TOLD": "The source never says this of any machine. Take the inventory from the hypervisor, or from exported "
@@ -90,17 +98,28 @@ PAGES = {
     "which the next run does.",
     "POWERED-ON": "The machine runs or is suspended, so that its disks do not hold a state one can start from.",
     "RAW-DEVICE": "The disk lies on a device (raw device mapping, physical disk), which is not in any file.",
+    "REMOTE-FAULT": "The WinRM service of a host refused a request for a reason that v2x has no words for. The text "
+    "holds its own reason and code; the event log Microsoft-Windows-WinRM/Operational has more.",
+    "REMOTE-PROTOCOL": "What answers is no PowerShell remoting as Windows speaks it: another service, or something in "
+    "between. Check the port (5986 for HTTPS, 5985 for HTTP).",
+    "REMOTE-SCRIPT": "A script of v2x ended with an error on a host; the text holds the host's own words and their "
+    "identifier. Run the script that v2x inventory --collector writes there to see more.",
     "SECRET-FILE-MODE": "A password file that others can read is no secret: chmod 600.",
     "SECRET-MISSING": "The keyring has no such entry.",
     "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
     "SERVER-NOT-NAMED": "The configuration of a machine says that a disk is on a file server which you did not name. "
     "v2x does not log in to servers that only a file names: that would show them your account. If the server is "
     "yours, the hint has the option that names it.",
+    "SESSION-LOST": "A host ended the PowerShell session, as a restart of its WinRM service does. Run again.",
+    "SHUTDOWN-FAILED": "The guest did not shut down when it was asked to: its integration service does not answer, "
+    "somebody is logged in and it waits, or it takes longer than --shutdown-minutes. v2x never turns a machine off.",
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
     "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "
     "and wait for backups and merges of checkpoints to end.",
+    "SOURCE-TIMEOUT": "A host did not finish what it was asked for; it was told to stop. Run again when it is less "
+    "busy.",
     "STATE": "The state database of batches cannot be used or written: its folder is full or not yours, its server "
     "does not answer, or another version of v2x wrote it. What runs has stopped at a mark; once the cause is gone, the "
     "same command continues.",

@@ -77,6 +77,7 @@ class PlanRow:
 class Endpoint:
     """An address with what is needed to trust it; a secret is only ever referred to, never held.
 
+    `settings` are the kind of source's own: how to log in to Hyper-V hosts.
     `shares` say where folders of a Hyper-V host are found on the network (FOLDER=\\\\SERVER\\SHARE), `smb_user` logs in
     there. `experimental_vmcx` reads the keys of generation 2 from .vmcx files.
     """
@@ -86,6 +87,7 @@ class Endpoint:
     ca_file: str = ""
     fingerprint: str = ""
     secret: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
     shares: tuple[str, ...] = ()
     smb_user: str = ""
     smb_encryption: bool = True

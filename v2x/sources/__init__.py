@@ -21,7 +21,7 @@ REGISTRY: dict[str, str] = {
     ".ovf": "v2x.sources.ovf:OvfSource.open",
     ".vmx": "v2x.sources.vmx:VmxSource.open",
     ".vmtx": "v2x.sources.vmx:VmxSource.open",
-    ".json": "v2x.sources.inventory_file:InventoryFileSource.open",
+    ".json": "v2x.sources.json_file:JsonFile.open",
     ".xlsx": "v2x.sources.rvtools:RvtoolsSource.open",
     ".zip": "v2x.sources.rvtools:RvtoolsSource.open",
     "rvtools-folder": "v2x.sources.rvtools:RvtoolsSource.open",
@@ -33,9 +33,6 @@ _WITH_SHARES = frozenset({"folder", "hyperv-folder"})
 # Scheme → "module:opener". The opener takes an Address, `clock`, and what a server needs: password, trust, options.
 SERVERS: dict[str, str] = {
     "vsphere": "v2x.sources.vsphere.source:VsphereSource.open",
-}
-LATER: dict[str, str] = {
-    "hyperv": "a Hyper-V host",
 }
 
 Clock = Callable[[], datetime]
@@ -53,16 +50,9 @@ def open_source(
 
     `server` is what a live source needs beside its address (password, trust, options); files need none of it. `shares`
     say how disks that stayed on a Hyper-V host are reached; `experimental` reads .vmcx keys of generation 2.
-    UsageError for an address of unknown kind, or of one that a later release brings; InputRefused and its kin if the
-    file is not what its name says.
+    UsageError for an address of unknown kind; InputRefused and its kin if the file is not what its name says.
     """
     kind = _kind(str(address))
-    if kind in LATER:
-        raise UsageError(
-            f"{LATER[kind]} as a source comes with a later release: {address}",
-            code="LATER",
-            hint="export the machines as OVA and give the .ova files or their folder",
-        )
     if kind in SERVERS:
         return cast("Source", _opener(SERVERS[kind])(parse_address(str(address)), clock=clock, **server))
     more = {"shares": shares, "experimental": experimental} if kind in _WITH_SHARES else {}
@@ -78,8 +68,10 @@ def _opener(place: str) -> Callable[..., Any]:
 def _kind(address: str) -> str:
     scheme, found, _ = address.partition("://")
     if found:
-        if scheme.lower() in {*LATER, *SERVERS}:
+        if scheme.lower() in SERVERS:
             return scheme.lower()
+        if scheme.lower() == "hyperv":
+            raise UsageError(f"{address} is a server, which takes a login", hint="v2x.sources.hyperv.opening has it")
         raise UsageError(
             f"{scheme!r} is not a kind of source",
             hint="sources are a path, vsphere://USER@HOST, or hyperv://USER@HOST",
@@ -88,11 +80,11 @@ def _kind(address: str) -> str:
     if path.is_dir():
         return _folder_kind(path)
     suffix = path.suffix.lower()
-    if suffix not in REGISTRY and suffix not in LATER:
+    if suffix not in REGISTRY:
         raise UsageError(
             f"{address}: {suffix or 'a file without extension'} is not a kind of source",
-            hint="sources are .ova, .ovf, .vmx, an inventory .json, an RVTools .xlsx, a folder of appliances, "
-            "the folder of a Hyper-V export, or a folder or .zip of RVTools' CSV files",
+            hint="sources are .ova, .ovf, .vmx, an inventory or collected .json, an RVTools .xlsx, a folder of "
+            "appliances, the folder of a Hyper-V export, or a folder or .zip of RVTools' CSV files",
         )
     if suffix in REGISTRY and not path.exists():
         raise InputRefused(f"{address} does not exist", code="MISSING-FILE", hint="check the path")

@@ -108,6 +108,6 @@ def test_no_secret_is_written(tmp_path, make_plan, make_row):
     save_plan(make_plan(make_row(1)), tmp_path / "plan.csv")
     document = json.loads((tmp_path / "plan.json").read_text())
     known = {"alias", "address", "ca_file", "fingerprint", "secret"}
-    known |= {"shares", "smb_user", "smb_encryption", "experimental_vmcx"}
+    known |= {"settings", "shares", "smb_user", "smb_encryption", "experimental_vmcx"}
     assert set(document["targets"][0]) == known
     assert document["targets"][0]["secret"] == ""

@@ -38,6 +38,7 @@ class ShareDisks:
     def __init__(self, options: ShareOptions) -> None:
         self._options = options
         self._made: SmbServers | None = None
+        self._listed: dict[tuple[UncPath, ...], list[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -152,13 +153,19 @@ class ShareDisks:
         files = SmbFiles(self._servers, dict(zip(names, (there for _, there in found.values()), strict=True)))
         return files, dict(zip(names, paths, strict=True))
 
-    def _images(self, folders: Sequence[UncPath]) -> list[str]:
-        """Names of images in the first of the folders that is there; a folder that may not be listed has none."""
-        for folder in folders:
-            with suppress(InputRefused, SourceError, ConnectError, PermissionRefused):
-                names = SmbFolder(self._servers, folder).names()
-                return [name for name in names if name.lower().endswith(_IMAGES)]
-        return []
+    def _images(self, folders: tuple[UncPath, ...]) -> list[str]:
+        """Names of images in the first of the folders that is there; a folder that may not be listed has none.
+
+        Asked for once: machines of one host share their folders.
+        """
+        if folders not in self._listed:
+            self._listed[folders] = []
+            for folder in folders:
+                with suppress(InputRefused, SourceError, ConnectError, PermissionRefused):
+                    names = SmbFolder(self._servers, folder).names()
+                    self._listed[folders] = [name for name in names if name.lower().endswith(_IMAGES)]
+                    break
+        return self._listed[folders]
 
     def close(self) -> None:
         made, self._made = self._made, None

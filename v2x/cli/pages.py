@@ -33,7 +33,7 @@ PAGES = TRANSPORT_PAGES | {
     "BAD-DISK": "A disk's files are there, but cannot be read as they are; the text says why, in the words that a "
     "migration would end with.",
     "BUSY": "A backup, a snapshot, a merge of checkpoints, a move between hosts or another task holds the machine at "
-    "its source. A copy made meanwhile would be of no single moment; wait for it to end and run the same command again.",
+    "its source. A copy made meanwhile would be of no single moment; wait for it to end and run the same again.",
     "CANCELLED": "Somebody cancelled the task at the source. Run the same command again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "

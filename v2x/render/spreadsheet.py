@@ -17,7 +17,7 @@ from v2x.text import csv_cell, printable
 CELL_LIMIT = 2000
 MOST_ROWS = 1_048_576  # Excel's own limit, the header included
 _FULL_WIDTH_SIGNS = ("＝", "＋", "－", "＠")
-_FILLS = {"good": "E2F4E8", "warning": "FDF0D2", "blocker": "FBE4E2"}
+_FILLS = {"good": "E2F4E8", "warning": "FDF0D2", "blocker": "FBE4E2", "unknown": "E8ECF2"}
 
 Value = str | int | float | bool | None
 
@@ -50,7 +50,7 @@ def safe_cell(value: str) -> str:
 
 
 def workbook(sheets: Iterable[Sheet], *, title: str, now: datetime, tones: dict[str, str]) -> bytes:
-    """An .xlsx file. `tones` maps a value to good, warning or blocker."""
+    """An .xlsx file. `tones` maps a value to good, warning, blocker or unknown."""
     from openpyxl import Workbook
     from openpyxl.writer.excel import ExcelWriter
 

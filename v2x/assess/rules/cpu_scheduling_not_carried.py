@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
@@ -30,5 +31,6 @@ RULE = MachineRule(
     label="Processor and memory reservations, limits and affinity are not carried over",
     remedy="Set cap, weight or affinity on the new machine if they are still needed.",
     source="XAPI: VCPUs-params; processor numbers mean nothing on another host",
+    always_known=LISTED,
     check=check,
 )

@@ -13,3 +13,11 @@ def test_speaks_of_a_suspended_machine(make, speak):
 
 def test_is_silent_about_a_machine_that_is_off(make, speak):
     assert speak(RULE, make.machine()) == []
+
+
+def test_does_not_know_of_a_machine_that_the_source_cannot_reach(make, doubt):
+    unsaid = make.machine(power_state=PowerState.UNKNOWN)
+    assert doubt(RULE, unsaid, kind="vsphere") == [
+        "The source does not tell whether the machine is running, off or suspended."
+    ]
+    assert doubt(RULE, unsaid, kind="ovf") == []

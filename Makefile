@@ -13,7 +13,8 @@ BIN := .venv/bin
 PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin openssl zstd \
   e2fsprogs fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin
 # … and what the tests use beside that, which boot virtual machines too.
-TEST_PACKAGES := $(PACKAGES) cpio chromium python3-libvhdi qemu-system-x86 ovmf
+TEST_PACKAGES := $(PACKAGES) cpio chromium postgresql python3-libvhdi qemu-system-x86 ovmf \
+  golang-go golang-github-vmware-govmomi-dev
 
 help:
 	@echo 'make demo       set up, then migrate a small VM to a simulated pool; touches nothing of yours'
@@ -30,10 +31,10 @@ setup: .venv/.installed .setup-guest/.complete
 demo: setup
 	$(BIN)/v2x demo
 
-test: setup .setup-packages-test
+test: setup .setup-packages-test .setup-vcsim/.complete
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-slow: setup .setup-packages-test
+test-slow: setup .setup-packages-test .setup-vcsim/.complete
 	$(BIN)/python -m pytest -m slow
 
 check: .venv/.installed
@@ -63,6 +64,9 @@ clean:
 
 .setup-guest/.complete: .ci/guest-parts | .setup-packages
 	@.ci/guest-parts .setup-guest
+
+.setup-vcsim/.complete: .ci/vcsim tests/vcsim/main.go | .setup-packages-test
+	@.ci/vcsim .setup-vcsim
 
 .venv/.created: | .setup-packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

@@ -10,7 +10,7 @@ import pytest
 
 from v2x.simulators.xapi import Pool
 
-pytest_plugins = ["tests.images"]
+pytest_plugins = ["tests.images", "tests.vsphere_estate"]
 
 
 @pytest.fixture

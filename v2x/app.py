@@ -29,10 +29,11 @@ from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
-from v2x.model.target import TargetFacts, UploadFormat
+from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
 from v2x.sources.interface import Source
+from v2x.sources.vsphere.options import VsphereOptions
 from v2x.target.interface import MakesNetworks, Target
 from v2x.tls import Trust, parse_fingerprint
 
@@ -52,7 +53,8 @@ class Side:
 class App:
     """One run of the program: configuration, mapping tables, passwords asked for once.
 
-    `ask` prompts for a password without echo; None where nobody can be asked. `target_network` is the pool's network
+    `ask` prompts for a password without echo; None where nobody can be asked. `vsphere` are the choices for vSphere
+    sources, `shutdown_minutes` is how long a guest may take to shut down. `target_network` is the pool's network
     that disks travel over; `pool_autostart` lets machines that start with their host turn that on for the pool.
     """
 
@@ -67,6 +69,8 @@ class App:
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
+    vsphere: VsphereOptions = field(default_factory=VsphereOptions)
+    shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
 
@@ -106,10 +110,18 @@ class App:
 
     def open_source(self, endpoint: Endpoint) -> Source:
         """Opens a source. AccessError, InputRefused or UsageError say what is wrong with it."""
-        from v2x.sources import open_source
+        from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
-        return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+        if address.scheme not in SERVERS:
+            return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+        return open_source(
+            endpoint.address,
+            clock=self.now,
+            password=self._password("source", endpoint),
+            trust=Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="source"),
+            options=self.vsphere,
+        )
 
     def open_target(self, endpoint: Endpoint) -> Target:
         """Opens a target: logs in to a pool, or makes ready to write XVA files."""
@@ -245,6 +257,11 @@ class App:
             start=row.start,
             read_all=self.read_all,
             stage=str(self.stage) if self.stage else "",
+            wave=row.wave,
+            turn=row.order,
+            pool_host=pool_host(facts, spec),
+            running=row.running,
+            shutdown_seconds=self.shutdown_minutes * 60,
         )
 
     def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
@@ -256,6 +273,11 @@ class App:
             return False
         tag = migration_tag(inventory, machine, facts, target_name(machine, row))
         return any(one.tag == tag for one in facts.migrated)
+
+    def is_on_target(self, plan: Plan, order: Order) -> bool:
+        """Whether what an order made is there, as far as the plan's facts tell; a file's is taken to be."""
+        facts = plan.facts.get(order.target)
+        return facts is None or facts.kind == "xva" or any(one.tag == order.id for one in facts.migrated)
 
     def report(self, engine: Engine, plan: Plan, findings: Sequence[Finding]) -> Report:
         """What the engine did, with the findings that were known before."""
@@ -327,9 +349,17 @@ def machine_of(inventory: Inventory, wanted: str, name: str = "") -> Machine:
     raise UsageError(f"no machine {name or wanted} in {inventory.source.address}", hint=f"there are: {names or 'none'}")
 
 
+def pool_host(facts: TargetFacts, spec: TargetMachine) -> str:
+    """The uuid of the host that most likely takes a machine's disks: one that sees their storage; empty for a file."""
+    seen = [set(sr.hosts) for sr in facts.storage if sr.uuid in {disk.sr for disk in spec.disks}]
+    shared = set.intersection(*seen) if seen else set()
+    return next((host.uuid for host in facts.hosts if host.uuid in shared), "")
+
+
 def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, name: str) -> str:
     """The identity of a migration, the same at every run: what moves, from where, to where, under which name."""
-    parts = (inventory.source.kind, inventory.source.address, machine.id, facts.pool_uuid or facts.address, name)
+    place = inventory.source.instance or inventory.source.address
+    parts = (inventory.source.kind, place, machine.id, facts.pool_uuid or facts.address, name)
     return "v2x-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 

@@ -341,7 +341,7 @@ class Child:
     def _read_stderr(self, limit: int) -> None:
         pipe = self._popen.stderr
         while pipe is not None and (chunk := pipe.read(_CHUNK_BYTES)):
-            self._stderr += chunk[: limit - len(self._stderr)]
+            self._stderr = (self._stderr + chunk)[-limit:]
 
     @property
     def pid(self) -> int:
@@ -357,7 +357,7 @@ class Child:
 
     @property
     def stderr(self) -> str:
-        """What it said so far, as printable lines."""
+        """The last of what it said so far, as printable lines."""
         if not self.running:
             self._drain.join(_GRACE_SECONDS)
         return _printable_lines(bytes(self._stderr))

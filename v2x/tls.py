@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The single door to TLS: verified against the system store or a given CA, or pinned to one certificate.
 
-A pin is checked on the very connection that will be used, after the handshake and before a byte is sent.
+A pin is checked on the very connection that will be used, after the handshake and before a byte is sent. It is the
+context that checks it, so a library that is handed one (pyvmomi, http.client) cannot forget to.
 """
 
 import hashlib
 import hmac
+import http.client
 import re
 import socket
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from v2x.errors import ConnectError, TrustError, UsageError
@@ -46,14 +49,56 @@ def fingerprint_of(certificate: bytes) -> str:
     return "sha256:" + hashlib.sha256(certificate).hexdigest()
 
 
-def context(trust: Trust) -> ssl.SSLContext:
-    """A client context. With a pin the chain is not verified here: `check_pin` must follow the handshake."""
+class PinRefused(ssl.SSLCertVerificationError):
+    """The peer's certificate is none of the pinned ones; `found` is its fingerprint."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"another certificate than the pinned one: {found or 'none'}")
+        self.found = found
+        self.verify_message = "it is not the pinned one"
+
+
+def _check(certificate: bytes | None, pins: frozenset[str]) -> None:
+    found = certificate or b""
+    shown = {fingerprint_of(found), "sha1:" + hashlib.sha1(found, usedforsecurity=False).hexdigest()}
+    if not any(hmac.compare_digest(one, pin) for one in shown for pin in pins):
+        raise PinRefused(fingerprint_of(found) if found else "")
+
+
+def pinned_context(pins: Iterable[str]) -> ssl.SSLContext:
+    """A client context whose handshake fails (PinRefused) unless the peer shows a certificate of `pins`.
+
+    A pin is `sha256:…`, or `sha1:…` where a trusted server names another one by no better digest. The name, the dates
+    and the chain of a pinned certificate do not matter.
+    """
+    wanted = frozenset(pins)
+
+    class PinnedSocket(ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            _check(self.getpeercert(binary_form=True), wanted)
+
+    class PinnedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            _check(self.getpeercert(binary_form=True), wanted)
+
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    made.sslsocket_class = PinnedSocket
+    made.sslobject_class = PinnedObject
+    return made
+
+
+def context(trust: Trust) -> ssl.SSLContext:
+    """A client context that verifies the chain and the name, or the pin."""
     if trust.fingerprint:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    elif trust.ca_file:
+        return pinned_context([trust.fingerprint])
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if trust.ca_file:
         try:
             made.load_verify_locations(cafile=trust.ca_file)
         except (OSError, ssl.SSLError) as problem:
@@ -66,25 +111,35 @@ def context(trust: Trust) -> ssl.SSLContext:
     return made
 
 
-def check_pin(connection: ssl.SSLSocket, trust: Trust, server: str) -> None:
-    """TrustError unless the peer's certificate is the pinned one; nothing to do without a pin."""
-    if not trust.fingerprint:
-        return
-    certificate = connection.getpeercert(binary_form=True)
-    found = fingerprint_of(certificate) if certificate else ""
-    if not hmac.compare_digest(found, trust.fingerprint):
-        connection.close()
-        raise TrustError(
-            f"{server} shows another certificate than the pinned one: {found or 'none'}",
-            hint=f"if its certificate was renewed, check it and give --{trust.option}-fingerprint again",
-        )
+def split_proxy(proxy: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT, with or without http:// before it. UsageError for anything else."""
+    host, _, port = proxy.removeprefix("http://").rstrip("/").rpartition(":")
+    if not host or "/" in host or "@" in host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise UsageError(f"{proxy!r} is no proxy", hint="give HOST:PORT of an HTTP proxy without a password")
+    return host.strip("[]"), int(port)
 
 
-def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl.SSLSocket:
-    """A TLS connection to `host`, verified or pinned. ConnectError and TrustError say what to do."""
+def _tunnel(proxy: str, host: str, port: int, timeout: float) -> socket.socket:
+    exchange = http.client.HTTPConnection(*split_proxy(proxy), timeout=timeout)
+    exchange.set_tunnel(host, port)
+    try:
+        exchange.connect()
+    except (OSError, http.client.HTTPException) as problem:
+        exchange.close()
+        raise ConnectError(
+            f"the proxy {proxy} does not lead to {host}:{port}: {problem}", hint="leave it out, or ask its owner"
+        ) from None
+    return exchange.sock
+
+
+def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0, proxy: str = "") -> ssl.SSLSocket:
+    """A TLS connection to `host`, verified or pinned, through the HTTP proxy HOST:PORT where one is given.
+
+    ConnectError and TrustError say what to do.
+    """
     server = f"{host}:{port}"
     try:
-        plain = socket.create_connection((host, port), timeout=timeout)
+        plain = _tunnel(proxy, host, port, timeout) if proxy else socket.create_connection((host, port), timeout)
     except socket.gaierror:
         raise ConnectError(f"no such host: {host}", hint="check the name, or give the IP address") from None
     except TimeoutError:
@@ -99,6 +154,9 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         connection = context(trust).wrap_socket(plain, server_hostname=host)
+    except PinRefused as problem:
+        plain.close()
+        raise pin_refused(server, trust, problem) from None
     except ssl.SSLCertVerificationError as problem:
         plain.close()
         raise untrusted(host, port, trust, problem.verify_message) from None
@@ -106,8 +164,15 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0) -> ssl
         plain.close()
         reason = getattr(problem, "reason", None) or problem.__class__.__name__
         raise ConnectError(f"no TLS with {server}: {reason}", hint="is this the HTTPS port of the server?") from None
-    check_pin(connection, trust, server)
     return connection
+
+
+def pin_refused(server: str, trust: Trust, problem: PinRefused) -> TrustError:
+    """The error for a server that shows another certificate than the pinned one."""
+    return TrustError(
+        f"{server} shows another certificate than the pinned one: {problem.found or 'none'}",
+        hint=f"if its certificate was renewed, check it and give --{trust.option}-fingerprint again",
+    )
 
 
 def untrusted(host: str, port: int, trust: Trust, reason: str) -> TrustError:

@@ -9,18 +9,25 @@ import random
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from tests.flows import FileFlow
 from tests.hyperv_images import BAT_AT, UNMAPPED, LogEntry, Vhd, Vhdx, linkage, put_log
+from tests.ranges import serving
+from v2x.disks.http import HttpSource
+from v2x.disks.http_origin import HttpOrigin
 from v2x.disks.interface import DiskReader
+from v2x.disks.mapahead import MapAhead
 from v2x.disks.raw import RawReader
 from v2x.disks.readahead import ReadAhead
 from v2x.disks.vhd import open_vhd
 from v2x.disks.vhdx import open_vhdx
 from v2x.disks.vmdk import open_vmdk
-from v2x.disks.wrap import Counted, Digest, Rate, Retry, Throttle
+from v2x.disks.vmdk.flowing import FlowingReader
+from v2x.disks.wrap import Counted, Digest, Rate, Retry, Throttle, Wrapper
 
 MIB = 1 << 20
 
@@ -46,6 +53,18 @@ def qemu_zeroed(images: Any, raw: bytes) -> DiskReader:
 
 def stream(images: Any, raw: bytes) -> DiskReader:
     return open_vmdk(images.listing, images.stream("disk.vmdk", raw, data_grains(raw, 65536)))
+
+
+def flowing(images: Any, raw: bytes) -> DiskReader:
+    """Read as an export that only flows: steps back begin it anew."""
+    name = images.stream("disk.vmdk", raw, data_grains(raw, 65536))
+    return FlowingReader(lambda: FileFlow(images.path(name)), len(raw), name)
+
+
+def flowing_mapped(images: Any, raw: bytes) -> DiskReader:
+    reader = flowing(images, raw)
+    reader.learn_map()
+    return reader
 
 
 def stream_header_only(images: Any, raw: bytes) -> DiskReader:
@@ -121,6 +140,35 @@ def wrapped(images: Any, raw: bytes) -> DiskReader:
 
 def read_ahead(images: Any, raw: bytes) -> DiskReader:
     return ReadAhead(by_qemu("streamOptimized")(images, raw), block_bytes=1 << 18)
+
+
+def mapped_ahead(images: Any, raw: bytes) -> DiskReader:
+    return MapAhead(cowd(images, raw), workers=3, piece_bytes=1 << 20)
+
+
+def http_ranges(images: Any, raw: bytes) -> DiskReader:
+    """A delta and its base over HTTP."""
+    images.cowd("disk.vmdk", raw, data_grains(raw, 512))
+    stack = ExitStack()
+    server = stack.enter_context(serving(images.folder / "server", tls=False))
+    server.files.update({f"/{name}": images.path(name).read_bytes() for name in images.listing.names()})
+
+    class Served:
+        def names(self) -> list[str]:
+            return []
+
+        def open(self, name: str) -> HttpSource:
+            return HttpSource.open(HttpOrigin(host=server.host, port=server.port, tls=None), f"/{name}", name)
+
+    class Serving(Wrapper):
+        def clone(self) -> DiskReader:
+            return self._inner.clone()
+
+        def close(self) -> None:
+            super().close()
+            stack.close()
+
+    return Serving(open_vmdk(Served(), "disk.vmdk"))
 
 
 def vhd_by_qemu(subformat: str) -> Callable[[Any, bytes], DiskReader]:
@@ -206,6 +254,8 @@ FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "zero grains": qemu_zeroed,
     "stream by ESXi's order": stream,
     "stream without footer": stream_header_only,
+    "flowing stream": flowing,
+    "flowing stream with its map": flowing_mapped,
     "sparse with small shuffled grains": small_grains,
     "vmfs": vmfs,
     "cowd": cowd,
@@ -224,6 +274,8 @@ FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "vhdx with a log": vhdx_unclean,
     "wrapped": wrapped,
     "read ahead": read_ahead,
+    "mapped ahead": mapped_ahead,
+    "http ranges": http_ranges,
 }
 
 SHAPES: dict[str, tuple[int, list[tuple[int, int]]]] = {

@@ -80,6 +80,7 @@ def bench(tmp_path, capfd, monkeypatch):
     with Pool(tmp_path / "pool", save=False) as pool:
         pool.settings.login_delay = 0
         monkeypatch.setenv("V2X_TARGET_PASSWORD", pool.password)
+        monkeypatch.setenv("V2X_STATE", str(tmp_path / "state"))
         monkeypatch.chdir(tmp_path)
         yield Bench(pool, tmp_path, capfd)
 

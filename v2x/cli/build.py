@@ -4,14 +4,17 @@
 import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from typing import NoReturn
 
 from v2x.app import App, Side
 from v2x.cli.options import Given
+from v2x.sources.vsphere.options import VsphereOptions
+from v2x.sources.vsphere.transports.options import Allocation, SshOptions, TransportOptions, VddkOptions
 
 
-def build(given: Given) -> App:
+def build(given: Given, allocation: Allocation = Allocation.AUTO) -> App:
     """The composition root with what the command line gave."""
-    return App.create(
+    app = App.create(
         config=given.config,
         mappings=given.mappings,
         source_side=Side(
@@ -22,6 +25,39 @@ def build(given: Given) -> App:
         ),
         ask=ask_password() if sys.stdin.isatty() else None,
     )
+    app.shutdown_minutes = given.shutdown_minutes
+    app.vsphere = VsphereOptions(
+        quiesce=given.quiesce,
+        progress=count_machines(given),
+        proxy=given.source_proxy,
+        transport=TransportOptions(
+            transport=given.transport,
+            allocation=allocation,
+            proxy=given.source_proxy,
+            vddk=VddkOptions(libdir=given.vddk),
+            ssh=SshOptions(known_hosts=given.ssh_known_hosts, user=given.ssh_user, identity=given.ssh_identity),
+        ),
+    )
+    return app
+
+
+def count_machines(given: Given) -> Callable[[int], None] | None:
+    """Shows how many machines were listed, on a terminal only; 0 ends it."""
+    if given.quiet or not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    shown: list[tqdm[NoReturn]] = []
+
+    def count(more: int) -> None:
+        if not shown and more:
+            shown.append(tqdm(desc="listing", unit=" machines", leave=False))
+        if shown and more:
+            shown[0].update(more)
+        elif shown:
+            shown.pop().close()
+
+    return count
 
 
 def ask_password() -> Callable[[str], str]:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`v2x cleanup`: what earlier runs left, by tag."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from v2x.cli.options import Given, shared
+
+if TYPE_CHECKING:
+    from v2x.app import App
 
 
 @shared(source=True, target=True)
@@ -27,15 +30,24 @@ def cleanup(
     app = build(given)
     rows: list[dict[str, object]] = []
     if source is not None:
-        # A file source keeps nothing of ours; opening it still says when the address is wrong.
-        app.inventory(app.endpoint("source", source))
+        rows += _at_source(app, source, remove=yes)
     if target is not None:
         opened = app.open_target(app.endpoint("target", target))
         try:
             for claim in opened.leftovers() if isinstance(opened, Leftovers) else ():
                 if yes:
                     opened.discard(claim)
-                rows.append({"name": claim.name, "tag": claim.tag, "disks": len(claim.disks), "removed": yes})
+                what = plural(len(claim.disks), "disk")
+                rows.append(
+                    {
+                        "where": "target",
+                        "name": claim.name,
+                        "tag": claim.tag,
+                        "what": what,
+                        "disks": len(claim.disks),
+                        "removed": yes,
+                    }
+                )
         finally:
             opened.close()
     if given.json:
@@ -43,8 +55,27 @@ def cleanup(
         return
     for row in rows:
         done = "removed" if yes else "left over"
-        show.result(f"{done}: {printable(str(row['name']))} ({row['tag']}, {plural(int(str(row['disks'])), 'disk')})")
+        show.result(f"{done}: {printable(str(row['name']))} ({row['tag']}, {printable(str(row['what']))})")
     if not rows:
         show.result("nothing is left over")
     elif not yes:
         show.result("add --yes to remove them; v2x migrate would continue them instead")
+
+
+def _at_source(app: "App", source: str, *, remove: bool) -> list[dict[str, object]]:
+    """What runs left at the source. A file source keeps nothing; opening it still says if the address is wrong."""
+    from v2x.cli import show
+    from v2x.sources.interface import SourceLeftovers
+
+    rows: list[dict[str, object]] = []
+    opened = app.open_source(app.endpoint("source", source))
+    try:
+        for found in opened.leftovers() if isinstance(opened, SourceLeftovers) else ():
+            for said in opened.remove(found) if remove and isinstance(opened, SourceLeftovers) else ():
+                show.note(f"warning: {said}")
+            what = f"{found.what} of {found.created}" if found.created else found.what
+            row = {"where": "source", "name": found.machine, "tag": found.tag, "what": what, "removed": remove}
+            rows.append(row)
+    finally:
+        opened.close()
+    return rows

@@ -15,12 +15,12 @@ from v2x.cli import (
     doctor,
     explain,
     inventory,
-    later,
     migrate,
     plan,
     simulate,
     verify,
     wizard,
+    worker,
 )
 
 app = typer.Typer(
@@ -62,4 +62,4 @@ app.command("cleanup")(cleanup.cleanup)
 app.command("convert")(convert.convert)
 app.add_typer(simulate.app, name="simulate")
 app.command("demo")(demo.demo)
-app.command("worker", **later.SETTINGS)(later.worker)
+app.command("worker")(worker.worker)

@@ -21,6 +21,3 @@ def later(name: str, what: str, instead: str) -> Callable[[typer.Context], None]
 
     command.__doc__ = f"{what} (comes with a later release)"
     return command
-
-
-worker = later("worker", "Joins a batch from another machine.", "run the whole plan here: v2x batch run plan.csv")

@@ -9,8 +9,9 @@ import typer
 
 from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import MacPolicy
+from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
+from v2x.sources.vsphere.transports.options import Allocation
 
 
 class Convert(StrEnum):
@@ -19,18 +20,12 @@ class Convert(StrEnum):
     PLAN = "plan"
 
 
-class Allocation(StrEnum):
-    AUTO = "auto"
-    READ_ALL = "read-all"
-    CBT = "cbt"
-
-
 class Ha(StrEnum):
     RESTART = "restart"
     BEST_EFFORT = "best-effort"
 
 
-@shared(source=True, target=True)
+@shared(source=True, target=True, reading=True)
 def migrate(
     given: Given,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="address, path or alias of the source")],
@@ -70,7 +65,10 @@ def migrate(
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
     ] = VerifyLevel.FULL,
     convert: Annotated[Convert, typer.Option(help="fix-ups inside the guest (auto comes later)")] = Convert.OFF,
-    transport: Annotated[str | None, typer.Option(help="how disks are read from vSphere (comes later)")] = None,
+    running: Annotated[
+        Running,
+        typer.Option(help="a machine that runs: refuse it, copy a snapshot of it, or bring it down first"),
+    ] = Running.REFUSE,
     allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
@@ -78,7 +76,6 @@ def migrate(
         list[str] | None,
         typer.Option(metavar="SRC=ID", help="VLAN of a source network, where the source does not say; repeatable"),
     ] = None,
-    quiesce: Annotated[bool, typer.Option("--quiesce", help="quiesced snapshot (comes later)")] = False,
     start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
@@ -107,6 +104,7 @@ def migrate(
         autostart=autostart or pool_autostart,
         ha=ha.value if ha else None,
         verify=verify,
+        running=running,
         start=start,
         create_networks=create_networks,
         uplink=uplink,
@@ -119,14 +117,11 @@ def migrate(
             for option, chosen in (
                 ("--warm", warm),
                 (f"--convert {convert}", convert is not Convert.OFF),
-                ("--transport", transport is not None),
-                ("--allocation cbt", allocation is Allocation.CBT),
-                ("--quiesce", quiesce),
             )
             if chosen
         ),
     )
-    app = build(given)
+    app = build(given, allocation)
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format = upload_format
     plan, findings = single_plan(app, choices)

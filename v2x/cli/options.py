@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from v2x.model.target import UploadFormat
+from v2x.sources.vsphere.transports.options import TransportChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,14 @@ class Given:
     target_password_file: Path | None = None
     target_ca: Path | None = None
     target_fingerprint: str | None = None
+    transport: TransportChoice = TransportChoice.AUTO
+    quiesce: bool = False
+    shutdown_minutes: float = 10.0
+    source_proxy: str = ""
+    vddk: Path | None = None
+    ssh_known_hosts: Path | None = None
+    ssh_user: str = "root"
+    ssh_identity: Path | None = None
 
 
 CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")]
@@ -42,6 +51,21 @@ TargetNetworkName = Annotated[
 UploadForm = Annotated[
     UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
 ]
+
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        metavar="DIR|URL",
+        help="folder, or postgresql://USER@HOST/NAME, that batches are kept in (default: ~/.local/state/v2x)",
+        show_default=False,
+    ),
+]
+BatchName = Annotated[
+    str,
+    typer.Argument(metavar="[BATCH]", help="id of a batch, or its plan.csv (default: the newest)", show_default=False),
+]
+RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
 
 
 def _file(text: str) -> Any:
@@ -72,9 +96,37 @@ _TARGET: dict[str, Any] = {
 }
 
 
-def shared(*, source: bool = False, target: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Adds the shared options to a command whose first parameter is the `Given` record they end up in."""
-    extra = {**_COMMON, **(_SOURCE if source else {}), **(_TARGET if target else {})}
+_READING: dict[str, Any] = {
+    "transport": Annotated[TransportChoice, typer.Option(help="how disks are read from vSphere")],
+    "quiesce": Annotated[bool, typer.Option("--quiesce", help="let the guest write everything out before a snapshot")],
+    "shutdown_minutes": Annotated[float, typer.Option(min=0, help="how long a guest may take to shut down")],
+    "vddk": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib)"),
+    "ssh_known_hosts": _file("known_hosts file with the keys of ESXi hosts; allows transport ssh"),
+    "ssh_user": Annotated[str, typer.Option(help="user of ESXi hosts over SSH")],
+    "ssh_identity": _file("private key for ESXi hosts over SSH (default: the password)"),
+}
+_PROXY: dict[str, Any] = {
+    "source_proxy": Annotated[
+        str,
+        typer.Option(metavar="HOST:PORT", help="HTTP proxy to vSphere; without it none is used", show_default=False),
+    ],
+}
+
+
+def shared(
+    *, source: bool = False, target: bool = False, reading: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Adds the shared options to a command whose first parameter is the `Given` record they end up in.
+
+    `reading` are those of commands that read disks of a live source.
+    """
+    extra = {
+        **_COMMON,
+        **({**_SOURCE, **_PROXY} if source else {}),
+        **(_TARGET if target else {}),
+        **(_READING if reading else {}),
+    }
+    absent = Given()
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command)
@@ -90,7 +142,7 @@ def shared(*, source: bool = False, target: bool = False) -> Callable[[Callable[
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=False if name in {"json", "quiet", "verbose", "log_json"} else None,
+                default=getattr(absent, name),
                 annotation=annotation,
             )
             for name, annotation in extra.items()

@@ -75,6 +75,11 @@ PAGES = {
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
     "SOURCE-RUNNING": "Lock files say that the machine is running. Shut it down first.",
+    "STATE": "The state database of batches cannot be used or written: its folder is full or not yours, its server "
+    "does not answer, or another version of v2x wrote it. What runs has stopped at a mark; once the cause is gone, the "
+    "same command continues.",
+    "STATE-LOCKED": "Another process runs the batches of this state. One process does so at a time, so that no machine "
+    "is migrated twice at once; several workers need a PostgreSQL database as --state.",
     "TEMPLATE": "A template has no life of its own; deploy a machine from it and migrate that.",
     "TERMINATED": "The program was ended by a signal. The same command continues.",
     "TOOL-FAILED": "A program that v2x called ended with an error; the message holds what it said.",

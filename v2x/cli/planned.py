@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the commands that run or check a plan have in common."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from v2x.app import App
-from v2x.errors import UsageError
+from v2x.cli import show
+from v2x.errors import PlanError, UsageError
 from v2x.model.finding import Finding, Severity
 from v2x.model.plan import Endpoint, Plan
 from v2x.plan import check_plan
 from v2x.plan.rules import NETWORK, NETWORK_UNRESOLVED
+from v2x.text import plural, printable
 
 
 def refreshed(app: App, plan: Plan) -> Plan:
@@ -39,6 +43,15 @@ def checked(app: App, plan: Plan) -> list[Finding]:
     """The findings of a plan against itself and the facts in it; what earlier runs of its rows made is no obstacle."""
     done = {row.machine_id for row in plan.rows if app.is_migrated(plan, row)}
     return check_plan(plan, plan.facts, app.tables, rules=app.rules, done=done)
+
+
+def stop_at_blockers(findings: Sequence[Finding], plan: Path) -> None:
+    """PlanError where findings keep the plan from running; the first twenty are told."""
+    blockers = [found for found in findings if found.severity is Severity.BLOCKER]
+    if blockers:
+        for found in blockers[:20]:
+            show.note(f"{printable(found.machine_name or found.subject)}: {printable(found.text, 1000)} [{found.rule}]")
+        raise PlanError(f"{plural(len(blockers), 'blocker')} in {plan}", hint=f"v2x plan check {plan} shows them all")
 
 
 def with_networks(app: App, plan: Plan, uplink: str, *, create: bool) -> tuple[Plan, list[Finding]]:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from v2x.app import App
 from v2x.cli import show
 from v2x.cli.options import Given
 from v2x.cli.progress import Console
-from v2x.engine.interface import Engine
 from v2x.errors import Interrupted, MachinesFailed, Stopped, V2xError
 from v2x.model.codec import to_json
 from v2x.model.finding import Finding
@@ -40,8 +40,12 @@ def run_plan(app: App, given: Given, plan: Plan, findings: Sequence[Finding]) ->
     return Finished(report=app.report(engine, plan, findings), signal=received[0] if received else None)
 
 
+class Drains(Protocol):
+    def drain(self) -> None: ...
+
+
 @contextmanager
-def draining(engine: Engine) -> Iterator[list[int]]:
+def draining(engine: Drains) -> Iterator[list[int]]:
     """The first Ctrl-C or SIGTERM stops at the next block, the second at once. Yields the signals received."""
     received: list[int] = []
 

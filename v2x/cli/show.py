@@ -2,6 +2,7 @@
 """What commands print: results on stdout, messages for people on stderr, errors as one line and a remedy."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -77,3 +78,25 @@ def save(path: Path, data: bytes) -> None:
         write_whole(path, data)
     except OSError as trouble:
         raise UsageError(f"cannot write {path}: {trouble.strerror}", hint="check the folder and its space") from None
+
+
+def width() -> int:
+    """Columns of the terminal that results go to; 80 where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+
+
+def height() -> int:
+    return shutil.get_terminal_size().lines if sys.stdout.isatty() else 10_000
+
+
+def colours() -> bool:
+    """Whether results may be coloured: a terminal, and nobody said NO_COLOR."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def page(data: bytes) -> None:
+    """Shows `data` in place of what was shown before; appends it where stdout is no terminal."""
+    if sys.stdout.isatty():
+        raw(b"\x1b[H\x1b[2J" + data)
+    else:
+        raw(data)

@@ -15,7 +15,7 @@ from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import MacPolicy, Plan, PlanRow
+from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running
 from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
@@ -42,6 +42,7 @@ class Choices:
     autostart: bool = False
     ha: str | None = None
     verify: VerifyLevel = VerifyLevel.FULL
+    running: Running = Running.REFUSE
     start: bool = False
     create_networks: bool = False
     uplink: str = ""
@@ -62,7 +63,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         raise UsageError("no target", hint="add --target xapi://root@HOST or --target xva:FOLDER")
     source = app.endpoint("source", choices.source)
     target = app.endpoint("target", choices.target)
-    inventory = app.inventory(source)
+    inventory = _listed(app, source, choices.vm)
     machine = _with_vlans(_chosen(inventory, choices.vm), choices.vlans)
     facts = app.facts(target)
     if choices.uplink or choices.create_networks:
@@ -93,6 +94,14 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         if not (choices.as_template and one.rule == "machine.template")
     ]
     return plan, [*findings, *made]
+
+
+def _listed(app: App, source: Endpoint, wanted: str | None) -> Inventory:
+    """Only what is needed of a source of thousands; all of it where that is nothing, so that names can be suggested."""
+    if wanted is None:
+        return app.inventory(source)
+    inventory = app.inventory(source, lambda name: name == wanted)
+    return inventory if inventory.machines else app.inventory(source)
 
 
 def _with_vlans(machine: Machine, given: tuple[str, ...]) -> Machine:
@@ -137,6 +146,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         autostart=choices.autostart,
         ha=HaPriority(choices.ha or ""),
         verify=choices.verify,
+        running=choices.running,
         start=choices.start,
         exclude=False,
     )

@@ -1,32 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks behind an NBD server: whatever a server speaks for (qemu-nbd for formats without a reader here, nbdkit).
-
-The client is libnbd, which comes with the distribution and not from PyPI: it is imported when first needed.
-"""
+"""Disks behind an NBD server: whatever a server speaks for (qemu-nbd for formats without a reader here, nbdkit)."""
 
 import contextlib
-import importlib.machinery
-import importlib.util
 import os
-import sys
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from v2x import proc
 from v2x.disks.extent import Extent, joined
 from v2x.disks.interface import Buffer
+from v2x.disks.libnbd import libnbd
 from v2x.disks.qemu_img import checked_image
-from v2x.errors import Retry, SourceError, UsageError
+from v2x.errors import Retry, SourceError, V2xError
 from v2x.model.machine import DiskFormat
 from v2x.model.units import GIB, KIB
 from v2x.text import printable
 
-_DEBIAN_MODULES = "/usr/lib/python3/dist-packages"
 _MAP_STEP_BYTES = GIB
 # Four requests of 512 KiB were as fast as any size and depth tried, and need a sixth of qemu-nbd's default memory.
 _REQUEST_BYTES = 512 * KIB
@@ -36,7 +30,7 @@ _NOT_LISTENING = frozenset({"ECONNREFUSED", "ENOENT"})
 _START_SECONDS = 30
 # A process that ends closes its connections first: a moment after one broke, the server may not have ended yet. And
 # qemu-nbd listens before it opens its image, so that this is also how an image that it refuses looks to a client.
-_END_SECONDS = 5
+_END_SECONDS = 5.0
 _CONNECTIONS = 16
 # Without these, glibc returns every large buffer of qemu-nbd to the kernel and faults it in again: half the speed.
 _SERVER_ENV = {
@@ -44,42 +38,6 @@ _SERVER_ENV = {
     "MALLOC_TRIM_THRESHOLD_": "268435456",
     "MALLOC_ARENA_MAX": "2",
 }
-
-
-def libnbd() -> Any:
-    """The module `nbd`. UsageError MISSING-TOOL if it is not installed.
-
-    A virtual environment does not see Debian's python3-libnbd. Where it was built for this Python, just its two
-    modules are loaded from there, and nothing else of that folder becomes importable.
-    """
-    try:
-        import nbd
-    except ImportError:
-        try:
-            for name in ("libnbdmod", "nbd"):
-                _load(name, _DEBIAN_MODULES)
-        except ImportError as problem:
-            sys.modules.pop("libnbdmod", None)
-            raise UsageError(
-                f"libnbd for Python {sys.version_info.major}.{sys.version_info.minor} is not installed: {problem}",
-                code="MISSING-TOOL",
-                hint="apt install python3-libnbd, and run v2x with the system's python3",
-            ) from None
-        return sys.modules["nbd"]
-    return nbd
-
-
-def _load(name: str, folder: str) -> None:
-    spec = importlib.machinery.PathFinder.find_spec(name, [folder])
-    if spec is None or spec.loader is None:
-        raise ImportError(f"no module {name} in {folder}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
 
 
 class _Slot:
@@ -109,7 +67,7 @@ class NbdReader:
     """
 
     def __init__(
-        self, socket: str | Path, export: str = "", *, name: str = "", server: "ImageServer | None" = None
+        self, socket: str | Path, export: str = "", *, name: str = "", server: "NbdServer | None" = None
     ) -> None:
         self._nbd = libnbd()
         self._socket = Path(socket)
@@ -135,7 +93,8 @@ class NbdReader:
             self._mapped = bool(handle.can_meta_context(self._nbd.CONTEXT_BASE_ALLOCATION))
         except self._nbd.Error as problem:
             failed = self._failed("connecting to its NBD server", problem)
-            if problem.errno in _NOT_LISTENING:
+            # A server whose export cannot be opened answers with one of these codes, too.
+            if problem.errno in _NOT_LISTENING and "export" not in str(problem.string):
                 failed.retry = Retry.NOW
             raise failed from None
         self._handle = handle
@@ -145,13 +104,14 @@ class NbdReader:
             raise SourceError(f"{self.name}: the connection to its NBD server is closed")
         return self._handle
 
-    def _failed(self, doing: str, problem: Any) -> SourceError:
-        words = [printable(str(problem.string))]
+    def _failed(self, doing: str, problem: Any) -> V2xError:
+        message = f"{self.name}: {doing} failed: {printable(str(problem.string))}"
+        if self._server is None:
+            return SourceError(message)
         handle = self._handle
         broken = handle is not None and (handle.aio_is_dead() or handle.aio_is_closed())
-        if self._server is not None and self._server.ends_within(_END_SECONDS if broken else 0):
-            words.append(f"the server ended: {self._server.last_words or 'it said nothing'}")
-        return SourceError(f"{self.name}: {doing} failed: {'; '.join(words)}")
+        ended = self._server.ends_within(self._server.end_seconds if broken else 0)
+        return self._server.failure(message, ended=ended)
 
     @property
     def size(self) -> int:
@@ -266,7 +226,7 @@ class NbdReader:
         return NbdReader(self._socket, self._export, name=self.name, server=self._server)
 
     def close(self) -> None:
-        """Ends the connection, and with the last one the server that `open_through_qemu` started."""
+        """Ends the connection, and with the last one the server that was started for it."""
         if self._handle is not None:
             with contextlib.suppress(self._nbd.Error):
                 self._handle.shutdown()
@@ -283,26 +243,34 @@ class NbdReader:
         self._handle = None
 
 
-class ImageServer:
-    """A qemu-nbd that serves one checked image read-only; it runs as long as anyone has joined."""
+class NbdServer:
+    """A program that serves one disk at a private socket; it runs as long as anyone has joined, and no longer than we.
 
-    def __init__(self, path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None) -> None:
+    `command` gives the argv for a socket's path. What `held` holds is released when the server has ended. A server
+    whose connection broke is given `end_seconds` to end by itself, so that its last words are heard.
+    """
+
+    end_seconds = _END_SECONDS
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[Path], Sequence[str]],
+        *,
+        limits: proc.Limits,
+        env: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
+        held: contextlib.ExitStack | None = None,
+    ) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self.name = Path(path).name
-        options = ["--read-only", "--persistent", f"--shared={_CONNECTIONS}"]
-        with contextlib.ExitStack() as stack:
-            fd, described = stack.enter_context(checked_image(path, format, window=window))
+        self.name = name
+        with held if held is not None else contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=_socket_folder()))
             self.socket = Path(folder) / "socket"
-            self._child = stack.enter_context(
-                proc.start(
-                    ["qemu-nbd", *options, "--socket", str(self.socket), described],
-                    limits=proc.Limits(address_space_bytes=2 * GIB, file_size_bytes=0),
-                    env=_SERVER_ENV,
-                    pass_fds=[fd],
-                )
-            )
+            argv = command(self.socket)
+            self.program = Path(argv[0]).name
+            self._child = stack.enter_context(proc.start(argv, limits=limits, env=env, pass_fds=pass_fds))
             self._stack = stack.pop_all()
 
     def reader(self) -> NbdReader:
@@ -310,23 +278,37 @@ class ImageServer:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
-                return NbdReader(self.socket, name=self.name, server=self)
+                made = NbdReader(self.socket, name=self.name, server=self)
+                with contextlib.suppress(OSError):
+                    self.socket.chmod(0o600)
+                return made
             except SourceError as problem:
                 listens = problem.retry is not Retry.NOW
-                if self.ends_within(_END_SECONDS if listens else 0):
-                    reason = self.last_words or "it said nothing"
-                    raise SourceError(f"{self.name}: qemu-nbd cannot serve it: {reason}") from None
+                if self.ends_within(self.end_seconds if listens else 0):
+                    raise self.failure(f"{self.name}: {self.program} cannot serve it", ended=True) from None
                 if listens or time.monotonic() > deadline:
                     raise
             time.sleep(0.002)
+
+    def failure(self, message: str, *, ended: bool) -> V2xError:
+        """The error for what went wrong, with what the server said of it."""
+        if not ended:
+            return SourceError(message)
+        said = self.last_words or "it said nothing"
+        return SourceError(f"{message}{': ' if message.endswith('serve it') else '; the server ended: '}{said}")
 
     def ends_within(self, seconds: float) -> bool:
         """Whether it has ended, or does so within `seconds`."""
         return self._child.ends_within(seconds)
 
     @property
+    def messages(self) -> str:
+        """The last of what it printed to stderr, as printable lines."""
+        return self._child.stderr
+
+    @property
     def last_words(self) -> str:
-        lines = self._child.stderr.splitlines()
+        lines = self.messages.splitlines()
         return lines[-1] if lines else ""
 
     def join(self) -> None:
@@ -344,6 +326,21 @@ class ImageServer:
         self._stack.close()
 
 
+def _image_server(path: str | Path, format: DiskFormat, window: tuple[int, int] | None = None) -> NbdServer:
+    """A qemu-nbd for one checked image, read-only."""
+    options = ["--read-only", "--persistent", f"--shared={_CONNECTIONS}"]
+    with contextlib.ExitStack() as stack:
+        fd, described = stack.enter_context(checked_image(path, format, window=window))
+        return NbdServer(
+            Path(path).name,
+            lambda socket: ["qemu-nbd", *options, "--socket", str(socket), described],
+            limits=proc.Limits(address_space_bytes=2 * GIB, file_size_bytes=0),
+            env=_SERVER_ENV,
+            pass_fds=[fd],
+            held=stack.pop_all(),
+        )
+
+
 def _socket_folder() -> str | None:
     """A folder whose sockets' paths fit into the 108 bytes of a socket address."""
     return None if len(os.fsencode(tempfile.gettempdir())) < 60 else "/tmp"  # noqa: S108 - a 0700 folder is made in it
@@ -357,7 +354,7 @@ def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int
     libnbd; SourceError if the server cannot open it; and whatever the check raises.
     """
     libnbd()
-    server = ImageServer(path, format, window=window)
+    server = _image_server(path, format, window)
     try:
         return server.reader()
     except BaseException:
@@ -369,7 +366,7 @@ def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int
 def serve_image(path: str | Path, format: DiskFormat) -> Iterator[NbdReader]:
     """`open_through_qemu` for a block; the server ends with it, even if a clone was left open."""
     libnbd()
-    server = ImageServer(path, format)
+    server = _image_server(path, format)
     try:
         reader = server.reader()
         yield reader

@@ -5,27 +5,26 @@ Nothing is kept outside the target: each machine is found again by its tag, so t
 continues them.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
-from v2x.errors import Interrupted, Stopped, UsageError, V2xError
-from v2x.migrate.itinerary import follow
+from v2x.engine.row import Patience, RowRun, work_of
+from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
 from v2x.migrate.steps import Work
-from v2x.model.migration import Failure, Migration, Outcome, Phase
+from v2x.model.migration import DiskResult, Migration, Outcome, Phase
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
 
-_log = logging.getLogger("v2x.engine")
+ONCE = Patience(attempts=1)
+"""One machine, now: who watches it decides whether to try again."""
 
 
 class InlineEngine:
@@ -46,6 +45,7 @@ class InlineEngine:
         self._orders: dict[str, Order] = {}
         self._migrations: dict[str, Migration] = {}
         self._events: list[Event] = []
+        self._facts: dict[str, set[str]] = {}
         self._cancelled: set[str] = set()
         self._draining = threading.Event()
         self._rate_bytes = 0
@@ -99,68 +99,40 @@ class InlineEngine:
 
     def _run(self, order: Order) -> None:
         observer = _Recorder(self, order.id, self._watcher.begin(order))
-        self._keep(order.id, started=self._now(), outcome=Outcome.PENDING)
-        work: Work | None = None
-        try:
-            work = self._work(order, observer)
-            follow(work)
-            outcome = Outcome.ALREADY if work.already else Outcome.MIGRATED
-            self._keep(order.id, outcome=outcome, phase=Phase.DONE, failure=None)
-        except (Stopped, Interrupted) as problem:
-            if order.id in self._cancelled:
-                self._discard(work)
-                self._keep(order.id, outcome=Outcome.SKIPPED, failure=_failure(problem))
-            else:
-                self._keep(order.id, outcome=Outcome.STOPPED, failure=_failure(problem))
-        except V2xError as problem:
-            self._keep(order.id, outcome=Outcome.FAILED, failure=_failure(problem))
-        except Exception as problem:
-            _log.debug("unexpected failure", exc_info=True)
-            text = f"{problem.__class__.__name__}: {problem}"
-            failure = Failure(code="V2X-BUG", message=text, hint="please report this with the --verbose output")
-            self._keep(order.id, outcome=Outcome.FAILED, failure=failure)
-        finally:
-            self._settle_room(order, work)
-            if work is not None:
-                self._keep(order.id, disks=tuple(work.results), vm_uuid=work.claim.id if work.claim else "")
-            self._keep(order.id, finished=self._now())
-            self._record(order.id, "outcome", self._migrations[order.id].outcome)
-            self._watcher.end(self._migrations[order.id])
+        self._keep(order.id, started=self._now(), outcome=Outcome.PENDING, failure=None)
+        wish = _Wish(self, order.id)
+        row = RowRun(
+            lambda: self._work(order, observer, wish), self._give, observer, wish, patience=ONCE, sleep=self._sleep
+        )
+        outcome, failure = row.follow(lambda _name, step: step())
+        self._keep(order.id, outcome=outcome, failure=failure, finished=self._now())
+        if failure is None:
+            self._keep(order.id, phase=Phase.DONE)
+        if outcome not in {Outcome.STOPPED, Outcome.FAILED} or not self._migrations[order.id].vm_uuid:
+            # A machine that goes on later keeps its promise of room; one that is done, or has nothing, gives it up.
+            self._reservations.release(order.id)
+        self._record(order.id, "outcome", outcome)
+        self._watcher.end(self._migrations[order.id])
 
-    def _work(self, order: Order, observer: Observer) -> Work:
+    def _give(self, _work: Work, _whole: bool) -> None:
+        """Connections serve the next machine too; they end with the run."""
+
+    def _work(self, order: Order, observer: Observer, wish: "_Wish") -> Work:
         source = self._sources.get(order.source)
         if source is None:
             source = self._sources[order.source] = self._doors.source(order.source)
         target = self._targets.get(order.target)
         if target is None:
             target = self._targets[order.target] = self._doors.target(order.target)
-        return Work(
-            tag=order.id,
-            machine=order.machine,
-            spec=order.spec,
-            source=source,
-            target=target,
-            observer=observer,
-            verify=order.verify,
-            start=order.start,
-            read_all=order.read_all,
-            stage=Path(order.stage) if order.stage else None,
-            place=order.target,
+        return work_of(
+            order,
+            source,
+            target,
+            observer,
             reservations=self._reservations,
-            stopping=lambda: self._draining.is_set() or order.id in self._cancelled,
+            stopping=wish.stopping,
             pace=Pace(lambda: self._rate_bytes, sleep=self._sleep),
         )
-
-    def _settle_room(self, order: Order, work: Work | None) -> None:
-        """A machine that goes on later keeps its promise of room; one that is done, or has nothing, gives it up."""
-        unfinished = self._migrations[order.id].outcome in {Outcome.STOPPED, Outcome.FAILED}
-        if not unfinished or work is None or work.claim is None or work.claim.sealed:
-            self._reservations.release(order.id)
-
-    def _discard(self, work: Work | None) -> None:
-        if work is not None and work.claim is not None and not work.claim.sealed:
-            work.target.discard(work.claim)
-            work.source.release(work.machine, work.tag)
 
     def _keep(self, migration: str, **changes: Any) -> None:
         self._migrations[migration] = replace(self._migrations[migration], **changes)
@@ -178,13 +150,31 @@ class InlineEngine:
         self._targets.clear()
 
 
+class _Wish:
+    """What is wanted of one order."""
+
+    def __init__(self, engine: InlineEngine, migration: str) -> None:
+        self._engine = engine
+        self._migration = migration
+
+    def stopping(self) -> bool:
+        return self._engine._draining.is_set() or self.cancelled()
+
+    def cancelled(self) -> bool:
+        return self._migration in self._engine._cancelled
+
+    def discards(self) -> bool:
+        return self.cancelled()
+
+
 class _Recorder:
-    """Passes everything on, and keeps phases and warnings in the engine's record."""
+    """Passes everything on, and keeps phases, results and warnings in the engine's record."""
 
     def __init__(self, engine: InlineEngine, migration: str, inner: Observer) -> None:
         self._engine = engine
         self._migration = migration
         self._inner = inner
+        self._facts = engine._facts.setdefault(migration, set())
 
     def phase(self, phase: Phase) -> None:
         self._engine._keep(self._migration, phase=phase)
@@ -197,12 +187,17 @@ class _Recorder:
     def progress(self, disk: str, count_bytes: int) -> None:
         self._inner.progress(disk, count_bytes)
 
+    def remember(self, fact: str) -> None:
+        self._facts.add(fact)
+
+    def remembers(self, fact: str) -> bool:
+        return fact in self._facts
+
+    def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
+        self._engine._keep(self._migration, vm_uuid=uuid, disks=tuple(results))
+
     def warning(self, text: str) -> None:
         (migration,) = self._engine.status([self._migration])
         self._engine._keep(self._migration, warnings=(*migration.warnings, text))
         self._engine._record(self._migration, "warning", text)
         self._inner.warning(text)
-
-
-def _failure(problem: V2xError) -> Failure:
-    return Failure(code=problem.code, message=problem.message, hint=problem.hint, exit_code=problem.exit_code)

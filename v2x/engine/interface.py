@@ -9,6 +9,7 @@ from typing import Protocol
 from v2x.migrate.observe import Observer
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
+from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
@@ -16,7 +17,11 @@ from v2x.target.interface import Target
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One machine to migrate. `source` and `target` are aliases that `Doors` can open; `id` is the migration's tag."""
+    """One machine to migrate. `source` and `target` are aliases that `Doors` can open; `id` is the migration's tag.
+
+    Rows of a lower `wave` go first, in a wave those of a lower `turn`, among these the largest. `pool_host` is the uuid
+    of the host that the disks are sent to, as far as it is known beforehand.
+    """
 
     id: str
     machine: Machine
@@ -27,6 +32,19 @@ class Order:
     start: bool = False
     read_all: bool = False
     stage: str = ""
+    running: Running = Running.REFUSE
+    shutdown_seconds: float = 600.0
+    wave: int = 1
+    turn: int = 0
+    pool_host: str = ""
+
+    @property
+    def size_bytes(self) -> int:
+        """What there is to copy, as far as the source tells."""
+        return sum(
+            disk.capacity_bytes if disk.allocated_bytes is None else min(disk.allocated_bytes, disk.capacity_bytes)
+            for disk in self.machine.disks
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

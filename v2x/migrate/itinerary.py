@@ -4,8 +4,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from v2x.errors import InputRefused
-from v2x.migrate import steps
+from v2x.errors import InputRefused, Interrupted, Stopped
+from v2x.migrate import power, steps
 from v2x.migrate.steps import Work
 from v2x.model.migration import Phase
 
@@ -31,8 +31,19 @@ COLD: tuple[Step, ...] = (
 def follow(work: Work, itinerary: tuple[Step, ...] = COLD) -> None:
     """Runs the steps in order; a machine that was sealed by an earlier run is only released.
 
-    Input that is refused half-way (a damaged grain, a digest that does not hold) leaves nothing on the target.
+    Input that is refused half-way (a damaged grain, a digest that does not hold) leaves nothing on the target. A
+    machine that was brought down for a migration that then failed is switched on again.
     """
+    try:
+        _followed(work, itinerary)
+    except (Stopped, Interrupted):
+        raise
+    except Exception:
+        power.bring_back(work)
+        raise
+
+
+def _followed(work: Work, itinerary: tuple[Step, ...]) -> None:
     try:
         for step in itinerary:
             if work.already and step.phase is not Phase.RELEASE:

@@ -16,14 +16,16 @@ from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
+from v2x.migrate.power import bring_down, refuse_running
 from v2x.migrate.room import Reservations, Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
-from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
+from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.model.migration import DiskResult, VerifyLevel
+from v2x.model.plan import Running
 from v2x.model.target import StorageRepository, TargetMachine
 from v2x.model.units import show_bytes
-from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Notes, Source
 from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
 
 
@@ -33,6 +35,7 @@ class Work:
 
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
     are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
+    `running` says what may be done with a machine that runs; `brought_down` that this run did it.
     """
 
     tag: str
@@ -45,6 +48,9 @@ class Work:
     start: bool = False
     read_all: bool = False
     stage: Path | None = None
+    running: Running = Running.REFUSE
+    shutdown_seconds: float = 600.0
+    brought_down: bool = False
     place: str = ""
     reservations: Reservations = field(default_factory=Reservations)
     stopping: Callable[[], bool] = lambda: False
@@ -127,10 +133,7 @@ def preflight(work: Work) -> None:
             code="TEMPLATE",
             hint="make a template of it there (--as-template), or deploy a machine from it first",
         )
-    if machine.power_state in {PowerState.ON, PowerState.SUSPENDED}:
-        raise SourceError(
-            f"{machine.name} is {machine.power_state}", code="POWERED-ON", hint="shut it down, or its disks change"
-        )
+    refuse_running(work)
     _check_room(work, found)
 
 
@@ -182,7 +185,16 @@ def _reserve(work: Work, found: Claim | None, storage: Mapping[str, StorageRepos
 
 
 def checkpoint(work: Work) -> None:
+    """The point in time that is copied; a running machine is brought down first where its row says so."""
+    bring_down(work)
     work.checkpoint = work.source.checkpoint(work.machine, work.tag)
+    _tell(work)
+
+
+def _tell(work: Work) -> None:
+    if isinstance(work.source, Notes):
+        for note in work.source.notes(work.machine):
+            work.observer.warning(note)
 
 
 def claim(work: Work) -> None:
@@ -320,9 +332,11 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
 
 
 def integrity(work: Work) -> None:
-    """The source's own digests must hold before anything is sealed."""
+    """The source's own digests must hold, and its machine have been left alone, before anything is sealed."""
     if work.integrity is not None:
         work.integrity.result()
+    if isinstance(work.source, Confirms):
+        work.source.confirm(work.machine, work.held_checkpoint())
 
 
 def seal(work: Work) -> None:
@@ -336,3 +350,4 @@ def seal(work: Work) -> None:
 
 def release(work: Work) -> None:
     work.source.release(work.machine, work.tag)
+    _tell(work)

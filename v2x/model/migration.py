@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     ALREADY = "already migrated"
     FAILED = "failed"
     STOPPED = "stopped"
+    CANCELLED = "cancelled"
     SKIPPED = "skipped"
     DRY_RUN = "dry run"
 

@@ -23,6 +23,15 @@ class Transfer(StrEnum):
     WARM = "warm"
 
 
+class Running(StrEnum):
+    """What may be done with a machine that runs: nothing, a snapshot, a shutdown by its guest, a hard switch-off."""
+
+    REFUSE = "refuse"
+    SNAPSHOT = "snapshot"
+    SHUTDOWN = "shutdown"
+    POWER_OFF = "power-off"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
     """The choices for one machine. None or empty means: as the source has it, or the drafted default.
@@ -47,6 +56,7 @@ class PlanRow:
     vtpm: bool | None = None
     template: str = ""
     transfer: Transfer = Transfer.COLD
+    running: Running = Running.REFUSE
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
     autostart: bool = False

@@ -7,7 +7,7 @@ from typing import Any
 
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import MacPolicy, PlanRow, Transfer
+from v2x.model.plan import MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.plan.cells import (
     read_flag,
@@ -71,6 +71,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("vtpm", "vtpm", "yes or no; empty: as on the source", read_flag, write_flag, None),
     _text("template", "reference label, name or uuid of a template; empty: the one for the guest system"),
     Column("transfer", "transfer", "cold or warm", word_of(Transfer), str, Transfer.COLD),
+    Column(
+        "running",
+        "running",
+        "what to do with a machine that runs: refuse, snapshot, shutdown or power-off",
+        word_of(Running),
+        str,
+        Running.REFUSE,
+    ),
     Column("verify", "verify", "none, sample or full", word_of(VerifyLevel), str, VerifyLevel.FULL),
     Column("start", "start", "yes: start the machine when it is there", read_flag, write_flag, False),
     Column("autostart", "autostart", "yes: the pool starts it with the host", read_flag, write_flag, False),

@@ -5,12 +5,14 @@ Whatever comes from outside passes `v2x.text.printable` here (JSON keeps it whol
 the records as they are.
 """
 
+from v2x.render.batch_text import batch_text
 from v2x.render.formats import FINDINGS_FORMATS, REPORT_FORMATS, render_findings, render_report
 from v2x.render.spoken import text_of_findings, text_of_machine
 
 __all__ = [
     "FINDINGS_FORMATS",
     "REPORT_FORMATS",
+    "batch_text",
     "render_findings",
     "render_report",
     "text_of_findings",

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from v2x.errors import InputRefused, UsageError
+from v2x.model.address import parse_address
 
 if TYPE_CHECKING:
     from v2x.sources.interface import Source
@@ -25,17 +26,21 @@ REGISTRY: dict[str, str] = {
     "rvtools-folder": "v2x.sources.rvtools:RvtoolsSource.open",
     "folder": "v2x.sources.folder:FolderSource.open",
 }
+# Scheme → "module:opener". The opener takes an Address, `clock`, and what a server needs: password, trust, options.
+SERVERS: dict[str, str] = {
+    "vsphere": "v2x.sources.vsphere.source:VsphereSource.open",
+}
 LATER: dict[str, str] = {
-    "vsphere": "a vCenter or ESXi host",
     "hyperv": "a Hyper-V host",
 }
 
 Clock = Callable[[], datetime]
 
 
-def open_source(address: str | Path, *, clock: Clock | None = None) -> "Source":
+def open_source(address: str | Path, *, clock: Clock | None = None, **server: Any) -> "Source":
     """The source at `address`: a path, or `SCHEME://…`. Used as a context manager.
 
+    `server` is what a live source needs beside its address (password, trust, options); files need none of it.
     UsageError for an address of unknown kind, or of one that a later release brings; InputRefused and its kin if the
     file is not what its name says.
     """
@@ -46,16 +51,21 @@ def open_source(address: str | Path, *, clock: Clock | None = None) -> "Source":
             code="LATER",
             hint="export the machines as OVA and give the .ova files or their folder",
         )
-    module, _, opener = REGISTRY[kind].partition(":")
+    if kind in SERVERS:
+        return cast("Source", _opener(SERVERS[kind])(parse_address(str(address)), clock=clock, **server))
+    return cast("Source", _opener(REGISTRY[kind])(Path(address), str(address), clock=clock))
+
+
+def _opener(place: str) -> Callable[..., Any]:
+    module, _, opener = place.partition(":")
     owner, _, method = opener.partition(".")
-    opened = getattr(getattr(import_module(module), owner), method)(Path(address), str(address), clock=clock)
-    return cast("Source", opened)
+    return cast(Callable[..., Any], getattr(getattr(import_module(module), owner), method))
 
 
 def _kind(address: str) -> str:
     scheme, found, _ = address.partition("://")
     if found:
-        if scheme.lower() in LATER:
+        if scheme.lower() in {*LATER, *SERVERS}:
             return scheme.lower()
         raise UsageError(
             f"{scheme!r} is not a kind of source",

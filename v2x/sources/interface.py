@@ -68,6 +68,53 @@ class Integrity(Protocol):
 
 
 @runtime_checkable
+class Confirms(Protocol):
+    """Sources that can tell afterwards whether a machine was left alone while it was read."""
+
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        """SourceError SOURCE-CHANGED if what was read is not the checkpoint's point in time after all."""
+        ...
+
+
+@runtime_checkable
+class Notes(Protocol):
+    """Sources that have something to tell of what they did for a machine."""
+
+    def notes(self, machine: Machine) -> tuple[str, ...]:
+        """What a person should know, since it was last asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLeftover:
+    """Something at a source that carries a tag of ours; `what` names it, `created` is the source's own time."""
+
+    machine: str
+    tag: str
+    id: str
+    what: str
+    created: str = ""
+
+
+@runtime_checkable
+class SourceLeftovers(Protocol):
+    """Sources at which a run makes something, and may leave it when it is killed."""
+
+    def leftovers(self) -> tuple[SourceLeftover, ...]: ...
+
+    def remove(self, leftover: SourceLeftover) -> tuple[str, ...]:
+        """Removes one of `leftovers`, nothing else; already gone is success. What there is to say of it."""
+        ...
+
+
+@runtime_checkable
+class HardPowerOff(Protocol):
+    """Sources that can switch a machine off without asking its guest."""
+
+    def power_off(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
 class PowerControl(Protocol):
     """Sources that can tell and change the power state."""
 

@@ -15,7 +15,21 @@ from v2x.cli.pages import EXIT_CODES, PAGES, error_classes, page
 from v2x.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("XenAPI", "pyVmomi", "jinja2", "msgspec", "tqdm", "xxhash", "isal", "cryptography", "nbd", "rich", "v2x.app")
+HEAVY = (
+    "XenAPI",
+    "pyVmomi",
+    "jinja2",
+    "msgspec",
+    "tqdm",
+    "xxhash",
+    "isal",
+    "cryptography",
+    "nbd",
+    "rich",
+    "v2x.app",
+    "sqlalchemy",
+    "dbos",
+)
 
 
 def commands(group, path=()):

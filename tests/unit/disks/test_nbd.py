@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from v2x.disks import nbd
+from v2x.disks import libnbd, nbd
 from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.nbd import NbdReader, open_through_qemu, serve_image
@@ -277,7 +277,7 @@ def test_libnbd_is_found_from_a_bare_environment() -> None:
 
 def test_without_libnbd_the_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "nbd", None)
-    monkeypatch.setattr(nbd, "_DEBIAN_MODULES", str(tmp_path))
+    monkeypatch.setattr(libnbd, "_DEBIAN_MODULES", str(tmp_path))
     with pytest.raises(UsageError) as caught:
         nbd.libnbd()
     assert caught.value.code == "MISSING-TOOL"

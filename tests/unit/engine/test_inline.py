@@ -129,7 +129,7 @@ def test_cancelled_it_leaves_nothing(engine):
     engine.engine.submit([engine.order(1)])
     engine.engine.resume()
     (one,) = engine.engine.status(["t1"])
-    assert one.outcome is Outcome.SKIPPED
+    assert one.outcome is Outcome.CANCELLED
     assert not engine.target.vdis
     assert engine.source.released == ["t1"]
 

@@ -31,7 +31,7 @@ _WINDOW_BYTES: Final = 2 << 20
 _KEPT_BYTES: Final = 8 << 20
 _UNTRIMMED_BYTES: Final = 2 << 20
 
-_Inflated: TypeAlias = list[bytes | BadImage]
+Inflated: TypeAlias = list[bytes | BadImage]
 
 
 class _Workers:
@@ -41,7 +41,7 @@ class _Workers:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
-    def submit(self, batch: "Sequence[_Stored]", grain_bytes: int, name: str) -> "Future[_Inflated]":
+    def submit(self, batch: "Sequence[_Stored]", grain_bytes: int, name: str) -> "Future[Inflated]":
         with self._lock:
             if self._pool is None:
                 _keep_freed_memory()
@@ -91,9 +91,9 @@ def inflate_grain(stream: memoryview, grain_bytes: int, needed: int, what: str) 
     return data
 
 
-def _inflate_batch(batch: Sequence[_Stored], grain_bytes: int, name: str) -> "_Inflated":
+def _inflate_batch(batch: Sequence[_Stored], grain_bytes: int, name: str) -> "Inflated":
     """One result per grain; damage is told only to who asks for that very grain."""
-    results: _Inflated = []
+    results: Inflated = []
     for stored in batch:
         try:
             what = f"grain {stored.number:,} of {name}"
@@ -101,6 +101,12 @@ def _inflate_batch(batch: Sequence[_Stored], grain_bytes: int, name: str) -> "_I
         except BadImage as damage:
             results.append(damage)
     return results
+
+
+def inflating(streams: Sequence[tuple[int, memoryview]], grain_bytes: int, size: int, name: str) -> "Future[Inflated]":
+    """The grains (number, stream) of a disk of `size` bytes, inflated by the process's threads, in their order."""
+    batch = [_Stored(number, min(grain_bytes, size - number * grain_bytes), stream) for number, stream in streams]
+    return _WORKERS.submit(batch, grain_bytes, name)
 
 
 class CompressedLayer(GrainLayer):
@@ -112,7 +118,7 @@ class CompressedLayer(GrainLayer):
         self._grain_bytes = header.grain_bytes
         self._window = max(1, _WINDOW_BYTES // header.grain_bytes)
         self._kept = max(4 * self._window, _KEPT_BYTES // header.grain_bytes)
-        self._ready: OrderedDict[int, tuple[Future[_Inflated], int]] = OrderedDict()
+        self._ready: OrderedDict[int, tuple[Future[Inflated], int]] = OrderedDict()
         self._predicted = -1
 
     def table_offset(self, entry: int) -> int:
@@ -167,8 +173,8 @@ class CompressedLayer(GrainLayer):
     def _hand_over(self, first: int, last: int, offset: int, view: memoryview) -> None:
         """Copies grains into `view`, which begins at byte `offset` of the disk, as they become ready."""
         grain_bytes = self._grain_bytes
-        awaited: Future[_Inflated] | None = None
-        results: _Inflated = []
+        awaited: Future[Inflated] | None = None
+        results: Inflated = []
         for number in range(first, last + 1):
             future, place = self._ready[number]
             if future is not awaited:
@@ -211,7 +217,7 @@ class CompressedLayer(GrainLayer):
                 self._ready[number] = (future, place)
 
     def _inflate_here(self, number: int) -> None:
-        future: Future[_Inflated] = Future()
+        future: Future[Inflated] = Future()
         future.set_result(_inflate_batch(self._fetch([number]), self._grain_bytes, self._source.name))
         self._ready[number] = (future, 0)
 

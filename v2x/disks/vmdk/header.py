@@ -16,6 +16,8 @@ from v2x.errors import BadImage, Unsupported
 MAGIC: Final = b"KDMV"
 IN_FOOTER: Final = 0xFFFFFFFFFFFFFFFF
 END_OF_STREAM: Final = 0
+GRAIN_TABLE: Final = 1
+GRAIN_DIRECTORY: Final = 2
 FOOTER: Final = 3
 
 FLAG_NEWLINE_TEST: Final = 0x1
@@ -70,7 +72,7 @@ def read_bytes(source: ByteSource, offset: int, length: int) -> bytes:
 def read_header(source: ByteSource) -> SparseHeader:
     """The checked header, with the directory's place from the footer where the header says so."""
     raw = read_bytes(source, 0, SECTOR_BYTES)
-    header, in_footer = _parse(raw, source.name)
+    header, in_footer = parse_header(raw, source.name)
     if in_footer:
         header = _from_footer(source, header)
     _check_places(header, source)
@@ -84,7 +86,8 @@ def read_descriptor_text(source: ByteSource, header: SparseHeader) -> bytes:
     return read_bytes(source, header.descriptor_offset, header.descriptor_bytes).split(b"\0", 1)[0]
 
 
-def _parse(raw: bytes, name: str) -> tuple[SparseHeader, bool]:
+def parse_header(raw: bytes, name: str) -> tuple[SparseHeader, bool]:
+    """One sector as a header, and whether it says that the directory's place is in the footer."""
     (magic, version, flags, capacity, grain, descriptor, descriptor_size, entries) = _HEADER.unpack_from(raw)[:8]
     (_, directory, overhead, unclean, newlines, compression) = _HEADER.unpack_from(raw)[8:]
     if magic != MAGIC:
@@ -151,15 +154,16 @@ def _from_footer(source: ByteSource, header: SparseHeader) -> SparseHeader:
         raise truncated
     if not copy.startswith(MAGIC):
         raise truncated
-    footer, again = _parse(copy, f"the footer of {source.name}")
+    footer, again = parse_header(copy, f"the footer of {source.name}")
     if again or not footer.directory_offset:
         raise BadImage(f"the footer of {source.name} does not say where the grain directory is")
-    if _shape(footer) != _shape(header):
+    if shape_of(footer) != shape_of(header):
         raise BadImage(f"header and footer of {source.name} contradict each other")
     return replace(header, directory_offset=footer.directory_offset, overhead_bytes=footer.overhead_bytes)
 
 
-def _shape(header: SparseHeader) -> tuple[int, int, int, bool, bool]:
+def shape_of(header: SparseHeader) -> tuple[int, int, int, bool, bool]:
+    """What header and footer of one file have in common."""
     return (
         header.capacity_bytes,
         header.grain_bytes,

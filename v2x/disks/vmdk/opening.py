@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from v2x.disks.chain import MAX_DEPTH, ChainReader, Layer, too_deep
 from v2x.disks.flat import FlatLayer, ZeroLayer
@@ -161,7 +162,7 @@ def read_chain(listing: Listing, name: str, chain: Sequence[str] | None) -> list
         if len(given) >= MAX_DEPTH:
             raise too_deep(len(given) + 1)
     images = [read_image(listing, name)]
-    while (parent_cid := images[-1].parent_cid) is not None:
+    while images[-1].parent_cid is not None:
         child = images[-1]
         parent = _parent_name(child, given)
         if any(image.name == parent for image in images):
@@ -169,20 +170,30 @@ def read_chain(listing: Listing, name: str, chain: Sequence[str] | None) -> list
         if len(images) == MAX_DEPTH:
             raise too_deep(len(images) + 1)
         images.append(_parent_image(listing, child, parent))
-        descriptor = images[-1].descriptor
-        if descriptor is None or descriptor.cid != parent_cid:
-            raise BadImage(
-                f"{parent} is not, or no longer, the parent that {child.name} was made on "
-                f"(CID {descriptor.cid if descriptor else 0:08x}, expected {parent_cid:08x})",
-                code="PARENT-CHANGED",
-                hint="copy all files of the machine again from one point in time",
-            )
+        _check_parent(child, images[-1])
     if given:
         raise BadImage(
             f"{images[-1].name} has no parent, yet {given[0]} is listed below it",
             hint="take the chain from the machine's own configuration",
         )
     return images
+
+
+def _check_parent(child: Image, parent: Image) -> None:
+    found = parent.descriptor
+    wanted = child.parent_cid
+    if wanted is None:
+        raise BadImage(
+            f"{child.name} has no parent, yet {parent.name} is listed below it",
+            hint="take the chain from the machine's own configuration",
+        )
+    if found is None or found.cid != wanted:
+        raise BadImage(
+            f"{parent.name} is not, or no longer, the parent that {child.name} was made on "
+            f"(CID {found.cid if found else 0:08x}, expected {wanted:08x})",
+            code="PARENT-CHANGED",
+            hint="copy all files of the machine again from one point in time",
+        )
 
 
 def _parent_name(child: Image, given: list[str] | None) -> str:
@@ -220,11 +231,35 @@ def open_vmdk(listing: Listing, name: str, *, chain: Sequence[str] | None = None
     Its `experimental` attribute is set when a layer's format was never read against files of the real product.
     The caller closes it; the listing must stay open as long as the reader and its clones.
     """
+    return _stacked([(listing, image) for image in read_chain(listing, name, chain)])
+
+
+def open_links(links: Sequence[tuple[Listing, str]]) -> ChainReader:
+    """A DiskReader over the chain of VMDKs that a hypervisor names, the one in use first, each in its own folder.
+
+    Each must be the parent that the one above was made on, and the last must have none. InputRefused MISSING-PARENT
+    when the last one has; else the errors of `open_vmdk`. Listings must stay open as long as the reader.
+    """
+    if len(links) > MAX_DEPTH:
+        raise too_deep(len(links))
+    images = [read_image(listing, name) for listing, name in links]
+    for child, parent in pairwise(images):
+        _check_parent(child, parent)
+    if images[-1].parent_cid is not None:
+        raise InputRefused(
+            f"{images[-1].name} needs a parent disk that is not known",
+            code="MISSING-PARENT",
+            hint="list the source again; consolidate the machine's snapshots if its configuration is wrong",
+        )
+    return _stacked([(listing, image) for (listing, _), image in zip(links, images, strict=True)])
+
+
+def _stacked(images: Sequence[tuple[Listing, Image]]) -> ChainReader:
     lock = threading.Lock()
     layers: list[Layer] = []
     experimental = False
     try:
-        for image in read_chain(listing, name, chain):
+        for listing, image in images:
             layers.append(open_layer(listing, image, lock))
             lines = image.descriptor.extents if image.descriptor is not None else ()
             experimental = experimental or any(line.type == "SESPARSE" for line in lines)

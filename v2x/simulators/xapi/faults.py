@@ -1,15 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that may change while the pool runs, and faults that are armed for the next n times.
+"""The settings of a simulated pool, which may change while it runs, and the faults that can be armed in it."""
 
-All of it is reachable in-process and, as JSON, through the panel (panel.py).
-"""
-
-import threading
-import time
-from dataclasses import asdict, dataclass, fields
-from typing import Any
-
-from v2x.errors import UsageError
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -42,22 +34,6 @@ class Settings:
     sessions_per_user: int = 500
 
 
-@dataclass(slots=True)
-class Fault:
-    """An armed fault. `target` narrows it to a VDI, SR or method; "" is any. `times` counts down, -1 is for good.
-
-    `until` is when a busy method is free again, on the monotonic clock; 0 means that only `times` counts.
-    """
-
-    kind: str
-    times: int = 1
-    at: int = 0
-    target: str = ""
-    seconds: float = 0.0
-    address: str = ""
-    until: float = 0.0
-
-
 KINDS = {
     "cut_import": "cuts the connection of an upload after `at` bytes of the body",
     "sr_full": "the SR runs out of space when an import has written `at` bytes",
@@ -68,63 +44,5 @@ KINDS = {
     "hold_busy": "after a failed import the VDI stays attached for `seconds`",
 }
 
-
-class Faults:
-    """The armed faults. Every method may be called from any thread."""
-
-    def __init__(self) -> None:
-        self._armed: list[Fault] = []
-        self._lock = threading.Lock()
-
-    def arm(
-        self,
-        kind: str,
-        *,
-        times: int = 1,
-        at: int = 0,
-        target: str = "",
-        seconds: float = 0.0,
-        address: str = "",
-    ) -> None:
-        """Arms `kind` (a key of KINDS) for the next `times` occasions. UsageError for an unknown kind."""
-        if kind not in KINDS:
-            raise UsageError(f"No fault {kind!r}", hint=f"one of {', '.join(KINDS)}")
-        with self._lock:
-            until = time.monotonic() + seconds if kind == "busy" and seconds else 0.0
-            self._armed.append(Fault(kind, -1 if until else times, at, target, seconds, address, until))
-
-    def take(self, kind: str, *targets: str) -> Fault | None:
-        """The first armed fault of this kind that concerns one of `targets`, used up once; None when there is none."""
-        now = time.monotonic()
-        with self._lock:
-            self._armed = [f for f in self._armed if not f.until or f.until > now]
-            for fault in self._armed:
-                if fault.kind == kind and (not fault.target or fault.target in targets):
-                    if fault.times > 0:
-                        fault.times -= 1
-                        if fault.times == 0:
-                            self._armed.remove(fault)
-                    return fault
-        return None
-
-    def clear(self) -> None:
-        with self._lock:
-            self._armed.clear()
-
-    def armed(self) -> list[dict[str, Any]]:
-        with self._lock:
-            return [asdict(f) for f in self._armed]
-
-
-def apply_settings(settings: Settings, changes: dict[str, Any]) -> None:
-    """Sets the named settings; UsageError for an unknown name or a value of the wrong kind."""
-    known = {f.name: type(getattr(settings, f.name)) for f in fields(settings)}
-    for name, value in changes.items():
-        wanted = known.get(name)
-        if wanted is None:
-            raise UsageError(f"No setting {name!r}", hint=f"one of {', '.join(known)}")
-        if isinstance(value, bool) != (wanted is bool) or not isinstance(value, (int, float)):
-            raise UsageError(f"Setting {name} takes a {wanted.__name__}, not {value!r}")
-        if value < 0:
-            raise UsageError(f"Setting {name} is negative")
-        setattr(settings, name, wanted(value))
+LASTING = frozenset({"busy"})
+"""The kinds that may hold for some seconds."""

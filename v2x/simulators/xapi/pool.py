@@ -8,24 +8,27 @@ from types import TracebackType
 from typing import Any, Self
 
 from v2x.errors import UsageError
+from v2x.simulators.certificate import certificate_of, certificate_pem, fingerprint, server_context
+from v2x.simulators.faults import Faults, apply_settings
+from v2x.simulators.listener import Listener
+from v2x.simulators.panel import Panel
 from v2x.simulators.xapi import computed
 from v2x.simulators.xapi.calls.vm_life import halt
-from v2x.simulators.xapi.certificate import certificate_of, certificate_pem, fingerprint, server_context
 from v2x.simulators.xapi.collecting import Collector
 from v2x.simulators.xapi.datamodel import load
-from v2x.simulators.xapi.faults import Faults, Settings, apply_settings
+from v2x.simulators.xapi.faults import KINDS, LASTING, Settings
 from v2x.simulators.xapi.keeping import Keeper
 from v2x.simulators.xapi.ledger import Ledger
-from v2x.simulators.xapi.listener import Listener
 from v2x.simulators.xapi.machines import Machines
 from v2x.simulators.xapi.nbd import NbdListener
-from v2x.simulators.xapi.panel import Panel
+from v2x.simulators.xapi.panel import panel_of
 from v2x.simulators.xapi.populating import populate
 from v2x.simulators.xapi.profiles import DEFAULT_PROFILE, profile_named
 from v2x.simulators.xapi.seed import Layout, seed
 from v2x.simulators.xapi.sessions import Account, Sessions
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.store import Store
+from v2x.simulators.xapi.transfer.connection import serving
 from v2x.simulators.xapi.volumes import Volumes
 
 
@@ -61,7 +64,7 @@ class Pool:
         self.password = password or secrets.token_urlsafe(18)
         self.settings = Settings()
         apply_settings(self.settings, settings)
-        self.faults = Faults()
+        self.faults = Faults(KINDS, LASTING)
         self._save = save
         self._boot = boot
         self._accounts = [Account(self.user, self.password, superuser=True), *accounts]
@@ -89,7 +92,7 @@ class Pool:
         try:
             self._fill(state)
             self._listen(state)
-            self._panel = Panel(state, self._panel_port, self._orders())
+            self._panel = panel_of(state, self._panel_port, self._orders())
         except (OSError, UsageError):
             self.stop()
             raise
@@ -145,7 +148,7 @@ class Pool:
             name = state.store.get("host", host, "hostname")
             path = certificate_of(self.folder, name)
             state.certificates[host] = certificate_pem(path)
-            listener = Listener(state, host, server_context(path), self._ports[number])
+            listener = Listener(serving(state, host), server_context(path), self._ports[number])
             self._listeners.append(listener)
             self._ports[number] = listener.port
             nbd = NbdListener(state, host, server_context(path))
@@ -255,7 +258,7 @@ class Pool:
         address = self.addresses[number]
         host = state.store.find("host", address=address)[0]
         path = certificate_of(self.folder, state.store.get("host", host, "hostname"))
-        listener = Listener(state, host, server_context(path), self._ports[number])
+        listener = Listener(serving(state, host), server_context(path), self._ports[number])
         self._listeners[number] = listener
         listener.start()
 

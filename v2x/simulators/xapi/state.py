@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from v2x.simulators.faults import Faults
 from v2x.simulators.xapi.datamodel import NULL, Datamodel, DateTime, utc_now
-from v2x.simulators.xapi.faults import Faults, Settings
+from v2x.simulators.xapi.faults import Settings
 from v2x.simulators.xapi.ledger import Ledger
 from v2x.simulators.xapi.machines import Machines
 from v2x.simulators.xapi.profiles import Profile

@@ -4,6 +4,7 @@
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 from v2x.simulators.xapi import jsonrpc, xmlrpc
 from v2x.simulators.xapi.dispatch import dispatch
@@ -26,6 +27,11 @@ REASONS = {
     501: "Method Not Implemented",
 }
 _XML, _JSON = frozenset({"/", "/RPC2"}), frozenset({"/jsonrpc", "/json"})
+
+
+def serving(state: PoolState, host: str) -> Callable[[socket.socket], None]:
+    """What a listener does with a connection to `host`."""
+    return lambda sock: Connection(state, host, sock).serve()
 
 
 class Connection:

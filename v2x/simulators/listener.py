@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TLS listener on loopback for one host, a thread per connection."""
+"""A TLS listener on loopback for one simulated host, a thread per connection."""
 
 import contextlib
 import socket
 import ssl
 import threading
-
-from v2x.simulators.xapi.state import PoolState
-from v2x.simulators.xapi.transfer.connection import Connection
+from collections.abc import Callable
 
 _HANDSHAKE_SECONDS = 10.0
 _END_SECONDS = 5.0
@@ -15,11 +13,13 @@ _RECEIVE_BUFFER = 4 * 1024 * 1024
 
 
 class Listener:
-    """Serves `host` at 127.0.0.1:`port` until closed; port 0 takes a free one."""
+    """Gives each connection to 127.0.0.1:`port` to `serve` until closed; port 0 takes a free one.
 
-    def __init__(self, state: PoolState, host: str, context: ssl.SSLContext, port: int) -> None:
-        self._state = state
-        self._host = host
+    `serve` runs in a thread of its own; the connection ends when it returns, or raises OSError.
+    """
+
+    def __init__(self, serve: Callable[[ssl.SSLSocket], None], context: ssl.SSLContext, port: int) -> None:
+        self._serve_one = serve
         self._context = context
         self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class Listener:
             self._socket.close()
             raise
         self.port: int = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, name=f"xapi-{self.port}", daemon=True)
+        self._thread = threading.Thread(target=self._accept, name=f"listener-{self.port}", daemon=True)
 
     @property
     def address(self) -> str:
@@ -63,7 +63,7 @@ class Listener:
             self._open[sock] = threading.current_thread()
         try:
             with contextlib.suppress(OSError):
-                Connection(self._state, self._host, sock).serve()
+                self._serve_one(sock)
         finally:
             with self._lock:
                 self._open.pop(sock, None)

@@ -29,7 +29,7 @@ def _make(name: str) -> bytes:
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError:
         raise UsageError(
-            "a simulated pool makes itself a certificate and lacks the package cryptography",
+            "a simulated server makes itself a certificate and lacks the package cryptography",
             code="MISSING-TOOL",
             hint="pip install 'v2x[simulate]'",
         ) from None
@@ -72,3 +72,9 @@ def server_context(path: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(path)
     return context
+
+
+def sha1_thumbprint(pem: str) -> str:
+    """The SHA-1 digest of the certificate in DER as VMware writes it: `AA:BB:…`."""
+    digest = hashlib.sha1(ssl.PEM_cert_to_DER_cert(pem), usedforsecurity=False).hexdigest().upper()
+    return ":".join(digest[at : at + 2] for at in range(0, 40, 2))

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`v2x batch status|watch|pause|cancel|throttle|report`: looks at batches and steers them, from any terminal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from v2x.cli.options import BatchName, Given, StateOption, shared
+
+Machines = Annotated[
+    list[str] | None,
+    typer.Option("--machine", metavar="NAME|ID", help="only this machine; repeatable", show_default=False),
+]
+
+
+@shared()
+def status(given: Given, batch: BatchName = "", state: StateOption = None) -> None:
+    """Shows where each machine of a batch is."""
+    from v2x.cli import batching, show
+    from v2x.model.codec import to_json
+    from v2x.render import batch_text
+
+    with batching.opened(state) as store:
+        steering = batching.control(store)
+        found = steering.status(steering.batch(batch))
+    show.raw(to_json(found) if given.json else batch_text(found, width=show.width(), colour=show.colours()))
+
+
+@shared()
+def watch(
+    given: Given,
+    batch: BatchName = "",
+    seconds: Annotated[float, typer.Option("--every", min=0.2, help="seconds between two looks")] = 1.0,
+    state: StateOption = None,
+) -> None:
+    """Shows a batch until it is through; with --json, one line for each look."""
+    import json
+    import time
+
+    from v2x.cli import batching, show
+    from v2x.model.codec import to_plain
+    from v2x.render import batch_text
+
+    with batching.opened(state) as store:
+        steering = batching.control(store)
+        chosen = steering.batch(batch)
+        while True:
+            found = steering.status(chosen)
+            if given.json:
+                show.result(json.dumps(to_plain(found)))
+            else:
+                show.page(batch_text(found, width=show.width(), colour=show.colours(), most_rows=show.height() - 8))
+            if all(row.state == "ended" for row in found.rows):
+                return
+            time.sleep(seconds)
+
+
+@shared()
+def pause(given: Given, batch: BatchName = "", state: StateOption = None) -> None:
+    """Lets running copies come to a mark and starts nothing more."""
+    from v2x.cli import batching, show
+
+    with batching.opened(state) as store:
+        steering = batching.control(store)
+        found = steering.batch(batch)
+        changed = steering.pause(found)
+    said = "is paused: what runs comes to a mark and stops" if changed else "is paused already"
+    show.note(f"batch {found.id} {said}; v2x batch resume {found.id} continues", quiet=given.quiet)
+
+
+@shared()
+def cancel(
+    given: Given,
+    batch: BatchName = "",
+    machine: Machines = None,
+    everything: Annotated[bool, typer.Option("--all", help="every machine that is not through")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="leave on the target what is there")] = False,
+    state: StateOption = None,
+) -> None:
+    """Stops machines and discards what they have on the target."""
+    from v2x.cli import batching, show
+    from v2x.errors import UsageError
+    from v2x.text import plural
+
+    if bool(machine) == everything:
+        raise UsageError("which machines?", hint="give --machine NAME for each, or --all")
+    with batching.opened(state) as store:
+        steering = batching.control(store)
+        found = steering.batch(batch)
+        ids = steering.rows(found, machine) if machine else [one.id for one in steering.migrations(found)]
+        count = steering.cancel(found, ids, keep=keep)
+        working = steering.status(found).workers
+    show.note(f"{plural(count, 'machine')} of batch {found.id} cancelled", quiet=given.quiet)
+    if count and not working:
+        show.note(f"no worker runs: v2x batch resume {found.id} clears away what they have", quiet=given.quiet)
+
+
+@shared()
+def throttle(
+    given: Given,
+    limit: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=N]…",
+            help="rate=BYTES, total=N, source-host=N, pool-host=N, sr=N, source-host:NAME=N; empty N for the default",
+            show_default=False,
+        ),
+    ] = None,
+    state: StateOption = None,
+) -> None:
+    """Limits rates and numbers of all batches, also of those that run; without a limit, shows them."""
+    from v2x.cli import batching, show
+    from v2x.cli.limits import parsed_limit
+
+    wanted = [parsed_limit(text) for text in limit or ()]
+    with batching.opened(state) as store:
+        steering = batching.control(store)
+        for key, value in wanted:
+            steering.throttle(key, value)
+        limits = steering.limits()
+    if given.json:
+        show.document("v2x.limits/1", {"limits": limits})
+    else:
+        show.result("\n".join(f"{key} = {value}" for key, value in limits.items()))
+
+
+@shared()
+def report(
+    given: Given,
+    batch: BatchName = "",
+    form: Annotated[str, typer.Option("--format", help="text, json, html or events (JSON lines)")] = "text",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="file (default: stdout)")] = None,
+    state: StateOption = None,
+) -> None:
+    """Prints the report of a batch, as far as it is."""
+    from v2x.cli import batching, show
+    from v2x.cli.build import build
+    from v2x.engine import journal
+    from v2x.errors import UsageError
+    from v2x.model.codec import to_json
+    from v2x.render import REPORT_FORMATS, render_report
+
+    if given.json:
+        form = "json"
+    if form not in {*REPORT_FORMATS, "json", "events"}:
+        raise UsageError(f"unknown format {form}", hint="formats are text, json, html and events")
+    with batching.opened(state) as store:
+        found = batching.control(store).batch(batch)
+        if form == "events":
+            with store.reading() as connection:
+                data = "".join(
+                    f'{{"hash":"{entry.hash}","previous":"{entry.previous}","event":{entry.body}}}\n'
+                    for entry in journal.read(connection)
+                    if entry.batch in ("", found.id)
+                ).encode()
+        else:
+            made = batching.report_of(store, build(given), found)
+            data = to_json(made) if form == "json" else render_report(form, made)
+    if output is not None:
+        show.save(output, data)
+        show.note(f"wrote {output}", quiet=given.quiet)
+    else:
+        show.raw(data)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to `v2x batch`."""
+    for name, command in {
+        "status": status,
+        "watch": watch,
+        "pause": pause,
+        "throttle": throttle,
+        "cancel": cancel,
+        "report": report,
+    }.items():
+        app.command(name)(command)

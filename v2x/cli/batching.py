@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands about batches have in common: the state database, the worker in this process, the report."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from v2x import __version__
+from v2x.app import App, OpenDoors
+from v2x.cli import show
+from v2x.cli.options import Given
+from v2x.cli.progress import Console
+from v2x.cli.running import Finished, conclude, draining, write_report
+from v2x.model.finding import Finding
+from v2x.model.migration import Outcome, Report
+from v2x.model.plan import Plan
+
+if TYPE_CHECKING:
+    from v2x.engine.batches import Batch
+    from v2x.engine.control import Control
+    from v2x.engine.store import Store
+
+
+def location(given: str | None) -> str:
+    """Where the state is: as given, as V2X_STATE has it, or the user's folder for state."""
+    from platformdirs import user_state_dir
+
+    return given or os.environ.get("V2X_STATE", "") or user_state_dir("v2x", appauthor=False)
+
+
+@contextmanager
+def opened(given: str | None) -> Iterator["Store"]:
+    from v2x.engine.store import Store
+
+    store = Store.open(location(given))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def control(store: "Store", app: App | None = None) -> "Control":
+    from datetime import UTC, datetime
+
+    from v2x.engine.control import Control
+    from v2x.engine.worker import actor
+
+    return Control(store, actor(""), app.now if app else lambda: datetime.now(UTC))
+
+
+def submitted(store: "Store", app: App, plan: Plan, plan_path: Path, findings: Sequence[Finding]) -> "Batch":
+    """The batch of a plan, with those of its rows that were not in it yet.
+
+    Machines that failed are tried again, and so are those that were migrated and are not on the target any more.
+    """
+    from v2x.engine.batches import Batch, Doorways, add, again
+    from v2x.engine.worker import actor
+
+    batch = Batch(
+        id=plan.id[:12],
+        plan_id=plan.id,
+        plan_path=str(plan_path.resolve()),
+        created=app.now(),
+        created_by=actor("").user,
+        doors=Doorways(sources=plan.sources, targets=plan.targets),
+        findings=tuple(findings),
+        tables=dict(app.tables.layers),
+    )
+    orders = app.orders(plan)
+    with store.exclusive("dispatch") as connection:
+        add(connection, batch, orders)
+        gone = [order.id for order in orders if not app.is_on_target(plan, order)]
+        if gone:
+            again(connection, batch.id, [Outcome.MIGRATED, Outcome.ALREADY], gone)
+    steering = control(store, app)
+    steering.retry(batch)
+    return steering.batch(batch.id)
+
+
+def work(store: "Store", app: App, given: Given, batch: "Batch | None", rows_at_once: int) -> int | None:
+    """Works in this process until the batch is through, or a signal comes, which is returned.
+
+    Without a batch, works until a signal comes on whatever the state holds.
+    """
+    from v2x.engine.dbos import DbosEngine
+    from v2x.engine.worker import Worker
+
+    def doors(of: "Batch") -> OpenDoors:
+        return app.doors(of.doors.sources, of.doors.targets)
+
+    console = Console(quiet=given.quiet)
+    worker = Worker(store, DbosEngine(), doors, console, rows_at_once=rows_at_once, now=app.now)
+    with draining(worker) as received:
+        worker.run(batch.id if batch else "", forever=batch is None)
+    return received[0] if received else None
+
+
+def unlocked(app: App, batch: "Batch") -> None:
+    """Opens each of a batch's sources and targets once: passwords are asked for now, and a wrong one ends it here."""
+    for endpoint in batch.doors.sources:
+        app.open_source(endpoint).close()
+    for endpoint in batch.doors.targets:
+        app.open_target(endpoint).close()
+
+
+def report_of(store: "Store", app: App, batch: "Batch") -> Report:
+    """What a batch has done so far."""
+    import hashlib
+
+    made = app.now()
+    return Report(
+        id=hashlib.sha256(f"{batch.plan_id}{made.isoformat()}".encode()).hexdigest()[:12],
+        created=made,
+        version=__version__,
+        plan_id=batch.plan_id,
+        migrations=control(store, app).migrations(batch),
+        findings=batch.findings,
+        mapping_tables=batch.tables,
+    )
+
+
+def ended(store: "Store", app: App, given: Given, batch: "Batch", signal: int | None, report: Path | None) -> None:
+    """Writes the report, prints it, and raises what the exit code asks for."""
+    done = Finished(report=report_of(store, app, batch), signal=signal)
+    written = report or Path(batch.plan_path).with_suffix(".report.json")
+    write_report(done.report, written)
+    show.note(f"batch {batch.id}", quiet=given.quiet or given.json)
+    conclude(done, given, written)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`v2x worker`: runs machines of batches that were begun on another machine."""
+
+from v2x.cli.options import Given, RowsAtOnce, StateOption, shared
+
+
+@shared(source=True, target=True, reading=True)
+def worker(given: Given, state: StateOption = None, at_once: RowsAtOnce = 16) -> None:
+    """Joins a batch from another machine, until a signal comes.
+
+    Every worker finds passwords by itself (its own v2x.toml, password files, environment or keyring); the state
+    database holds none.
+    """
+    from v2x.cli import batching, show
+    from v2x.cli.build import build
+    from v2x.errors import Interrupted, UsageError
+
+    if not batching.location(state).startswith(("postgresql:", "postgres:")):
+        raise UsageError(
+            "workers share a PostgreSQL database; a folder is for one process",
+            hint="give --state postgresql://USER@HOST/NAME to v2x batch run and to each worker",
+        )
+    with batching.opened(state) as store:
+        show.note("waiting for machines to migrate; Ctrl-C ends this worker", quiet=given.quiet)
+        ended_by = batching.work(store, build(given), given, None, at_once)
+    if ended_by is not None:
+        raise Interrupted("stopped by a signal", hint="other workers go on; start it again to join").with_signal(
+            ended_by
+        )

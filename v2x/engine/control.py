@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator sees and says of batches, from any process. Wishes are rows that workers read every half second."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from v2x.engine import batches, slots, tables
+from v2x.engine.batches import Batch, Cancel, State
+from v2x.engine.live import Actor, Ledger
+from v2x.engine.store import Store
+from v2x.errors import UsageError
+from v2x.model.batch import BatchStatus, DiskProgress, RowStatus
+from v2x.model.codec import from_json
+from v2x.model.migration import Migration, Outcome
+
+_rows = tables.rows
+
+
+class Control:
+    """Reads and steers the batches of a state database."""
+
+    def __init__(self, store: Store, actor: Actor, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._ledger = Ledger(store, actor, now)
+        self._now = now
+
+    def batch(self, text: str = "") -> Batch:
+        """As batches.named."""
+        with self._store.reading() as connection:
+            return batches.named(connection, text)
+
+    def migrations(self, batch: Batch) -> tuple[Migration, ...]:
+        with self._store.reading() as connection:
+            return batches.migrations(connection, batch.id)
+
+    def rows(self, batch: Batch, wanted: Sequence[str]) -> list[str]:
+        """The ids of rows named by id or machine name; UsageError for a name that is none, or several."""
+        known = self.migrations(batch)
+        found = []
+        for text in wanted:
+            matches = [one.id for one in known if text == one.id]
+            matches = matches or [one.id for one in known if text in (one.machine_name, one.machine_id)]
+            if not matches:
+                names = ", ".join(one.machine_name for one in known[:10])
+                raise UsageError(f"no machine {text} in batch {batch.id}", hint=f"there are: {names}")
+            if len(matches) > 1:
+                raise UsageError(f"{len(matches)} machines are named {text}", hint=f"ids: {', '.join(matches[:10])}")
+            found += matches
+        return found
+
+    def pause(self, batch: Batch, *, paused: bool = True) -> bool:
+        """Lets what runs come to a mark and starts nothing more, or ends that. False where it is so already."""
+        of = tables.batches
+        with self._store.exclusive("events") as connection:
+            changed = of.update().where(of.c.id == batch.id, of.c.paused != sa.literal(paused)).values(paused=paused)
+            if not connection.execute(changed).rowcount:
+                return False
+            self._ledger.write(connection, batch.id, "", "control", "paused" if paused else "resumed")
+        return True
+
+    def retry(self, batch: Batch, ids: Sequence[str] = ()) -> int:
+        """Lets machines that failed or were stopped wait for another attempt; returns how many."""
+        with self._store.exclusive("events") as connection:
+            count = batches.again(connection, batch.id, [Outcome.FAILED, Outcome.STOPPED], ids)
+            if count:
+                self._ledger.write(connection, batch.id, "", "control", f"{count} to be tried again")
+        return count
+
+    def cancel(self, batch: Batch, ids: Sequence[str], *, keep: bool = False) -> int:
+        """Ends machines that are not through; `keep` leaves what they have on the target. Returns how many.
+
+        One that was never begun ends at once, the others when a worker has cleared away.
+        """
+        wish = Cancel.KEEP if keep else Cancel.DISCARD
+        through = [Outcome.MIGRATED, Outcome.ALREADY, Outcome.CANCELLED]
+        mine = (_rows.c.batch == batch.id) & _rows.c.id.in_(list(ids)) & _rows.c.outcome.not_in(through)
+        with self._store.exclusive("dispatch") as connection:
+            idle = mine & (_rows.c.state == State.WAITING) & (_rows.c.attempt == 0)
+            ended = {"state": State.ENDED, "outcome": Outcome.CANCELLED, "finished": self._now().isoformat()}
+            count = connection.execute(_rows.update().where(idle).values(**ended)).rowcount
+            failed = mine & (_rows.c.state == State.ENDED)
+            again = {"state": State.WAITING, "outcome": Outcome.STOPPED, "cancel": wish}
+            count += connection.execute(_rows.update().where(failed).values(**again)).rowcount
+            rest = mine & (_rows.c.state != State.ENDED) & (_rows.c.cancel == Cancel.NO)
+            count += connection.execute(_rows.update().where(rest).values(cancel=wish)).rowcount
+        self._ledger.record(batch.id, "", "control", f"{count} cancelled")
+        return count
+
+    def throttle(self, key: str, value: str) -> None:
+        """Sets a limit for all workers; an empty value brings its default back. UsageError for an unknown one."""
+        with self._store.exclusive("events") as connection:
+            slots.set_limit(connection, key, value)
+            self._ledger.write(connection, "", "", "control", f"limit {key} = {value or 'default'}")
+
+    def limits(self) -> dict[str, str]:
+        """All limits in force."""
+        with self._store.reading() as connection:
+            given = slots.read_limits(connection)
+        return {**{key: str(value) for key, value in slots.DEFAULTS.items()}, slots.RATE: "0", **given}
+
+    def status(self, batch: Batch) -> BatchStatus:
+        limits = self.limits()
+        of = tables.progress
+        with self._store.reading() as connection:
+            known = {one.id: one for one in batches.migrations(connection, batch.id)}
+            rows = connection.execute(sa.select(_rows).where(_rows.c.batch == batch.id).order_by(_rows.c.seq)).all()
+            moving = {row.row: row for row in connection.execute(sa.select(of).where(of.c.batch == batch.id))}
+            used = slots.used_slots(connection)
+            workers = tuple(connection.execute(sa.select(tables.workers.c.id)).scalars())
+            paused = batches.get(connection, batch.id).paused
+        open_rows = [(row.wave, row.turn) for row in rows if row.state != State.ENDED]
+        turn = min(open_rows, default=(0, 0))
+        return BatchStatus(
+            id=batch.id,
+            plan_id=batch.plan_id,
+            plan_path=batch.plan_path,
+            created=batch.created,
+            taken_at=self._now(),
+            paused=paused,
+            workers=workers,
+            rows=tuple(
+                RowStatus(
+                    migration=known[row.id],
+                    state=row.state,
+                    wave=row.wave,
+                    turn=row.turn,
+                    attempt=row.attempt,
+                    size_bytes=row.size_bytes,
+                    copied_bytes=moving[row.id].copied_bytes if row.id in moving else 0,
+                    worker=row.worker if row.state == State.RUNNING else "",
+                    waits_for=_waits_for(row, turn, used, limits, paused=paused, workers=workers),
+                    disk=_disk(moving.get(row.id)),
+                )
+                for row in rows
+            ),
+            limits=limits,
+            used=dict(used),
+        )
+
+
+def _waits_for(
+    row: sa.Row[tuple[object, ...]],
+    turn: tuple[int, int],
+    used: dict[str, int],
+    limits: dict[str, str],
+    *,
+    paused: bool,
+    workers: Sequence[str],
+) -> str:
+    if row.state != State.WAITING:
+        return ""
+    if not workers:
+        return "a worker (v2x batch resume)"
+    if paused:
+        return "the batch to be resumed"
+    if (row.wave, row.turn) > turn:
+        return f"wave {turn[0]}" if row.wave > turn[0] else f"the machines of order {turn[1]}"
+    for key in from_json(row.keys_json, list[str]):
+        if not slots.fits([key], row.weight, used, limits):
+            return f"a slot of {key}"
+    return "its start"
+
+
+def _disk(row: sa.Row[tuple[object, ...]] | None) -> DiskProgress | None:
+    if row is None:
+        return None
+    return DiskProgress(
+        label=row.label,
+        activity=row.activity,
+        done_bytes=row.done_bytes,
+        total_bytes=row.total_bytes,
+        rate_bytes=row.rate_bytes,
+    )

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker holds in memory of the rows it runs, and the one thread that speaks of them with the database.
+
+A copy must not wait for the database, so progress and promises of room are written together, about twice a second, and
+what operators want (cancel, pause, limits) is read by the same beat.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from v2x.engine import batches, journal, slots, tables
+from v2x.engine.batches import Cancel
+from v2x.engine.interface import Doors, Event
+from v2x.engine.store import Store
+from v2x.migrate.observe import Observer
+from v2x.model.migration import DiskResult, Phase
+from v2x.sources.interface import Source
+from v2x.target.interface import Target
+
+Key = tuple[str, str]
+"""A batch and a row in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who does what is done: goes into every event."""
+
+    user: str
+    worker: str
+    version: str
+
+
+class Ledger:
+    """Writes state and events of rows. Every change is one transaction, and its event is in it."""
+
+    def __init__(self, store: Store, actor: Actor, now: Callable[[], datetime]) -> None:
+        self.store, self.actor, self.now = store, actor, now
+
+    def record(self, batch: str, row: str, kind: str, text: str, **values: object) -> None:
+        """Adds an event, and changes columns of the row with it."""
+        with self.store.exclusive("events") as connection:
+            self.write(connection, batch, row, kind, text)
+            if kind == "warning":
+                batches.warn(connection, batch, row, text)
+            if values:
+                batches.update(connection, batch, row, **values)
+
+    def write(self, connection: sa.Connection, batch: str, row: str, kind: str, text: str) -> None:
+        fields = {"time": self.now().isoformat(), "kind": kind, "text": text}
+        who = {"user": self.actor.user, "worker": self.actor.worker, "version": self.actor.version}
+        journal.append(connection, batch, row, {**fields, **who})
+
+    def events(self, since: int = 0, batch: str = "") -> tuple[Event, ...]:
+        with self.store.reading() as connection:
+            return tuple(entry.event() for entry in journal.read(connection, batch, since))
+
+
+class LiveRow:
+    """A row that runs here: the observer of its copy, the keeper of its state, and what is wanted of it."""
+
+    def __init__(
+        self, key: Key, ledger: Ledger, shown: Observer, draining: Callable[[], bool], wish: Cancel | None = None
+    ) -> None:
+        self.key = key
+        self._ledger = ledger
+        self._shown = shown
+        self._draining = draining
+        self._wish = wish
+        self._lock = threading.Lock()
+        self._disk = ("", "", "", 0, 0)
+        self._copied = 0
+        self._kept: tuple[str, tuple[DiskResult, ...]] | None = None
+        self._began = (time.monotonic(), 0)
+        self._dirty = False
+
+    def phase(self, phase: Phase) -> None:
+        self._ledger.record(*self.key, "phase", phase, phase=phase)
+        self._shown.phase(phase)
+
+    def warning(self, text: str) -> None:
+        self._ledger.record(*self.key, "warning", text)
+        self._shown.warning(text)
+
+    def remember(self, fact: str) -> None:
+        with self._ledger.store.writing() as connection:
+            known = batches.facts(connection, *self.key)
+            if fact not in known:
+                batches.update(connection, *self.key, facts_json=batches.document((*known, fact)))
+
+    def remembers(self, fact: str) -> bool:
+        with self._ledger.store.reading() as connection:
+            return fact in batches.facts(connection, *self.key)
+
+    def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
+        kept = (uuid, tuple(results))
+        if kept == self._kept:
+            return
+        with self._ledger.store.writing() as connection:
+            # A run that continues after the copy has no results of its own; those of the one before it stay.
+            if results or not uuid:
+                batches.keep_disks(connection, *self.key, results)
+            batches.update(connection, *self.key, vm_uuid=uuid)
+        self._kept = kept
+
+    def disk(self, disk: str, label: str, activity: str, done_bytes: int, total_bytes: int) -> None:
+        with self._lock:
+            self._disk = (disk, label, activity, done_bytes, total_bytes)
+            self._copied += done_bytes if activity == "copy" else 0
+            self._began = (time.monotonic(), done_bytes)
+            self._dirty = True
+        self._shown.disk(disk, label, activity, done_bytes, total_bytes)
+
+    def progress(self, disk: str, count_bytes: int) -> None:
+        with self._lock:
+            name, label, activity, done, total = self._disk
+            self._disk = (name, label, activity, done + count_bytes, total)
+            self._copied += count_bytes if activity == "copy" else 0
+            self._dirty = True
+        self._shown.progress(disk, count_bytes)
+
+    def wanted(self, wish: Cancel | None) -> None:
+        self._wish = wish
+
+    def stopping(self) -> bool:
+        return self._wish is not None or self._draining()
+
+    def cancelled(self) -> bool:
+        return self._wish in {Cancel.DISCARD, Cancel.KEEP}
+
+    def discards(self) -> bool:
+        return self._wish is Cancel.DISCARD
+
+    def take_progress(self, now: datetime) -> dict[str, object] | None:
+        """The progress row to write, if there is news."""
+        with self._lock:
+            disk, label, activity, done, total = self._disk
+            if not self._dirty or not disk:
+                return None
+            self._dirty = False
+            since, before = self._began
+            rate = (done - before) / max(0.001, time.monotonic() - since)
+            copied = self._copied
+        return {
+            "batch": self.key[0],
+            "row": self.key[1],
+            "disk": disk,
+            "label": label,
+            "activity": activity,
+            "done_bytes": done,
+            "total_bytes": total,
+            "copied_bytes": copied,
+            "rate_bytes": rate,
+            "updated": now.isoformat(),
+        }
+
+
+class Openings:
+    """Open sources and targets of a batch, each in the hands of one row at a time."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._lock = threading.Lock()
+        self._sources: dict[str, list[Source]] = {}
+        self._targets: dict[str, list[Target]] = {}
+
+    def source(self, alias: str) -> Source:
+        with self._lock:
+            free = self._sources.get(alias)
+            if free:
+                return free.pop()
+        return self._doors.source(alias)
+
+    def target(self, alias: str) -> Target:
+        with self._lock:
+            free = self._targets.get(alias)
+            if free:
+                return free.pop()
+        return self._doors.target(alias)
+
+    def give(self, source: tuple[str, Source], target: tuple[str, Target], *, whole: bool) -> None:
+        """Takes both back; what may be broken is closed instead."""
+        if not whole:
+            source[1].close()
+            target[1].close()
+            return
+        with self._lock:
+            self._sources.setdefault(source[0], []).append(source[1])
+            self._targets.setdefault(target[0], []).append(target[1])
+
+    def close(self) -> None:
+        with self._lock:
+            sources, self._sources = self._sources, {}
+            targets, self._targets = self._targets, {}
+        for source in (one for free in sources.values() for one in free):
+            source.close()
+        for target in (one for free in targets.values() for one in free):
+            target.close()
+
+
+class Beat:
+    """The thread that writes progress and reads wishes. `after` is called at each beat with the limits."""
+
+    def __init__(self, ledger: Ledger, worker: str, *, seconds: float = 0.5) -> None:
+        self._ledger, self._worker, self._seconds = ledger, worker, seconds
+        self._rows: dict[Key, LiveRow] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.limits: Mapping[str, str] = {}
+        self.flushes: list[Callable[[sa.Connection], None]] = []
+        self.failed: Callable[[Exception], None] = lambda _problem: None
+        self._thread = threading.Thread(target=self._run, name="v2x-beat", daemon=True)
+
+    @contextmanager
+    def row(self, row: LiveRow) -> Iterator[None]:
+        with self._lock:
+            self._rows[row.key] = row
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._rows[row.key]
+            self._write([row])
+
+    def rows(self) -> list[LiveRow]:
+        with self._lock:
+            return list(self._rows.values())
+
+    def start(self) -> None:
+        self.beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            try:
+                self.beat()
+            except Exception as problem:  # the worker decides what that means
+                self.failed(problem)
+
+    def beat(self) -> None:
+        """One round: heartbeat and progress out, limits and wishes in."""
+        self._write(self.rows())
+        with self._ledger.store.reading() as connection:
+            self.limits = slots.read_limits(connection)
+            wishes = batches.wishes(connection, self._worker)
+        for row in self.rows():
+            row.wanted(wishes.get(row.key))
+
+    def _write(self, rows: Sequence[LiveRow]) -> None:
+        now = self._ledger.now()
+        news = [one for one in (row.take_progress(now) for row in rows) if one is not None]
+        of = tables.progress
+        with self._ledger.store.writing() as connection:
+            seen = tables.workers.update().where(tables.workers.c.id == self._worker)
+            connection.execute(seen.values(seen=now.isoformat()))
+            for one in news:
+                here = (of.c.batch == one["batch"]) & (of.c.row == one["row"])
+                connection.execute(of.delete().where(here))
+                connection.execute(of.insert().values(**one))
+            for flush in self.flushes:
+                flush(connection)

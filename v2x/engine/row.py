@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the itinerary of one machine, step by step, for any engine.
+
+An engine hands in a `journal`: it runs a step, or gives back what the step answered in an earlier life of the program.
+Then the steps that only look up what is there (checkpoint, claim) are done once more before the next one, since all of
+them create or adopt. What a step answers is small JSON: nothing secret, and no truth that does not stand on the target.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from v2x.engine.interface import Order
+from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
+from v2x.migrate.itinerary import COLD, Step
+from v2x.migrate.observe import Observer
+from v2x.migrate.power import bring_back, will_be_brought_down
+from v2x.migrate.steps import IntegrityCheck, Work
+from v2x.model.migration import DiskResult, Failure, Outcome, Phase
+from v2x.sources.interface import Integrity, Source
+from v2x.target.interface import Target
+
+_log = logging.getLogger("v2x.engine")
+Answer = dict[str, object]
+Journal = Callable[[str, Callable[[], Answer]], Answer]
+WAS_ON = "was on"
+
+
+class Kept(Protocol):
+    """Where a row's state is kept and shown."""
+
+    def phase(self, phase: Phase) -> None: ...
+
+    def remember(self, fact: str) -> None:
+        """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns."""
+        ...
+
+    def remembers(self, fact: str) -> bool: ...
+
+    def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
+        """The machine on the target, and what is known of its disks; empty when there is nothing any more."""
+        ...
+
+    def warning(self, text: str) -> None: ...
+
+
+class Wish(Protocol):
+    """What the operator wants of a row while it runs."""
+
+    def stopping(self) -> bool:
+        """It is to come to a mark and stop: cancelled, paused, or the program ends."""
+        ...
+
+    def cancelled(self) -> bool: ...
+
+    def discards(self) -> bool:
+        """Whether what a cancelled row has on the target is to be removed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How often a step that may heal is tried, and how long is waited: doubled each time, with jitter, capped."""
+
+    attempts: int = 4
+    first_seconds: float = 2.0
+    most_seconds: float = 60.0
+
+    def delay(self, attempt: int, chance: Callable[[], float]) -> float:
+        return min(self.most_seconds, self.first_seconds * 2.0**attempt) * (0.5 + chance() / 2)
+
+
+class RowRun:
+    """One attempt at one machine. `build` opens source and target and makes the work; `give` takes both back."""
+
+    def __init__(
+        self,
+        build: Callable[[], Work],
+        give: Callable[[Work, bool], None],
+        kept: Kept,
+        wish: Wish,
+        *,
+        patience: Patience | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = random.random,
+        itinerary: tuple[Step, ...] = COLD,
+    ) -> None:
+        self._build = build
+        self._give = give
+        self._kept = kept
+        self._wish = wish
+        self._patience = patience or Patience()
+        self._sleep = sleep
+        self._chance = chance
+        self._itinerary = itinerary
+        self._work: Work | None = None
+        self._done: list[Phase] = []
+
+    def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
+        """Runs what is left of the itinerary. Whatever fails is an outcome; only what ends the program is raised."""
+        already = False
+        try:
+            for step in self._itinerary:
+                if already and step.phase is not Phase.RELEASE:
+                    continue
+                answer = journal(step.phase, lambda step=step: self._performed(step))  # type: ignore[misc]
+                already = already or bool(answer.get("already"))
+                if "outcome" in answer:
+                    return self._ended(answer, journal)
+                self._done.append(step.phase)
+            return (Outcome.ALREADY if already else Outcome.MIGRATED), None
+        finally:
+            self._hand_back(whole=True)
+
+    def _ended(self, answer: Mapping[str, object], journal: Journal) -> tuple[Outcome, Failure | None]:
+        outcome, failure = Outcome(str(answer["outcome"])), _failure_from(answer.get("failure"))
+        if outcome is Outcome.CANCELLED and self._wish.discards():
+            undone = journal("discard", self._discarded)
+            failure = _failure_from(undone.get("failure")) or failure
+        if outcome in {Outcome.FAILED, Outcome.CANCELLED} and self._kept.remembers(WAS_ON):
+            journal("bring back", self._brought_back)
+        return outcome, failure
+
+    def _performed(self, step: Step) -> Answer:
+        """The answer of a step: empty, or an `outcome` that ends the row."""
+        for attempt in range(self._patience.attempts):
+            try:
+                if self._wish.stopping():
+                    raise Stopped("stopped before the next step", hint="resume the batch; it continues")
+                work = self._ready(step)
+                self._kept.phase(step.phase)
+                step.run(work)
+                if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
+                    self._kept.remember(WAS_ON)
+                self._keep(work)
+                return {"already": True} if work.already else {}
+            except (Stopped, Interrupted) as problem:
+                self._keep(self._work)
+                return _answer(Outcome.CANCELLED if self._wish.cancelled() else Outcome.STOPPED, failure_of(problem))
+            except InputRefused as problem:
+                return _answer(Outcome.FAILED, self._refused(problem))
+            except V2xError as problem:
+                self._keep(self._work)
+                self._hand_back(whole=False)
+                if problem.retry is Retry.NEVER or attempt + 1 == self._patience.attempts:
+                    return _answer(Outcome.FAILED, failure_of(problem))
+                self._kept.warning(f"{problem.message}; trying again")
+                self._wait(self._patience.delay(attempt, self._chance))
+            except Exception as problem:
+                _log.debug("unexpected failure", exc_info=True)
+                text = f"{problem.__class__.__name__}: {problem}"
+                hint = "this is a bug of v2x: please report it with the --verbose output"
+                return _answer(Outcome.FAILED, Failure(code="V2X-BUG", message=text, hint=hint))
+        raise AssertionError("the last attempt returns")
+
+    def _ready(self, step: Step) -> Work:
+        """The work, brought to where `step` begins, if this is not the program that came there."""
+        if self._work is not None:
+            return self._work
+        work = self._work = self._build()
+        before = self._itinerary[: self._itinerary.index(step)]
+        for earlier in before:
+            if earlier.phase in {Phase.CHECKPOINT, Phase.CLAIM}:
+                earlier.run(work)
+        if step.phase is Phase.RELEASE:
+            work.claim = work.target.find(work.tag) or work.claim
+            work.already = work.claim is not None and work.claim.sealed
+        if step.phase is Phase.INTEGRITY and isinstance(work.source, Integrity):
+            work.integrity = IntegrityCheck(work.source, work.machine)
+        return work
+
+    def _refused(self, problem: InputRefused) -> Failure:
+        """Input that is refused half-way (a damaged grain, a wrong digest) leaves nothing on the target."""
+        work = self._work
+        if work is not None and work.claim is not None and not work.claim.sealed:
+            try:
+                work.target.discard(work.claim)
+                work.source.release(work.machine, work.tag)
+                work.claim = None
+                self._kept.has("", ())
+            except V2xError as second:
+                self._kept.warning(f"what was begun could not be removed: {second.message}")
+        return failure_of(problem)
+
+    def _discarded(self) -> Answer:
+        """Removes what a cancelled machine has on the target, and its checkpoint at the source."""
+        try:
+            work = self._work or self._build()
+            self._work = work
+            claim = work.target.find(work.tag)
+            if claim is not None and not claim.sealed:
+                work.target.discard(claim)
+            work.source.release(work.machine, work.tag)
+            work.claim = None
+            self._kept.has("", ())
+        except V2xError as problem:
+            return {"failure": asdict(failure_of(problem))}
+        return {}
+
+    def _brought_back(self) -> Answer:
+        """Switches on again at the source what some attempt brought down."""
+        try:
+            work = self._work or self._build()
+            self._work = work
+            work.claim = work.claim or work.target.find(work.tag)
+            work.brought_down = True
+            bring_back(work)
+        except V2xError as problem:
+            self._kept.warning(f"the machine is off at the source and could not be switched on: {problem.message}")
+        return {}
+
+    def _keep(self, work: Work | None) -> None:
+        if work is not None and work.claim is not None and work.claim.id:
+            self._kept.has(work.claim.id, work.results)
+
+    def _hand_back(self, *, whole: bool) -> None:
+        work, self._work = self._work, None
+        if work is not None:
+            self._give(work, whole)
+
+    def _wait(self, seconds: float) -> None:
+        until = seconds
+        while until > 0 and not self._wish.stopping():
+            self._sleep(min(until, 0.5))
+            until -= 0.5
+
+
+def work_of(order: Order, source: Source, target: Target, observer: Observer, **running: Any) -> Work:
+    """The work of an order; `running` is what an engine adds: reservations, stopping, pace."""
+    return Work(
+        tag=order.id,
+        machine=order.machine,
+        spec=order.spec,
+        source=source,
+        target=target,
+        observer=observer,
+        verify=order.verify,
+        start=order.start,
+        read_all=order.read_all,
+        stage=Path(order.stage) if order.stage else None,
+        running=order.running,
+        shutdown_seconds=order.shutdown_seconds,
+        place=order.target,
+        **running,
+    )
+
+
+def failure_of(problem: V2xError) -> Failure:
+    return Failure(code=problem.code, message=problem.message, hint=problem.hint, exit_code=problem.exit_code)
+
+
+def _answer(outcome: Outcome, failure: Failure) -> Answer:
+    return {"outcome": str(outcome), "failure": asdict(failure)}
+
+
+def _failure_from(value: object) -> Failure | None:
+    if not isinstance(value, dict):
+        return None
+    return Failure(
+        code=str(value.get("code")),
+        message=str(value.get("message")),
+        hint=str(value.get("hint") or ""),
+        exit_code=int(value.get("exit_code") or 1),
+    )

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits, and the slots that rows take under them.
+
+A row takes a slot for its source host, for the pool's host, for each SR and for the total, in that order, all in one
+transaction or none: so nothing waits while it holds, and there is no deadlock. A row whose disks are more than a limit
+takes it whole, when nobody else has any of it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from v2x.engine import tables
+from v2x.engine.interface import Order
+from v2x.errors import UsageError
+
+TOTAL = "total"
+RATE = "rate"
+DEFAULTS: dict[str, int] = {"source-host": 4, "pool-host": 8, "sr": 8, TOTAL: 16}
+"""Disks in flight by kind of key; a limit on one key (`source-host:esx1`) goes before that of its kind."""
+_KINDS = ("source-host", "pool-host", "sr")
+
+
+def keys_of(order: Order) -> tuple[str, ...]:
+    """The keys that an order takes slots of, in the fixed order."""
+    host = order.machine.host or order.source
+    storage = sorted({f"{order.target}/{disk.sr}" for disk in order.spec.disks})
+    pool_host = f"{order.target}/{order.pool_host}" if order.pool_host else order.target
+    return (f"source-host:{host}", f"pool-host:{pool_host}", *(f"sr:{one}" for one in storage), TOTAL)
+
+
+def limit_key(text: str) -> str:
+    """`text` if it names a limit: `rate`, `total`, a kind, or a kind with a name. UsageError lists them else."""
+    kind, colon, name = text.partition(":")
+    if text in {RATE, TOTAL} or (kind in _KINDS and (name or not colon)):
+        return text
+    raise UsageError(
+        f"unknown limit {text}",
+        hint="limits are rate (bytes per second), total, source-host, pool-host and sr, "
+        "the last three also with a name: source-host:esx1",
+    )
+
+
+def limit_of(key: str, limits: Mapping[str, str]) -> int:
+    """The number of disks that may be in flight under `key`; 0 for no limit."""
+    kind = key.partition(":")[0]
+    for known in (key, kind):
+        if known in limits:
+            return int(limits[known])
+    return DEFAULTS[kind]
+
+
+def fits(keys: Sequence[str], weight: int, used: Mapping[str, int], limits: Mapping[str, str]) -> bool:
+    """Whether a row of `weight` disks may start beside what is `used`."""
+    for key in keys:
+        limit = limit_of(key, limits)
+        if limit and used.get(key, 0) and used[key] + weight > limit:
+            return False
+    return True
+
+
+def used_slots(connection: sa.Connection) -> Counter[str]:
+    """Disks in flight by key."""
+    total = sa.func.sum(tables.slots.c.weight)
+    found = connection.execute(sa.select(tables.slots.c.key, total).group_by(tables.slots.c.key))
+    return Counter({key: int(count) for key, count in found})
+
+
+def take(connection: sa.Connection, keys: Sequence[str], holder: str, weight: int) -> None:
+    connection.execute(tables.slots.insert(), [{"key": key, "holder": holder, "weight": weight} for key in keys])
+
+
+def give_back(connection: sa.Connection, holder: str) -> None:
+    """All slots of a row; those it has given back already are no error."""
+    connection.execute(tables.slots.delete().where(tables.slots.c.holder == holder))
+
+
+def read_limits(connection: sa.Connection) -> dict[str, str]:
+    return {row.key: row.value for row in connection.execute(sa.select(tables.limits))}
+
+
+def set_limit(connection: sa.Connection, key: str, value: str) -> None:
+    """Sets a limit; an empty value brings the default back."""
+    connection.execute(tables.limits.delete().where(tables.limits.c.key == limit_key(key)))
+    if value:
+        connection.execute(tables.limits.insert().values(key=key, value=value))

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker: starts rows that may start, runs each in a thread of its own, and takes over those of workers that died."""
+
+import getpass
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from v2x import __version__
+from v2x.engine import batches, slots, tables
+from v2x.engine.batches import Batch, Cancel, Claimed, State
+from v2x.engine.interface import Doors, Order, Watcher
+from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
+from v2x.engine.locks import FolderLock, Lock, ServerLock
+from v2x.engine.promises import SharedReservations
+from v2x.engine.row import Journal, Patience, RowRun, work_of
+from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
+from v2x.migrate.pace import Pace
+from v2x.migrate.steps import Work
+from v2x.model.migration import Failure, Outcome, Phase
+
+_log = logging.getLogger("v2x.engine")
+LOCAL = "v2x-local"
+"""The executor of a state folder: there is one process for it at a time, and each continues what the last one ran."""
+_UNSETTLED = {Outcome.STOPPED, Outcome.FAILED}
+
+
+class Durable(Protocol):
+    """Runs workflows that survive the process; see dbos.py."""
+
+    def launch(self, store: Store, executor: str, run: Callable[[str, str, int, Journal], None]) -> None:
+        """Begins, and continues what `executor` was at when it ended. StateError for a journal that is not ours."""
+        ...
+
+    def start(self, row: Claimed) -> None: ...
+
+    def alive(self, executor: str) -> set[tuple[str, str, int]]:
+        """Batch, row and attempt of what `executor` has begun and not ended."""
+        ...
+
+    def take_over(self, executor: str) -> None:
+        """Continues here, or on another living worker, what a dead executor was at."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """How often a worker looks; tests look more often."""
+
+    look_seconds: float = 0.5
+    beat_seconds: float = 0.5
+    bury_seconds: float = 2.0
+    patience: Patience = field(default_factory=Patience)
+
+
+class Worker:
+    """Runs rows of a state database until nothing is left, or it is drained."""
+
+    def __init__(
+        self,
+        store: Store,
+        durable: Durable,
+        doors: Callable[[Batch], Doors],
+        watcher: Watcher,
+        *,
+        rows_at_once: int = 16,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pacing: Pacing | None = None,
+    ) -> None:
+        self._store, self._durable, self._doors, self._watcher = store, durable, doors, watcher
+        self._rows_at_once, self._now, self._pacing = rows_at_once, now, pacing or Pacing()
+        self.id = worker_name() if store.is_shared else LOCAL
+        self.ledger = Ledger(store, actor(self.id), now)
+        self._beat = Beat(self.ledger, self.id, seconds=self._pacing.beat_seconds)
+        self._reservations = SharedReservations(store)
+        self._beat.flushes.append(self._reservations.flush)
+        self._beat.failed = self._troubled
+        self._openings: dict[str, Openings] = {}
+        self._opening = threading.Lock()
+        self._draining = threading.Event()
+        self._woken = threading.Event()
+        self._live: set[tuple[str, str, int]] = set()
+        self._started: set[tuple[str, str, int]] = set()
+        self._trouble: Exception | None = None
+        self._lock: Lock | None = None
+
+    def drain(self) -> None:
+        """Starts nothing more; what runs comes to a mark and stops. Safe in a signal handler."""
+        self._draining.set()
+        self._woken.set()
+
+    def run(self, batch: str = "", *, forever: bool = False) -> None:
+        """Works until no row of `batch` (of any batch) is left, or the worker is drained.
+
+        Conflict while another process has the state folder; StateError when the state cannot be written any more: what
+        runs has stopped at a mark, and the next run continues it.
+        """
+        self._room(FREE_BYTES_TO_START)
+        self._lock = self._locked()
+        try:
+            self._register()
+            self._durable.launch(self._store, self.id, self._run_row)
+            self._beat.start()
+            self._reconcile(self.id)
+            self._work(batch, forever)
+        finally:
+            self._draining.set()
+            self._end()
+        if self._trouble is not None:
+            raise StateError(
+                f"the state database cannot be written: {self._trouble}",
+                hint="make room or repair it, then run the same command again; it continues",
+            )
+
+    def _work(self, batch: str, forever: bool) -> None:
+        buried = time.monotonic()
+        while not self._draining.is_set():
+            if time.monotonic() - buried >= self._pacing.bury_seconds:
+                buried = time.monotonic()
+                self._bury()
+                self._room(FREE_BYTES_TO_GO_ON)
+            with self._store.exclusive("dispatch") as connection:
+                claimed = batches.claim(connection, self.id, self._rows_at_once - len(self._live | self._started))
+                left = batches.unfinished(connection, batch)
+            for row in claimed:
+                self._started.add((row.batch, row.id, row.attempt))
+                self._durable.start(row)
+            if not left and not claimed and not self._live and not forever:
+                return
+            self._woken.wait(self._pacing.look_seconds)
+            self._woken.clear()
+
+    def _run_row(self, batch_id: str, row: str, attempt: int, journal: Journal) -> None:
+        """One attempt at one row, in a thread of the durable engine."""
+        key = (batch_id, row, attempt)
+        self._live.add(key)
+        self._started.discard(key)
+        try:
+            found = self._adopted(batch_id, row, attempt)
+            if found is None:
+                return
+            batch, order, wish = found
+            shown = self._watcher.begin(order)
+            live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None)
+            with self._beat.row(live):
+                outcome, failure = self._attempt(batch, order, live).follow(journal)
+            self._finish(batch_id, row, outcome, failure)
+        finally:
+            self._live.discard(key)
+            self._woken.set()
+
+    def _adopted(self, batch_id: str, row: str, attempt: int) -> tuple[Batch, Order, Cancel] | None:
+        """The row as this worker's own, unless a later attempt is at it or it has ended."""
+        of = tables.rows
+        with self._store.writing() as connection:
+            mine = (of.c.batch == batch_id) & (of.c.id == row) & (of.c.attempt == attempt)
+            mine &= of.c.state == State.RUNNING
+            fresh = {"worker": self.id, "outcome": Outcome.PENDING, "failure_json": ""}
+            if not connection.execute(of.update().where(mine).values(**fresh)).rowcount:
+                return None
+            begun = of.update().where(mine, of.c.started == "")
+            connection.execute(begun.values(started=self._now().isoformat()))
+            wish = connection.execute(sa.select(of.c.cancel).where(mine)).scalar_one()
+            return batches.get(connection, batch_id), batches.order(connection, batch_id, row), Cancel(wish)
+
+    def _attempt(self, batch: Batch, order: Order, live: LiveRow) -> RowRun:
+        openings = self._opened(batch)
+
+        def build() -> Work:
+            source = openings.source(order.source)
+            try:
+                target = openings.target(order.target)
+            except BaseException:
+                source.close()
+                raise
+            return work_of(
+                order,
+                source,
+                target,
+                live,
+                reservations=self._reservations,
+                stopping=live.stopping,
+                pace=Pace(self._rate),
+            )
+
+        def give(work: Work, whole: bool) -> None:
+            openings.give((order.source, work.source), (order.target, work.target), whole=whole)
+
+        return RowRun(build, give, live, live, patience=self._pacing.patience)
+
+    def _rate(self) -> int:
+        """This row's share of the bytes per second, of the whole and of this worker's rows."""
+        total = int(self._beat.limits.get(slots.RATE, "0"))
+        return max(1, total // max(1, len(self._live))) if total else 0
+
+    def _finish(self, batch: str, row: str, outcome: Outcome, failure: Failure | None) -> None:
+        goes_on = outcome is Outcome.STOPPED
+        values = {
+            "state": State.WAITING if goes_on else State.ENDED,
+            "outcome": outcome,
+            "failure_json": batches.document(failure) if failure else "",
+            "finished": self._now().isoformat(),
+            "cancel": "",
+        }
+        if outcome in {Outcome.MIGRATED, Outcome.ALREADY}:
+            values["phase"] = Phase.DONE
+        with self._store.exclusive("events") as connection:
+            batches.update(connection, batch, row, **values)
+            slots.give_back(connection, row)
+            connection.execute(tables.progress.delete().where(tables.progress.c.row == row))
+            (migration,) = batches.migrations(connection, batch, [row])
+            self.ledger.write(connection, batch, row, "outcome", outcome)
+        if outcome not in _UNSETTLED or not migration.vm_uuid:
+            # A machine that goes on later keeps its promise of room; one that is done, or has nothing, gives it up.
+            self._reservations.release(row)
+        self._watcher.end(migration)
+
+    def _opened(self, batch: Batch) -> Openings:
+        with self._opening:
+            if batch.id not in self._openings:
+                self._openings[batch.id] = Openings(self._doors(batch))
+            return self._openings[batch.id]
+
+    def _locked(self) -> Lock:
+        if self._store.folder is not None:
+            return FolderLock(self._store.folder)
+        return ServerLock(self._store, self.id)
+
+    def _register(self) -> None:
+        now = self._now().isoformat()
+        with self._store.writing() as connection:
+            connection.execute(tables.workers.delete().where(tables.workers.c.id == self.id))
+            connection.execute(tables.workers.insert().values(id=self.id, version=__version__, started=now, seen=now))
+
+    def _reconcile(self, executor: str) -> None:
+        """Rows that `executor` had taken but not begun wait again; what it had begun, the durable engine continues."""
+        alive = self._durable.alive(executor)
+        with self._store.exclusive("dispatch") as connection:
+            for (batch, row), attempt in batches.running(connection, executor).items():
+                if (batch, row, attempt) not in alive:
+                    slots.give_back(connection, row)
+                    batches.update(connection, batch, row, state=State.WAITING)
+
+    def _bury(self) -> None:
+        """Takes over the rows of workers that died."""
+        if self._lock is None:
+            return
+        for worker in self._lock.dead():
+            _log.warning("worker %s is gone; its machines are continued", worker)
+            self._reconcile(worker)
+            self._durable.take_over(worker)
+            with self._store.exclusive("events") as connection:
+                connection.execute(tables.workers.delete().where(tables.workers.c.id == worker))
+                self.ledger.write(connection, "", "", "takeover", f"worker {worker} is gone")
+            self._lock.buried(worker)
+
+    def _room(self, least_bytes: int) -> None:
+        free = self._store.free_bytes()
+        if free is not None and free < least_bytes:
+            problem = StateError(
+                f"{self._store.folder} has {free // 2**20} MiB free, {least_bytes // 2**20} MiB are needed",
+                hint="make room, then run the same command again; it continues",
+            )
+            if least_bytes == FREE_BYTES_TO_START:
+                raise problem
+            self._troubled(problem)
+
+    def _troubled(self, problem: Exception) -> None:
+        self._trouble = self._trouble or problem
+        self.drain()
+
+    def _end(self) -> None:
+        """Waits for what runs to come to its mark, then leaves."""
+        self._durable.close()
+        self._beat.stop()
+        for openings in self._openings.values():
+            with suppress(Exception):
+                openings.close()
+        with suppress(sa.exc.SQLAlchemyError), self._store.writing() as connection:
+            self._reservations.flush(connection)
+            connection.execute(tables.workers.delete().where(tables.workers.c.id == self.id))
+        if self._lock is not None:
+            self._lock.release()
+
+
+def worker_name() -> str:
+    """A name that no other process has: host, number, and a few random digits."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+
+
+def actor(worker: str) -> Actor:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Actor(user=f"{user}@{socket.gethostname()}", worker=worker, version=__version__)

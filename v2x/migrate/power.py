@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of a machine that runs: refused, read through a snapshot, or brought down first, as its row says.
+
+Nothing here happens without being asked for, and everything is told before it is done. A machine that was brought
+down is switched on again where its migration fails; one that is stopped half-way stays down, for the next run goes on.
+"""
+
+from typing import TYPE_CHECKING
+
+from v2x.errors import SourceError, V2xError
+from v2x.model.machine import PowerState
+from v2x.model.plan import Running
+from v2x.sources.interface import HardPowerOff, PowerControl
+
+if TYPE_CHECKING:
+    from v2x.migrate.steps import Work
+
+_CHOICES = (
+    "choose: --running shutdown (the guest shuts down, then its disks are copied), --running snapshot (a copy of this "
+    "moment, it goes on running), or shut it down yourself; in a plan it is the column running"
+)
+
+
+def state_now(work: "Work") -> PowerState:
+    """The power state, from the source itself where it can tell."""
+    if isinstance(work.source, PowerControl):
+        return work.source.state(work.machine)
+    return work.machine.power_state
+
+
+def refuse_running(work: "Work") -> None:
+    """SourceError for a machine that is not off, unless its row says what to do with it."""
+    state, name = state_now(work), work.machine.name
+    if state is PowerState.SUSPENDED:
+        raise SourceError(
+            f"{name} is suspended",
+            code="SUSPENDED",
+            hint="resume it and shut it down: what its memory holds is not on its disks",
+        )
+    if state is not PowerState.ON:
+        return
+    if not isinstance(work.source, PowerControl):
+        raise SourceError(f"{name} is on", code="POWERED-ON", hint="shut it down, or its disks change")
+    if work.running is Running.REFUSE:
+        raise SourceError(f"{name} is running, and its disks change while it does", code="POWERED-ON", hint=_CHOICES)
+
+
+def will_be_brought_down(work: "Work") -> bool:
+    """Whether the machine runs now and its row has it shut down."""
+    brings_down = work.running in {Running.SHUTDOWN, Running.POWER_OFF}
+    return brings_down and not work.already and state_now(work) is PowerState.ON
+
+
+def bring_down(work: "Work") -> None:
+    """Before the checkpoint: does with a running machine what its row says."""
+    if state_now(work) is not PowerState.ON or not isinstance(work.source, PowerControl):
+        return
+    name = work.machine.name
+    if work.running is Running.SNAPSHOT:
+        work.observer.warning(
+            f"{name} runs: its disks are copied as they are now, through a snapshot named “v2x {work.tag}”; "
+            "what it writes from now on stays at the source"
+        )
+        return
+    work.observer.warning(f"{name} is asked to shut down, and waited for up to {work.shutdown_seconds / 60:g} minutes")
+    try:
+        work.source.shutdown(work.machine, work.shutdown_seconds)
+    except SourceError as problem:
+        if work.running is not Running.POWER_OFF or not isinstance(work.source, HardPowerOff):
+            raise
+        work.observer.warning(f"{problem.message}; {name} is switched off")
+        work.source.power_off(work.machine)
+    work.brought_down = True
+
+
+def bring_back(work: "Work") -> None:
+    """After a failure: switches on again what was brought down for nothing."""
+    if not work.brought_down or not isinstance(work.source, PowerControl):
+        return
+    if work.claim is not None and work.claim.sealed:
+        return  # the machine is on the target, and two of it must not run
+    name = work.machine.name
+    try:
+        work.source.power_on(work.machine)
+    except V2xError as problem:
+        work.observer.warning(f"{name} is off at the source and could not be switched on again: {problem.message}")
+    else:
+        work.observer.warning(f"{name} was switched on again at the source")
+    work.brought_down = False

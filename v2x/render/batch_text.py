@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status of a batch for a terminal: totals first, then a line or two for each machine."""
+
+from collections.abc import Iterator, Sequence
+
+from v2x.model.batch import BatchStatus, RowStatus
+from v2x.model.migration import Outcome
+from v2x.model.units import show_bytes
+from v2x.render.layout import NARROWEST, fit, paint, wrap
+from v2x.render.words import show_duration, show_time
+from v2x.text import plural, printable
+
+_COLOURS = {Outcome.MIGRATED: "good", Outcome.ALREADY: "good", Outcome.FAILED: "blocker", Outcome.STOPPED: "warning"}
+_BAR = 20
+
+
+def batch_text(status: BatchStatus, *, width: int = 80, colour: bool = False, most_rows: int | None = None) -> bytes:
+    """The status in lines of at most `width` columns, UTF-8. With `most_rows`, what runs and what failed goes first."""
+    page = max(width, NARROWEST)
+    rows, left = _chosen(status.rows, most_rows)
+    lines = list(_head(status, page, colour))
+    for row in rows:
+        lines += _row(row, page, colour)
+    if left:
+        lines.append(f"… and {plural(left, 'machine')} more")
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _chosen(rows: Sequence[RowStatus], most: int | None) -> tuple[Sequence[RowStatus], int]:
+    if most is None or len(rows) <= most:
+        return rows, 0
+    rank = {"running": 0, "waiting": 2, "ended": 3}
+    ranked = sorted(rows, key=lambda row: 1 if row.migration.outcome is Outcome.FAILED else rank.get(row.state, 4))
+    return ranked[: max(1, most)], len(rows) - max(1, most)
+
+
+def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
+    state = "paused" if status.paused else "running" if status.workers else "not running"
+    if all(row.state == "ended" for row in status.rows):
+        state = "ended"
+    yield paint(f"Batch {status.id}: {state}", "strong", colour)
+    yield from wrap(f"{printable(status.plan_path, 200)}, begun {show_time(status.created)}", width)
+    counted: dict[str, int] = {}
+    for row in status.rows:
+        word = str(row.migration.outcome) if row.state == "ended" else row.state
+        counted[word] = counted.get(word, 0) + 1
+    yield from wrap(", ".join(f"{count} {word}" for word, count in counted.items()), width)
+    done, size = status.copied_bytes, status.size_bytes
+    share = done / size if size else 1.0
+    text = f"{_bar(share)} {show_bytes(done)} of {show_bytes(size)}"
+    if status.rate_bytes > 0:
+        text += f", {show_bytes(int(status.rate_bytes))}/s"
+    if status.seconds_left is not None:
+        text += f", {show_duration(status.seconds_left)} left"
+    yield from wrap(text, width)
+    yield ""
+
+
+def _bar(share: float) -> str:
+    full = round(min(1.0, max(0.0, share)) * _BAR)
+    return f"[{'#' * full}{'.' * (_BAR - full)}]"
+
+
+def _row(row: RowStatus, width: int, colour: bool) -> Iterator[str]:
+    migration = row.migration
+    name = fit(printable(migration.machine_name, 200) or "(no name)", max(16, width // 3))
+    if row.state == "ended":
+        word = paint(str(migration.outcome), _COLOURS.get(migration.outcome, "info"), colour)
+        yield f"{name} {word}"
+        if migration.failure is not None and migration.outcome is not Outcome.MIGRATED:
+            failure = f"{printable(migration.failure.message, 1000)} [{migration.failure.code}]"
+            yield from wrap(failure, width, first="  ")
+    elif row.state == "running":
+        said = f"{name} {migration.phase}"
+        if row.disk is not None and row.disk.total_bytes:
+            share = row.disk.done_bytes / row.disk.total_bytes
+            said = f"{name} {row.disk.activity} {printable(row.disk.label, 40)} {share:.0%}"
+            if row.disk.rate_bytes:
+                said += f", {show_bytes(int(row.disk.rate_bytes))}/s"
+        yield from wrap(said, width, rest="  ")
+    else:
+        yield from wrap(f"{name} waits for {row.waits_for}", width, rest="  ")

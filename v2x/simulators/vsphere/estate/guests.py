@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What VMware Tools tell of a guest, or would if they ran."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyVmomi import vim
+
+from v2x.simulators.vsphere.estate.specs import MachineSpec
+from v2x.simulators.vsphere.store import Entity
+
+_VERSION = 12389
+_OLD_VERSION = 10272
+_STATUS = {
+    "running": ("toolsOk", "guestToolsCurrent", "guestToolsRunning", _VERSION),
+    "old": ("toolsOld", "guestToolsNeedUpgrade", "guestToolsRunning", _OLD_VERSION),
+    "not-running": ("toolsNotRunning", "guestToolsCurrent", "guestToolsNotRunning", _VERSION),
+    "none": ("toolsNotInstalled", "guestToolsNotInstalled", "guestToolsNotRunning", 0),
+}
+
+
+def tools_config(spec: MachineSpec) -> Any:
+    return vim.vm.ToolsConfigInfo(
+        toolsVersion=_STATUS[spec.tools][3],
+        toolsInstallType="guestToolsTypeOpenVMTools" if spec.tools != "none" else None,
+        afterPowerOn=True,
+        beforeGuestShutdown=True,
+        toolsUpgradePolicy="manual",
+        syncTimeWithHost=False,
+        syncTimeWithHostAllowed=True,
+    )
+
+
+def guest(spec: MachineSpec, cards: Sequence[Any], networks: Mapping[str, Entity]) -> Any:
+    """The guest as far as it is known: of a machine that is off only what the Tools said last of themselves."""
+    status, version_status, running, version = _STATUS[spec.tools]
+    on = spec.power == "poweredOn"
+    speaks = on and running == "guestToolsRunning"
+    if spec.tools != "none" and not on:
+        status, running = "toolsNotRunning", "guestToolsNotRunning"
+    made = vim.vm.GuestInfo(
+        toolsStatus=status,
+        toolsVersionStatus=version_status,
+        toolsVersionStatus2=version_status,
+        toolsRunningStatus=running,
+        toolsVersion=str(version),
+        guestState="running" if speaks else "notRunning",
+        guestOperationsReady=speaks,
+        guestStateChangeSupported=speaks,
+    )
+    if spec.tools != "none":
+        made.toolsInstallType = "guestToolsTypeOpenVMTools"
+    if not speaks:
+        return made
+    made.guestId, made.guestFullName = spec.guest_id, spec.guest_name
+    made.guestFamily = "windowsGuest" if spec.guest_id.startswith("win") else "linuxGuest"
+    made.hostName = spec.host_name or spec.name.lower().replace(" ", "-")
+    made.ipAddress = spec.addresses[0] if spec.addresses else None
+    names = list(networks)
+    made.net = [_card(spec, card, names[min(n, len(names) - 1)], n == 0) for n, card in enumerate(cards)]
+    made.disk = [
+        vim.vm.GuestInfo.DiskInfo(
+            diskPath=path,
+            capacity=size,
+            freeSpace=size // 3,
+            filesystemType="NTFS" if spec.guest_id.startswith("win") else "ext4",
+        )
+        for path, size in spec.filesystems.items()
+    ]
+    made.ipStack = [
+        vim.vm.GuestInfo.StackInfo(
+            dnsConfig=vim.net.DnsConfigInfo(
+                dhcp=False, hostName=made.hostName, domainName="example.test", ipAddress=["192.0.2.53"]
+            )
+        )
+    ]
+    return made
+
+
+def _card(spec: MachineSpec, card: Any, network: str, first: bool) -> Any:
+    addresses = list(spec.addresses) if first else []
+    return vim.vm.GuestInfo.NicInfo(
+        network=network,
+        ipAddress=addresses,
+        macAddress=card.macAddress,
+        connected=True,
+        deviceConfigId=card.key,
+        ipConfig=vim.net.IpConfigInfo(
+            ipAddress=[
+                vim.net.IpConfigInfo.IpAddress(
+                    ipAddress=a, prefixLength=64 if ":" in a else 24, state="preferred", origin="manual"
+                )
+                for a in addresses
+            ]
+        ),
+    )

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated vCenter or ESXi host in this process: the way in for tests and `v2x simulate vsphere`."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pyVmomi import VmomiSupport, vim
+
+from v2x.errors import UsageError
+from v2x.simulators.certificate import certificate_of, certificate_pem, fingerprint, server_context, sha1_thumbprint
+from v2x.simulators.faults import Faults, apply_settings
+from v2x.simulators.listener import Listener
+from v2x.simulators.vsphere import printing, properties
+from v2x.simulators.vsphere.calls import service
+from v2x.simulators.vsphere.disks.guest import GuestDisk
+from v2x.simulators.vsphere.estate.files import disks_of
+from v2x.simulators.vsphere.estate.inventory import Inventory
+from v2x.simulators.vsphere.estate.machines import add_machine
+from v2x.simulators.vsphere.estate.places import Places
+from v2x.simulators.vsphere.estate.seed import seed
+from v2x.simulators.vsphere.estate.specs import MachineSpec
+from v2x.simulators.vsphere.faults import KINDS, LASTING, Settings
+from v2x.simulators.vsphere.ledger import Ledger
+from v2x.simulators.vsphere.profiles import DEFAULT_PROFILE, profile_named
+from v2x.simulators.vsphere.sessions import Account, Sessions
+from v2x.simulators.vsphere.state import State
+from v2x.simulators.vsphere.store import Entity, Store
+from v2x.simulators.vsphere.web.connection import serving
+
+_USERS = {True: "administrator@vsphere.local", False: "root"}
+
+assert properties  # importing it registers the computed properties
+
+
+class VsphereSimulator:
+    """A vCenter or a lone ESXi host, on TLS at `address`, and the hosts of a vCenter each at a port of its own.
+
+    `profile` is a key of PROFILES, or `vcenter` or `esxi`; `estate` is `standard` or `empty`. `accounts` adds users to
+    the administrator. Settings (`task_delay`, `lease_timeout`, …: faults.Settings) may be given by name and changed
+    later in `settings`. Everything lies below `folder`.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        profile: str = DEFAULT_PROFILE,
+        estate: str = "standard",
+        port: int = 0,
+        password: str | None = None,
+        accounts: Sequence[Account] = (),
+        seed: int = 1,
+        **settings: Any,
+    ) -> None:
+        self.folder = Path(folder)
+        self.profile = profile_named(profile)
+        self.user = _USERS[self.profile.vcenter]
+        self.password = password or secrets.token_urlsafe(18)
+        self.settings = Settings()
+        apply_settings(self.settings, settings)
+        self.faults = Faults(KINDS, LASTING)
+        self._accounts = [Account(self.user, self.password), *accounts]
+        self._estate = estate
+        self._port = port
+        self._seed = seed
+        self._listeners: dict[str, Listener] = {}
+        self._state: State | None = None
+        self._inventory: Inventory | None = None
+
+    # life
+
+    def start(self) -> Self:
+        """Fills the estate and listens. OSError when the port is taken."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        store = Store()
+        state = self._state = State(
+            self.profile,
+            store,
+            self.settings,
+            self.faults,
+            Ledger(self.folder / "ledger.jsonl"),
+            Sessions(self.settings, self._accounts),
+            self.folder,
+            Places(self.folder / "datastores"),
+            "7a9f4a0e-5c64-4e8b-9d3c-0f5f6b2a1e01",
+        )
+        store.context = state
+        version = VmomiSupport.versionMap[f"vim25/{self.profile.api}"]
+        store.imitate = lambda entity, name: printing.imitated(store, entity, name, version)
+        try:
+            self._inventory = Inventory(state, self._seed)
+            service.install(state, self._inventory.root.ref)
+            seed(self._inventory, self._estate)
+            self._listen(state)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _listen(self, state: State) -> None:
+        """One listener for the API, and one for each host of a vCenter."""
+        hosts = [e.moid for e in state.store.all(vim.HostSystem)] if self.profile.vcenter else []
+        for moid in ["", *hosts]:
+            path = certificate_of(self.folder, moid or "api")
+            pem = certificate_pem(path)
+            listener = Listener(serving(state, moid), server_context(path), 0 if moid else self._port)
+            self._listeners[moid] = listener
+            state.ports[moid] = listener.port
+            state.thumbprints[moid] = sha1_thumbprint(pem)
+            if not moid:
+                self._fingerprint = fingerprint(pem)
+        for lone in state.store.all(vim.HostSystem):
+            state.ports.setdefault(lone.moid, state.ports[""])
+            state.thumbprints.setdefault(lone.moid, state.thumbprints[""])
+        for listener in self._listeners.values():
+            listener.start()
+
+    def stop(self) -> None:
+        """Ends all connections. The files stay. Safe to call twice."""
+        state, self._state = self._state, None
+        if state is None:
+            return
+        state.stopping.set()
+        with state.store.lock:
+            state.store.changed.notify_all()
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        state.places.close()
+        state.ledger.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    # looking in
+
+    @property
+    def state(self) -> State:
+        """The parts of the running stand-in. UsageError when it is not running."""
+        if self._state is None:
+            raise UsageError("The simulated vSphere is not running")
+        return self._state
+
+    @property
+    def port(self) -> int:
+        return self.state.ports[""]
+
+    @property
+    def address(self) -> str:
+        """`127.0.0.1:PORT` of the API."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def fingerprint(self) -> str:
+        """`sha256:<hex>` of the API's certificate."""
+        return self._fingerprint
+
+    @property
+    def thumbprint(self) -> str:
+        """SHA-1 of the API's certificate as VMware writes it: `AA:BB:…`."""
+        return self.state.thumbprints[""]
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.state.ledger
+
+    @property
+    def inventory(self) -> Inventory:
+        if self._inventory is None:
+            raise UsageError("The simulated vSphere is not running")
+        return self._inventory
+
+    def machine(self, name: str) -> Entity:
+        """The first machine with this name, as the API shows it. UsageError for none."""
+        return self.inventory.named(vim.VirtualMachine, name)
+
+    def add_vm(self, spec: MachineSpec | str, *images: Path, **more: Any) -> Entity:
+        """Adds a machine: a spec, or a name with raw images of its disks and other fields of MachineSpec."""
+        from v2x.simulators.vsphere.estate.specs import DiskSpec
+
+        if isinstance(spec, str):
+            if images:
+                more.setdefault("disks", tuple(DiskSpec(image=image, size_bytes=512) for image in images))
+            spec = MachineSpec(name=spec, **more)
+        with self.state.store.lock:
+            return add_machine(self.inventory, spec)
+
+    def disks(self, machine: Entity) -> dict[int, GuestDisk]:
+        """The disks of a machine by device key: read them, or write to them as the guest does."""
+        return disks_of(self.state, machine)
+
+    def expire_sessions(self) -> int:
+        """Ends every session now; returns how many there were."""
+        return self.state.sessions.expire_all()

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A vCenter or ESXi host as a source of machines."""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from pyVmomi import vim
+
+from v2x.disks.interface import DiskReader
+from v2x.errors import SourceError
+from v2x.model.address import Address
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
+from v2x.secrets import Secret
+from v2x.sources.empty import EmptyDisk
+from v2x.sources.interface import Checkpoint, SourceLeftover
+from v2x.sources.local_files import Clock, utc_now
+from v2x.sources.vsphere import power, snapshots, stillness
+from v2x.sources.vsphere.collecting import Collected
+from v2x.sources.vsphere.listing import Listing
+from v2x.sources.vsphere.names import decoded
+from v2x.sources.vsphere.options import VsphereOptions
+from v2x.sources.vsphere.present import Present, check_disks, present, virtual_disks
+from v2x.sources.vsphere.session import VsphereSession
+from v2x.tls import Trust
+
+
+class VsphereSource:
+    """Machines of one server. A machine that is off is read as it lies; one that runs through a snapshot of ours."""
+
+    def __init__(
+        self, session: VsphereSession, address: Address, options: VsphereOptions, clock: Clock = utc_now
+    ) -> None:
+        self.session, self.options = session, options
+        self._address, self._clock = address, clock
+        self._notes: dict[str, list[str]] = {}
+
+    @classmethod
+    def open(
+        cls,
+        address: Address,
+        *,
+        password: Secret,
+        trust: Trust,
+        options: VsphereOptions | None = None,
+        clock: Clock | None = None,
+    ) -> "VsphereSource":
+        """Logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
+        options = options or VsphereOptions()
+        session = VsphereSession(address.host, address.port or 443, address.user, password, trust, proxy=options.proxy)
+        session.open()
+        return cls(session, address, options, clock or utc_now)
+
+    def __enter__(self) -> "VsphereSource":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def inventory(self, select: Callable[[str], bool] | None = None) -> Inventory:
+        return Listing(
+            session=self.session,
+            address=str(self._address),
+            taken_at=self._clock(),
+            select=select,
+            datacenter=self._address.path,
+            progress=self.options.progress,
+        ).inventory()
+
+    def checkpoint(self, machine: Machine, tag: str) -> Checkpoint:
+        """The stamps of its files for a machine that is off, a snapshot `v2x <tag>` for one that runs.
+
+        SourceError SOURCE-CHANGED if its disks are not those of the plan. A snapshot of that tag, which an earlier run
+        began with, is adopted; of a machine that is off by now it is removed, since its disks hold more.
+        """
+        now = present(self.session, machine, stillness.PATHS)
+        check_disks(machine, now)
+        held = snapshots.find(self.session, now.reference, tag)
+        if now.power is PowerState.OFF:
+            if held is not None:
+                self.release(machine, tag)
+                now = present(self.session, machine, stillness.PATHS)
+            return Checkpoint(tag=tag, machine_id=machine.id, points=self._still(machine, now))
+        if held is not None:
+            self._note(machine, f"{machine.name}: goes on with the snapshot of an earlier run, of {held.created}")
+        else:
+            held = snapshots.ensure(
+                self.session,
+                now.reference,
+                tag,
+                quiesce=self.options.quiesce,
+                subject=machine.name,
+                note=lambda text: self._note(machine, text),
+            )
+        return Checkpoint(tag=tag, machine_id=machine.id, points=self._frozen(machine, held))
+
+    def _still(self, machine: Machine, now: Present) -> dict[str, str]:
+        made, note = stillness.stamps(self.session, now, machine.name)
+        if note:
+            self._note(machine, note)
+        return {disk.id: f"/{disk.id}/{made.get(disk.id, '')}" for disk in machine.disks}
+
+    def _frozen(self, machine: Machine, held: snapshots.Held) -> dict[str, str]:
+        """Snapshot, key and change id of each disk, from the snapshot's own configuration."""
+        (found,) = self.session.retrieve(vim.vm.Snapshot, ["config.hardware.device"], objects=[held.reference])
+        disks = virtual_disks(Present(reference=held.reference, values=found.values))
+        missing = [disk.label for disk in machine.disks if disk.id not in disks]
+        if missing:
+            raise SourceError(
+                f"{', '.join(missing)} of {machine.name} is not in the snapshot {held.name}: independent disks are in "
+                "none, and one that was added later is not either",
+                code="NOT-IN-SNAPSHOT",
+                hint="shut the machine down and migrate it then (--running shutdown)",
+            )
+        return {
+            disk.id: f"{held.id}/{disk.id}/{getattr(disks[disk.id].backing, 'changeId', None) or ''}"
+            for disk in machine.disks
+        }
+
+    def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
+        """Opens a disk over the transport that fits; the errors name the disk and say which would."""
+        if disk.backing is DiskBacking.EMPTY:
+            return EmptyDisk(disk.capacity_bytes)
+        if disk.lent_by:
+            raise SourceError(
+                f"{disk.label} of {machine.name} belongs to another machine and is only lent to it",
+                code="LENT-DISK",
+                hint="wait for the backup to end, then list the source again",
+            )
+        from v2x.sources.vsphere.transports import open_disk
+
+        return open_disk(self.session, machine, disk, at, self.options.transport)
+
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        """SourceError SOURCE-CHANGED if a machine that was read as it lay was started or written to since."""
+        if all(not point.startswith("/") for point in at.points.values()):
+            return
+        now = present(self.session, machine, stillness.PATHS)
+        moved = now.power is not PowerState.OFF
+        if not moved:
+            made, _ = stillness.stamps(self.session, now, machine.name)
+            moved = any(at.points[key] != f"/{key}/{made.get(key, '')}" for key in at.points)
+        if moved:
+            what = "was started" if now.power is not PowerState.OFF else "was changed"
+            raise SourceError(
+                f"{machine.name} {what} while it was copied, so that the copy is of no one moment",
+                code="SOURCE-CHANGED",
+                hint="shut it down and run the same command again; it is copied anew",
+            )
+
+    def release(self, machine: Machine, tag: str) -> None:
+        """Removes the snapshot of that tag, if there is one, and waits until its files are merged."""
+        now = present(self.session, machine)
+        snapshots.remove(
+            self.session, now.reference, tag, subject=machine.name, note=lambda text: self._note(machine, text)
+        )
+
+    def notes(self, machine: Machine) -> tuple[str, ...]:
+        return tuple(self._notes.pop(machine.id, ()))
+
+    def _note(self, machine: Machine, text: str) -> None:
+        self._notes.setdefault(machine.id, []).append(text)
+
+    def state(self, machine: Machine) -> PowerState:
+        return power.state(self.session, machine)
+
+    def shutdown(self, machine: Machine, deadline_seconds: float) -> None:
+        power.shutdown(self.session, machine, deadline_seconds)
+
+    def power_off(self, machine: Machine) -> None:
+        power.power_off(self.session, machine)
+
+    def power_on(self, machine: Machine) -> None:
+        power.power_on(self.session, machine)
+
+    def leftovers(self) -> tuple[SourceLeftover, ...]:
+        """Snapshots that carry a tag of ours, on any machine."""
+        return tuple(
+            SourceLeftover(
+                machine=decoded(str(found.values.get("name", ""))),
+                tag=held.tag,
+                id=f"{found.id}/{held.id}",
+                what=f"snapshot {held.name}",
+                created=held.created,
+            )
+            for found, held in self._ours()
+        )
+
+    def _ours(self) -> Iterator[tuple[Collected, snapshots.Held]]:
+        for found in self.session.retrieve(vim.VirtualMachine, ["name", "snapshot"]):
+            for held in snapshots.walk(found.values.get("snapshot")):
+                if held.tag:
+                    yield found, held
+
+    def remove(self, leftover: SourceLeftover) -> tuple[str, ...]:
+        """Removes one of `leftovers`; what there is to say of it."""
+        said: list[str] = []
+        moref, _, _ = leftover.id.partition("/")
+        reference = vim.VirtualMachine(moref, self.session.stub)
+        snapshots.remove(self.session, reference, leftover.tag, subject=leftover.machine, note=said.append)
+        return tuple(said)
+
+    def close(self) -> None:
+        self.session.close()

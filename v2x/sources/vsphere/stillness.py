@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the disks of a machine that is off lie still: a stamp of its files that changes when one is written to.
+
+Nothing is changed at the source for a machine that is off, not even by a snapshot, so its point in time is what the
+datastore says of its files: sizes and times of last modification.
+"""
+
+import hashlib
+from typing import Any
+
+from pyVmomi import vim
+
+from v2x.errors import PermissionRefused, V2xError
+from v2x.sources.vsphere.failures import error_from
+from v2x.sources.vsphere.present import Present, virtual_disks
+from v2x.sources.vsphere.session import VsphereSession
+
+PATHS = ("config.changeVersion", "config.hardware.device")
+_SEARCH_SECONDS = 600.0
+
+
+def stamps(session: VsphereSession, now: Present, subject: str) -> tuple[dict[str, str], str]:
+    """A stamp of each disk by device key, and a note where the datastore could not be asked.
+
+    Without the privilege Datastore.Browse only the version of the machine's configuration counts, which its server
+    changes when the machine is started or changed.
+    """
+    version, note = str(now.values.get("config.changeVersion") or ""), ""
+    made: dict[str, str] = {}
+    seen: dict[tuple[str, str], list[str]] = {}
+    for key, device in virtual_disks(now).items():
+        lines = [version]
+        for store, file in _files(device.backing):
+            folder, _, name = file.rpartition("/")
+            place = (folder, name.removesuffix(".vmdk"))
+            try:
+                if place not in seen:
+                    seen[place] = _listed(session, store, *place, subject)
+                lines += seen[place]
+            except V2xError as problem:
+                why = "it lacks Datastore.Browse" if isinstance(problem, PermissionRefused) else problem.message
+                note = f"{subject}: the datastore does not tell when its files were written to ({why})"
+                seen[place] = []
+        made[key] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+    return made, note
+
+
+def _files(backing: Any) -> list[tuple[Any, str]]:
+    found = []
+    while backing is not None:
+        if getattr(backing, "fileName", None) and getattr(backing, "datastore", None) is not None:
+            found.append((backing.datastore, str(backing.fileName)))
+        backing = getattr(backing, "parent", None)
+    return found
+
+
+def _listed(session: VsphereSession, store: Any, folder: str, stem: str, subject: str) -> list[str]:
+    """Name, size and modification time of every file whose name begins with that of the disk."""
+    (found,) = session.retrieve(vim.Datastore, ["browser"], objects=[store])
+    browser = found.values.get("browser")
+    if browser is None:
+        raise error_from(vim.fault.NoPermission(privilegeId="Datastore.Browse"), "look at its files", subject)
+    details = vim.host.DatastoreBrowser.FileInfo.Details(
+        fileSize=True, modification=True, fileType=False, fileOwner=False
+    )
+    spec = vim.host.DatastoreBrowser.SearchSpec(matchPattern=[f"{_literal(stem)}*.vmdk"], details=details)
+    task = session.call(browser.SearchDatastore_Task, folder, spec, doing="look at its files", subject=subject)
+    result = session.wait_task(task, doing="look at its files", subject=subject, timeout=_SEARCH_SECONDS)
+    return sorted(f"{one.path} {one.fileSize} {one.modification}" for one in result.file or [])
+
+
+def _literal(name: str) -> str:
+    """`name` as a pattern; `?` stands for the signs that have a meaning in one."""
+    return "".join("?" if sign in "*?[]" else sign for sign in name)

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """vSphere to a pool, both simulated: one machine in every state, and a batch of 50 that is stopped and goes on."""
 
-import csv
-import json
-from pathlib import Path
-
 import pytest
 
 from tests.vsphere_estate import patterned
 from v2x.model.units import MIB
-from v2x.simulators.vsphere import Account, DiskSpec, MachineSpec, NicSpec
-from v2x.simulators.vsphere.sessions import MIGRATION
+from v2x.simulators.vsphere import DiskSpec, MachineSpec
 
 NETWORK = "Pool-wide network associated with eth0"
 

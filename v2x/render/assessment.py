@@ -198,9 +198,14 @@ def target_name(facts: TargetFacts | None) -> str:
     """The target in one line, or that there is none."""
     if facts is None:
         return "none given"
+    return ", ".join(word for word in (facts.address, pool_words(facts)) if word)
+
+
+def pool_words(facts: TargetFacts) -> str:
+    """The target's product and name, as far as it told them."""
     product = " ".join(word for word in (facts.product, facts.version) if word)
     pool = f"pool {facts.pool_name}" if facts.pool_name else ""
-    return ", ".join(word for word in (facts.address, product, pool) if word)
+    return ", ".join(word for word in (product, pool) if word)
 
 
 def pace_words(forecast: Forecast) -> str:

@@ -18,7 +18,7 @@ from v2x.model.finding import Severity, Verdict
 from v2x.model.migration import Outcome, Report
 from v2x.model.units import show_bytes
 from v2x.render import charts, run
-from v2x.render.assessment import VERDICTS, Assessment, guest_name, pace_words, target_name
+from v2x.render.assessment import VERDICTS, Assessment, guest_name, pace_words, pool_words, target_name
 from v2x.render.baseline import spoken_verdict
 from v2x.render.payload import payload
 from v2x.render.words import show_span, show_time
@@ -49,6 +49,8 @@ _COLUMNS = (
     ("wave", "Wave"),
     ("findings", "Findings"),
 )
+_LOUD = (Severity.BLOCKER, Severity.UNKNOWN, Severity.WARNING)
+_RULES_SHOWN = 16
 _NUMERIC = frozenset({"cpus", "memory", "capacity", "moved", "seconds", "wave"})
 
 
@@ -67,7 +69,11 @@ def assessment_page(assessment: Assessment) -> bytes:
         systems=charts.system_bars(machines),
         sizes=charts.size_bars(machines),
         movable=100 * movable // total if total else 0,
-        loud=[(number, group) for number, group in numbered if group.severity is not Severity.INFO],
+        loud=sorted(
+            ((number, group) for number, group in numbered if group.severity is not Severity.INFO),
+            key=lambda pair: _LOUD.index(pair[1].severity),
+        ),
+        shown=_RULES_SHOWN,
         quiet=[(number, group) for number, group in numbered if group.severity is Severity.INFO],
         payload=payload(assessment) if total else "",
         verdicts=VERDICTS,
@@ -127,7 +133,9 @@ def _environment() -> Environment:
     environment.filters.update(
         disk_line=run.disk_line, card_line=run.card_line, verdict=spoken_verdict, span=show_span, pace=pace_words
     )
-    environment.globals.update(Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone)
+    environment.globals.update(
+        Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone, pool_words=pool_words
+    )
     return environment
 
 

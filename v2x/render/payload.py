@@ -6,10 +6,12 @@ Texts pass `printable`, and no sign is left that could end the element that hold
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from v2x.model.finding import Severity
 from v2x.model.forecast import Outlook, Place
+from v2x.model.inventory import SourceNetwork
 from v2x.model.machine import Disk, DiskBus, DiskFormat, Machine, Nic, NicModel, Other
 from v2x.model.target import TargetDisk, TargetMachine
 from v2x.model.units import show_bytes
@@ -32,6 +34,7 @@ class _Payload:
         self._assessment = assessment
         self._texts: dict[str, int] = {"": 0}
         self._rules = {(group.rule, group.severity): number for number, group in enumerate(assessment.by_rule)}
+        self._vlans = _vlans(assessment.inventory.networks)
         self._has_target = assessment.facts is not None
 
     def document(self) -> dict[str, Any]:
@@ -122,17 +125,32 @@ class _Payload:
         places = {place.subject: place for place in outlook.networks} if outlook is not None else {}
         return [self._card(nic, places.get(str(nic.position))) for nic in machine.nics]
 
+    def _vlan(self, nic: Nic) -> str:
+        if nic.trunk:
+            return "trunk"
+        vlan = nic.vlan if nic.vlan is not None else self._vlans.get(nic.network)
+        return "" if vlan is None else str(vlan) if vlan else "untagged"
+
     def _card(self, nic: Nic, place: Place | None) -> list[Any]:
         after = place.target or "to be chosen" if place is not None else ""
         return [
             self._text(nic.label or f"Card {nic.position + 1}"),
             self._text(nic.network or "unknown"),
-            self._text("" if nic.vlan is None else str(nic.vlan)),
+            self._text(self._vlan(nic)),
             self._text("unknown" if nic.model is NicModel.UNKNOWN else _own_word(nic.model)),
             self._text(nic.mac or "not stated"),
             self._text(after),
             self._text(place.reason if place is not None else ""),
         ]
+
+
+def _vlans(networks: Iterable[SourceNetwork]) -> dict[str, int | None]:
+    """The VLAN of each network name; None where several of one name differ."""
+    found: dict[str, int | None] = {}
+    for network in networks:
+        same = network.name not in found or found[network.name] == network.vlan
+        found[network.name] = network.vlan if same else None
+    return found
 
 
 def _rows(machine: Machine, made: TargetMachine | None) -> list[tuple[str, str, str]]:

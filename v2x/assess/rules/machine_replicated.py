@@ -13,7 +13,7 @@ def check(context: Context) -> Iterator[Said]:
     state = context.machine.replication
     if state and state.casefold() not in ("disabled", "none"):
         yield Remark(f"Its replication is “{state}”.")
-    elif not state:
+    elif not state and context.estate.from_hyperv:
         yield Unknown("The source does not tell whether the machine is replicated.", LOOK_AT_THE_SOURCE)
 
 

@@ -13,7 +13,7 @@ def check(context: Context) -> Iterator[Said]:
     action = context.machine.start_action
     if action and action.casefold() not in ("nothing", "none", "systemdefault"):
         yield Remark(f"Its start action is “{action}”.")
-    elif not action:
+    elif not action and context.estate.from_hyperv:
         yield Unknown("The source does not tell the start action of the machine.", LOOK_AT_THE_SOURCE)
 
 

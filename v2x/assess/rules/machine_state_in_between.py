@@ -4,18 +4,14 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.rule import MachineRule, Remark, Said
-from v2x.assess.unknowns import POWER
+from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
-from v2x.model.machine import PowerState
 
 
-def check(context: Context) -> Iterator[Said]:
+def check(context: Context) -> Iterator[Remark]:
     machine = context.machine
     if machine.power_state_text:
         yield Remark(f"The source calls its state “{machine.power_state_text}”.")
-    elif machine.power_state is PowerState.UNKNOWN:
-        yield POWER
 
 
 RULE = MachineRule(
@@ -27,6 +23,7 @@ RULE = MachineRule(
         "Hyper-V: Paused, Saving, Starting, *Critical and the like; a copy needs the machine off, or running with "
         "a checkpoint"
     ),
+    always_known="a machine of whose state the source says nothing is machine.suspended",
     sources=frozenset({"hyperv", "rvtools", "vsphere"}),
     check=check,
 )

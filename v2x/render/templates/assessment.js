@@ -8,6 +8,7 @@
   const SEVERITIES = ["Blocker", "Unknown", "Warning", "Note"];
   const SEVERITY_TONES = ["blocker", "unknown", "warning", "info"];
   const ORDER = [3, 2, 0, 1]; // the verdicts as a list of machines shows them: blocked, unknown, with changes, ready
+  const POWER = { on: "running", off: "off", suspended: "suspended" };
   const PAGE = 50;
   const PRINTED_ROWS = 1000;
   const NAMES = 200;
@@ -69,17 +70,18 @@
   };
   const cell = (label, text, number) =>
     make("td", number ? { class: "number", "data-label": label } : { "data-label": label }, text);
-  const tally = (machine) => {
-    const parts = machine.counts.map((count, at) => count ? several(count, SEVERITIES[at].toLowerCase()) : "");
-    return parts.filter((part, at) => part && at !== 1).join(" · ") || "none";
-  };
+  const tally = (machine) => machine.counts.map((count, at) => count
+    ? make("span", { class: `badge ${SEVERITY_TONES[at]}`, title: several(count, SEVERITIES[at].toLowerCase()) }, String(count),
+      make("span", { class: "hidden" }, ` ${SEVERITIES[at].toLowerCase()}`))
+    : null);
+  const short = (system) => system.replace(/^Microsoft /, "").replace(/ \((64|32)-bit\)$/, "");
   const rowOf = (machine) => make("tr", {},
     make("th", { scope: "row" }, make("a", { href: `#machine-${machine.number + 1}` }, machine.name)),
     make("td", { "data-label": "Verdict" }, badge(TONES[machine.verdict], VERDICTS[machine.verdict])),
-    cell("System", machine.system), cell("CPUs", String(machine.cpus), true),
+    cell("System", short(machine.system)), cell("CPUs", String(machine.cpus), true),
     cell("Memory", bytes(machine.memory), true), cell("Disks", bytes(machine.capacity), true),
     cell("To move", machine.moved < 0 ? "" : bytes(machine.moved), true), cell("Time", span(machine.seconds), true),
-    cell("Wave", machine.wave ? String(machine.wave) : "", true), cell("Findings", tally(machine)));
+    cell("Wave", machine.wave ? String(machine.wave) : "", true), make("td", { "data-label": "Findings", class: "pills" }, ...tally(machine)));
 
   const draw = (most = PAGE) => {
     const pages = Math.max(1, Math.ceil(shown.length / PAGE));
@@ -218,7 +220,7 @@
   const unknownOf = (machine) => data.gaps.filter(([, , list]) => list === null || list.includes(machine.number));
   const view = (machine) => {
     const parts = [`${several(machine.cpus, "processor")}`, `${bytes(machine.memory)} of memory`,
-      `${several(machine.disks.length, "disk")} of ${bytes(machine.capacity)}`, machine.power === "unknown" ? "" : `powered ${machine.power}`,
+      `${several(machine.disks.length, "disk")} of ${bytes(machine.capacity)}`, POWER[machine.power] || "",
       machine.place].filter(Boolean);
     const move = machine.moved < 0 ? "" : `${bytes(machine.moved)} to move, about ${span(machine.seconds)}` +
       (machine.wave ? `, suggested for wave ${machine.wave}` : ", in no wave while it is blocked");
@@ -228,7 +230,7 @@
       return other ? make("a", { href: `#machine-${other.number + 1}` }, text) : null;
     };
     const gaps = unknownOf(machine);
-    $("machine").replaceChildren(
+    $("machine").replaceChildren(...[
       make("nav", { class: "trail", "aria-label": "Machines" }, make("a", { href: "#machines" }, "← All machines"),
         make("span", { class: "aside" }, neighbour(-1, "previous"), " ", neighbour(1, "next"))),
       make("div", { class: "title big" }, make("h2", { tabindex: "-1", id: "machine-name" }, machine.name),
@@ -237,6 +239,7 @@
       make("p", { class: "soft" }, parts.join(" · ")), make("p", { class: "soft" }, move),
       machine.problem ? make("p", {}, make("b", {}, "Cannot be made as it is: "), machine.problem) : null,
       make("h3", {}, "Before and after"), hardware(machine),
+      machine.notes.length ? make("h4", {}, "What that means") : null,
       machine.notes.length ? make("ul", { class: "plain" }, ...machine.notes.map((note) => make("li", {}, T[note]))) : null,
       make("h3", {}, "Disks"), machine.disks.length
         ? table(`Disks of ${machine.name}`, ["Disk", "Place", "Format", "Size", "Data", "Datastore", "On the pool"],
@@ -250,11 +253,13 @@
       make("h3", {}, "Findings"), findingsOf(machine),
       gaps.length ? make("details", {}, make("summary", {}, `${several(gaps.length, "fact")} not known of this machine`),
         make("ul", { class: "plain" }, ...gaps.map(([text, how]) => make("li", {}, `${T[text]} `, make("span", { class: "soft" }, T[how])))))
-        : null);
+        : null,
+    ].filter((part) => part !== null));
   };
   const overview = () => {
     $("overview").hidden = false;
     $("machine").hidden = true;
+    document.body.classList.remove("one");
     document.title = title;
   };
   const title = document.title;
@@ -275,6 +280,7 @@
     view(machine);
     $("overview").hidden = true;
     $("machine").hidden = false;
+    document.body.classList.add("one");
     document.title = `${machine.name} · ${title}`;
     window.scrollTo(0, 0);
     $("machine-name").focus({ preventScroll: true });
@@ -292,14 +298,15 @@
   $("print").addEventListener("click", () => window.print());
   let folded = [];
   window.addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details:not([open])")];
-    for (const details of folded) {
+    for (const details of document.querySelectorAll("details:not([open])")) {
+      if (details.closest("#notes")) continue;
       if (details.dataset.rule) open(details, 60);
       details.open = true;
+      folded.push(details);
     }
     draw(PRINTED_ROWS);
   });
-  window.addEventListener("afterprint", () => { for (const details of folded) details.open = false; draw(); });
+  window.addEventListener("afterprint", () => { for (const details of folded) details.open = false; folded = []; draw(); });
 
   document.documentElement.classList.add("live");
   named();

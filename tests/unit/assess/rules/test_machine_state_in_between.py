@@ -17,9 +17,3 @@ def test_is_silent_about_a_machine_that_is_off(make, speak):
 
 def test_is_silent_about_files(make, speak):
     assert speak(RULE, make.machine(power_state=PowerState.UNKNOWN), kind="ovf") == []
-
-
-def test_does_not_know_where_the_source_does_not_tell(make, doubt):
-    assert doubt(RULE, make.machine(power_state=PowerState.UNKNOWN), kind="hyperv") == [
-        "The source does not tell whether the machine is running, off or suspended."
-    ]

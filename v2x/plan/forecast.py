@@ -76,7 +76,7 @@ def imagined_pool(tables: Tables, taken_at: datetime) -> TargetFacts:
         kind="xapi",
         address="",
         taken_at=taken_at,
-        storage=(StorageRepository(uuid="-", name="", kind="ext", image_formats=formats),),
+        storage=(StorageRepository(uuid="-", name="", kind="ext", image_formats=formats, hosts=("-",)),),
         templates=tuple(Template(reference_label=label, name=label, uuid=label) for label in labels),
         secure_boot_certificates=True,
         qcow2_import=True,

@@ -305,9 +305,9 @@ def pictures(folder: Path) -> None:
         browser = Browser(Path(work) / "profile")
         try:
             for name, width, height, more, fragment in (
-                ("report-desktop", 1180, 1500, {}, ""),
-                ("report-dark", 1180, 900, {"dark": True}, "#findings"),
-                ("report-machine", 1180, 1300, {}, "#machine-12"),
+                ("report-desktop", 1180, 1250, {}, ""),
+                ("report-dark", 1180, 800, {"dark": True}, "#machines"),
+                ("report-machine", 1180, 1150, {}, "#machine-12"),
                 ("report-phone", 390, 844, {"phone": True}, ""),
             ):
                 browser.screen(width, height, **more)  # type: ignore[arg-type]

@@ -131,7 +131,15 @@ def test_a_machine_has_a_page_of_its_own_with_before_and_after(page):
     assert page.run("document.querySelector('#overview').hidden") is True
     assert page.run("document.activeElement.id") == "machine-name"
     shown = text(page, "#machine")
-    for word in ("Before and after", "Disks", "Network cards", "Findings", "VHD on NFS fast", "same name, VLAN"):
+    for word in (
+        "Before and after",
+        "Disks",
+        "Network cards",
+        "What to do",
+        "Worth knowing",
+        "VHD on NFS fast",
+        "same name, VLAN",
+    ):
         assert word in shown
     follow(page, "#machines")
     assert page.run("document.querySelector('#overview').hidden") is False

@@ -96,7 +96,7 @@ def headline(assessment: Assessment) -> str:
     told = [f"{ready + changes:,} of {plural(total, 'machine')} can move to XCP-ng, {ready:,} of them as they are"]
     blocked, unknown = assessment.count(Verdict.BLOCKED), assessment.count(Verdict.UNKNOWN)
     told += [f"{blocked:,} {'is' if blocked == 1 else 'are'} blocked"] if blocked else []
-    told += [f"of {unknown:,} too little is known"] if unknown else []
+    told += [f"too little is known of {unknown:,}"] if unknown else []
     pool = "" if assessment.facts is not None else " No pool was asked yet, so what depends on it is open."
     return "; ".join(told) + "." + pool
 

@@ -201,12 +201,13 @@
     }
     return table(`Hardware of ${machine.name} before and after`, ["Part", "Now", "On the pool"], rows);
   };
-  const findingsOf = (machine) => {
+  const findingsOf = (machine, wanted) => {
     const items = [];
     let last = -1;
     for (let at = 0; at < machine.findings.length; at += 3) {
       const [number, part, text] = machine.findings.slice(at, at + 3);
       const [rule, severity, label, remedy] = data.rules[number];
+      if (!wanted(severity)) continue;
       const line = make("p", {}, part ? make("b", {}, `${T[part]}: `) : null, T[text]);
       if (number === last) { items[items.length - 1].querySelector(".said").append(line); continue; }
       last = number;
@@ -215,7 +216,7 @@
         make("div", { class: "said" }, line), make("p", {}, make("b", {}, "What to do: "), T[remedy]),
         make("p", { class: "soft" }, "Rule ", make("code", {}, rule))));
     }
-    return items.length ? make("ul", { class: "findings" }, ...items) : make("p", {}, "No rule has anything to say.");
+    return items.length ? make("ul", { class: "findings" }, ...items) : null;
   };
   const unknownOf = (machine) => data.gaps.filter(([, , list]) => list === null || list.includes(machine.number));
   const view = (machine) => {
@@ -230,6 +231,8 @@
       return other ? make("a", { href: `#machine-${other.number + 1}` }, text) : null;
     };
     const gaps = unknownOf(machine);
+    const loud = findingsOf(machine, (severity) => severity < 3);
+    const quiet = findingsOf(machine, (severity) => severity === 3);
     $("machine").replaceChildren(...[
       make("nav", { class: "trail", "aria-label": "Machines" }, make("a", { href: "#machines" }, "← All machines"),
         make("span", { class: "aside" }, neighbour(-1, "previous"), " ", neighbour(1, "next"))),
@@ -238,6 +241,7 @@
       make("p", { class: "lead" }, machine.system),
       make("p", { class: "soft" }, parts.join(" · ")), make("p", { class: "soft" }, move),
       machine.problem ? make("p", {}, make("b", {}, "Cannot be made as it is: "), machine.problem) : null,
+      make("h3", {}, "What to do"), loud || make("p", {}, "Nothing, as far as could be asked."),
       make("h3", {}, "Before and after"), hardware(machine),
       machine.notes.length ? make("h4", {}, "What that means") : null,
       machine.notes.length ? make("ul", { class: "plain" }, ...machine.notes.map((note) => make("li", {}, T[note]))) : null,
@@ -250,7 +254,7 @@
         ? table(`Network cards of ${machine.name}`, ["Card", "Network", "VLAN", "Model", "MAC address", "On the pool", "Why"],
           machine.cards.map((card) => card.map((text, place) => place === 4 ? make("code", {}, T[text]) : T[text])))
         : make("p", {}, "The source lists none."),
-      make("h3", {}, "Findings"), findingsOf(machine),
+      quiet ? make("h3", {}, "Worth knowing") : null, quiet,
       gaps.length ? make("details", {}, make("summary", {}, `${several(gaps.length, "fact")} not known of this machine`),
         make("ul", { class: "plain" }, ...gaps.map(([text, how]) => make("li", {}, `${T[text]} `, make("span", { class: "soft" }, T[how])))))
         : null,

@@ -13,8 +13,9 @@ BIN := .venv/bin
 PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin openssl zstd \
   e2fsprogs fdisk dosfstools mtools grub-common grub-pc-bin grub-efi-amd64-bin
 # … and what the tests use beside that, which boot virtual machines too.
+# (Node.js from elsewhere brings its own npm, which Debian's would be in the way of.)
 TEST_PACKAGES := $(PACKAGES) cpio chromium postgresql python3-libvhdi qemu-system-x86 ovmf \
-  golang-go golang-github-vmware-govmomi-dev
+  golang-go golang-github-vmware-govmomi-dev $(if $(shell command -v npm),,nodejs npm)
 
 help:
 	@echo 'make demo       set up, then migrate a small VM to a simulated pool; touches nothing of yours'
@@ -31,7 +32,7 @@ setup: .venv/.installed .setup-guest/.complete
 demo: setup
 	$(BIN)/v2x demo
 
-test: setup .setup-packages-test .setup-vcsim/.complete
+test: setup .setup-packages-test .setup-vcsim/.complete .setup-clients/.complete
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 test-slow: setup .setup-packages-test .setup-vcsim/.complete
@@ -67,6 +68,12 @@ clean:
 
 .setup-vcsim/.complete: .ci/vcsim tests/vcsim/main.go | .setup-packages-test
 	@.ci/vcsim .setup-vcsim
+
+# Clients of XAPI that are not ours, which the tests set on the simulated pool.
+.setup-clients/.complete: tests/clients/package.json | .setup-packages-test
+	@mkdir -p .setup-clients && cp $< .setup-clients/
+	npm install --prefix .setup-clients --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error
+	@touch $@
 
 .venv/.created: | .setup-packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \

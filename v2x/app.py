@@ -9,6 +9,7 @@ from pathlib import Path
 
 from v2x import __version__, secrets
 from v2x.config import Config, load_config
+from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
 from v2x.errors import InputRefused, PlanError, UsageError
@@ -231,7 +232,7 @@ class App:
         return OpenDoors(self, {one.alias: one for one in sources}, {one.alias: one for one in targets})
 
     def engine(self, doors: "OpenDoors", watcher: Watcher) -> Engine:
-        return InlineEngine(doors, watcher, now=self.now)
+        return InlineEngine(doors, watcher, now=self.now, hooks=self.config.hooks)
 
     def orders(self, plan: Plan) -> list[Order]:
         """The orders of a plan's rows, in the order of wave and order; excluded rows are left out."""
@@ -245,6 +246,7 @@ class App:
         if inventory is None or facts is None:
             missing = row.source if inventory is None else row.target
             raise PlanError(f"{row.machine_name}: the plan does not know {missing}", hint="draft the plan again")
+        check_hooks(row.hooks, self.config.hooks)
         machine = machine_of(inventory, row.machine_id, row.machine_name)
         spec = build_machine(machine, row, facts, self.tables, places=places[row.source])
         return Order(
@@ -260,6 +262,7 @@ class App:
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),
+            hooks=row.hooks,
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
         )

@@ -25,6 +25,14 @@ target = "bond0"
 [[storage]]
 datastore = "ssd*"
 target = "Fast SR"
+
+and hooks, which a plan's rows name; the file must be mode 0600 then:
+
+[hook.tell-monitoring]
+at = ["before checkpoint", "after seal"]
+command = ["/usr/local/bin/tell-monitoring", "v2x"]
+seconds = 60
+stops = false
 """
 
 import tomllib
@@ -32,13 +40,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from v2x.errors import UsageError
+from v2x.model.hook import MOMENTS, Hook
 from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
 _KEYS = frozenset({"address", "secret", "ca", "fingerprint"})
-_TABLES = frozenset({"source", "target", "network", "uplink", "storage"})
+_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "hook"})
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VLAN_IDS = range(4096)
 
 
@@ -49,6 +60,7 @@ class Config:
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
     targets: Mapping[str, Endpoint] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
 
 
 def load_config(path: str | Path | None) -> Config:
@@ -67,9 +79,15 @@ def load_config(path: str | Path | None) -> Config:
     if unknown:
         raise UsageError(
             f"{path}: unknown table [{unknown[0]}]",
-            hint="tables are [source.ALIAS], [target.ALIAS], [[network]], [[uplink]] and [[storage]]",
+            hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]] and [[storage]]",
+        )
+    hooks = parse_hooks(str(path), document.get("hook", {}))
+    if hooks and Path(path).stat().st_mode & 0o077:
+        raise UsageError(
+            f"{path} names commands and others may write or read it", code="CONFIG-MODE", hint=f"chmod 600 {path}"
         )
     return Config(
+        hooks=hooks,
         sources=_endpoints(path, "source", document.get("source", {})),
         targets=_endpoints(path, "target", document.get("target", {})),
         rules=_rules(path, document),
@@ -137,3 +155,40 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
             secret=table.get("secret", ""),
         )
     return found
+
+
+def parse_hooks(path: str, tables: object) -> dict[str, Hook]:
+    """The tables [hook.NAME] of v2x.toml. UsageError names the key that is wrong."""
+    if not isinstance(tables, dict):
+        raise UsageError(f"{path}: hook must be tables", hint="write [hook.NAME]")
+    return {name: _hook(f"{path}: [hook.{name}]", name, table) for name, table in tables.items()}
+
+
+def _hook(where: str, name: str, table: object) -> Hook:
+    keys = {"at", "command", "url", "seconds", "stops"}
+    if not isinstance(table, dict) or set(table) - keys:
+        raise UsageError(f"{where} is no hook", hint=f"keys are {', '.join(sorted(keys))}")
+    at, command, url = table.get("at"), table.get("command", []), table.get("url", "")
+    seconds, stops = table.get("seconds", 300), table.get("stops", True)
+    if not _texts(at) or not at or any(moment not in MOMENTS for moment in at):
+        raise UsageError(f"{where}: at must be a list of moments", hint=f"moments are {', '.join(MOMENTS)}")
+    if not _texts(command) or not isinstance(url, str) or bool(command) == bool(url):
+        raise UsageError(f"{where} needs a command or a url", hint='command = ["/path/to/program", "word"]')
+    if command and not command[0].startswith("/"):
+        raise UsageError(f"{where}: {command[0]} is no absolute path", hint="name the program with its whole path")
+    if url and not _allowed(url):
+        raise UsageError(f"{where}: {url} is not https", hint="https://…, or http:// to this machine only")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+        raise UsageError(f"{where}: seconds must be a number above 0", hint="for example seconds = 60")
+    if not isinstance(stops, bool):
+        raise UsageError(f"{where}: stops must be true or false", hint="false makes a failure a warning")
+    return Hook(name=name, at=tuple(at), command=tuple(command), url=url, seconds=float(seconds), stops=stops)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) and one for one in value)
+
+
+def _allowed(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)

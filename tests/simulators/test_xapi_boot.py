@@ -171,13 +171,19 @@ def test_a_paused_guest_stands_still(started):
     pool, client, vm, uuid = started
     number = int((pool.folder / "guests" / f"{uuid}.pid").read_text())
 
-    def state() -> str:
-        return Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    def becomes(states: str) -> bool:
+        """A signal takes a moment to arrive."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()[0] in states:
+                return True
+            time.sleep(0.02)
+        return False
 
     client.rpc("VM.pause", vm)
-    assert state() == "T"
+    assert becomes("T")
     client.rpc("VM.unpause", vm)
-    assert state() in "RS"
+    assert becomes("RS")
 
 
 def test_guests_of_a_killed_pool_are_ended_when_it_comes_back(tmp_path):

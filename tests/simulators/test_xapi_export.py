@@ -107,7 +107,7 @@ def test_an_export_needs_a_halted_vm_and_a_known_one(client, fetch, guest):
     client.rpc("VM.start", vm, False, False)
     task = client.task()
     assert fetch("/export", ref=vm, task_id=task).status == 500
-    assert client.finished(task)["error_info"] == ["VM_BAD_POWER_STATE", vm, "halted", "running"]
+    assert client.finished(task)["error_info"] == ["VM_BAD_POWER_STATE", vm, "halted, suspended", "running"]
     assert fetch("/export", uuid="no-such").status == 500
     assert fetch("/export", ref=vm, use_compression="rar").status == 500
 

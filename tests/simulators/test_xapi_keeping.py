@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from v2x.errors import UsageError
-from v2x.simulators.xapi import Pool
+from v2x.simulators.xapi import Layout, Pool
 from v2x.simulators.xapi.datamodel import load
 from v2x.simulators.xapi.keeping import DELAY_SECONDS
 from v2x.simulators.xapi.store import Store
@@ -98,6 +98,43 @@ def test_changes_are_on_disk_a_moment_later(simulated_pool, client_of, tmp_path)
     while not kept() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert kept() == 1
+
+
+def test_what_was_under_way_ends_with_the_pool(simulated_pool, client_of, tmp_path):
+    pool = simulated_pool(tmp_path / "state")
+    client = client_of(pool)
+    vm, task = client.vm(), client.task()
+    pool.state.store.set("VM", vm, current_operations={task: "import"})
+    pool.stop()
+    pool.start()
+    client = client_of(pool)
+    assert client.rpc("VM.get_current_operations", vm) == {}
+    client.rpc("VM.destroy", vm)
+
+
+def test_all_that_a_pool_can_hold_comes_back(simulated_pool, client_of, tmp_path):
+    """Bonds, tunnels, appliances, checkpoints, vTPMs, blocked operations: every record as it was."""
+    pool = simulated_pool(tmp_path / "state", layout=Layout(hosts=2, nics=3), guest_agent=True)
+    client = client_of(pool)
+    vm = client.vm(HVM_boot_params={"firmware": "uefi"}, tags=["t"])
+    client.rpc("VTPM.create", vm, False)
+    client.vbd(vm, client.vdi(2 * MIB))
+    client.vif(vm, client.rpc("network.get_all")[0])
+    client.rpc("VM.set_appliance", vm, client.rpc("VM_appliance.create", {"name_label": "a", "name_description": ""}))
+    client.rpc("VM.start", vm, False, False)
+    client.rpc("VM.checkpoint", vm, "c")
+    client.rpc("VM.add_to_blocked_operations", vm, "destroy", "kept")
+    pifs = client.rpc("PIF.get_all_records")
+    host = client.rpc("host.get_all")[1]
+    pair = [r for r, p in pifs.items() if p["host"] == host and p["device"] in ("eth1", "eth2")]
+    client.rpc("Bond.create", client.rpc("network.create", {"other_config": {}}), pair, "", "lacp", {})
+    client.rpc("tunnel.create", next(iter(pifs)), client.rpc("network.create", {"other_config": {}}), "gre")
+    classes = [c for c in load("26.1").classes if c not in ("session", "task", "event", "message")]
+    before = {c: pool.records(c) for c in classes}
+    pool.stop()
+    pool.start()
+    for cls, records in before.items():
+        assert pool.records(cls) == records, cls
 
 
 def test_records_come_back_in_the_order_they_were_made_in(simulated_pool, client_of, tmp_path):

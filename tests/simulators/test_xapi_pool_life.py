@@ -322,8 +322,8 @@ def test_suspend_and_resume(simulated_pool, client_of, refused):
 
 def test_a_call_that_is_not_carried_out_is_named(client, refused):
     with pytest.raises(refused) as failed:
-        client.rpc("VM.checkpoint", client.vm(), "x")
-    assert failed.value.args == ("INTERNAL_ERROR", "the simulated pool does not carry out VM.checkpoint")
+        client.rpc("pool.send_test_post", "example.org", "443", "x")
+    assert failed.value.args == ("NOT_IMPLEMENTED", "pool.send_test_post")
 
 
 def test_invariant_30_secure_boot_auto_follows_the_pools_certificates(client, pool):

@@ -192,6 +192,12 @@ def test_invariant_05_references_are_opaque(client, refused):
     assert sorted(client.rpc("VDI.get_by_name_label", "disk")) == sorted([one, other])
     assert client.rpc("VDI.get_by_name_label", "nothing") == []
     assert client.rpc("VDI.get_snapshot_of", one) == "OpaqueRef:NULL"
+    vm = client.vm()
+    empty = client.vbd(vm, "OpaqueRef:NULL", type="CD", mode="RO", empty=True)
+    assert client.rpc("VBD.get_VDI", empty) == client.rpc("VM.get_guest_metrics", vm) == "OpaqueRef:NULL"
+    assert {v["VDI"] for v in client.rpc("VBD.get_all_records").values()} == {"OpaqueRef:NULL"}
+    sized = client.rpc("host.get_all_records")
+    assert {h["suspend_image_sr"] for h in sized.values()} == {"OpaqueRef:NULL"}
 
 
 def test_invariant_06_members_send_to_the_coordinator(simulated_pool, client_of, refused):

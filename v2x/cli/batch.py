@@ -12,6 +12,7 @@ from v2x.cli.options import (
     BatchName,
     CreateNetworks,
     Given,
+    MetricsPort,
     RowsAtOnce,
     StateOption,
     TargetNetworkName,
@@ -44,6 +45,7 @@ def run(
     ] = False,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Runs the rows of a plan, several at once; run again to continue."""
     from dataclasses import replace
@@ -67,7 +69,7 @@ def run(
         findings = [*checked(built, current), *made]
         stop_at_blockers(findings, plan)
         batch = batching.submitted(store, built, current, plan, findings)
-        ended_by = batching.work(store, built, given, batch, at_once)
+        ended_by = batching.work(store, built, given, batch, at_once, metrics_port)
         batching.ended(store, built, given, batch, ended_by, report)
 
 
@@ -81,6 +83,7 @@ def resume(
     upload_format: UploadForm = UploadFormat.AUTO,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Continues a batch that was paused, stopped or killed; machines that failed are tried again."""
     from v2x.cli import batching, show
@@ -96,7 +99,7 @@ def resume(
         steering.retry(found)
         batching.unlocked(built, found)
         try:
-            ended_by = batching.work(store, built, given, found, at_once)
+            ended_by = batching.work(store, built, given, found, at_once, metrics_port)
         except Conflict as busy:
             if busy.code != "STATE-LOCKED":
                 raise

@@ -131,16 +131,29 @@ def report(
     batch: BatchName = "",
     form: Annotated[str, typer.Option("--format", help="text, json, html or events (JSON lines)")] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="file (default: stdout)")] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="write one archive for each wave there, which can be checked offline"),
+    ] = None,
+    check: Annotated[Path | None, typer.Option(metavar="ARCHIVE", help="check an archive of evidence")] = None,
     state: StateOption = None,
 ) -> None:
     """Prints the report of a batch, as far as it is."""
     from v2x.cli import batching, show
     from v2x.cli.build import build
+    from v2x.cli.evidence import check_archive, write_archives
     from v2x.engine import journal
+    from v2x.engine.evidence import event_line
     from v2x.errors import UsageError
     from v2x.model.codec import to_json
     from v2x.render import REPORT_FORMATS, render_report
 
+    if check is not None:
+        check_archive(given, check)
+        return
+    if evidence is not None:
+        write_archives(given, batch, evidence, state)
+        return
     if given.json:
         form = "json"
     if form not in {*REPORT_FORMATS, "json", "events"}:
@@ -149,11 +162,7 @@ def report(
         found = batching.control(store).batch(batch)
         if form == "events":
             with store.reading() as connection:
-                data = "".join(
-                    f'{{"hash":"{entry.hash}","previous":"{entry.previous}","event":{entry.body}}}\n'
-                    for entry in journal.read(connection)
-                    if entry.batch in ("", found.id)
-                ).encode()
+                data = "".join(f"{event_line(entry)}\n" for entry in journal.read(connection)).encode()
         else:
             made = batching.report_of(store, build(given), found)
             data = to_json(made) if form == "json" else render_report(form, made)

@@ -13,6 +13,7 @@ from v2x.cli import show
 from v2x.cli.options import Given
 from v2x.cli.progress import Console
 from v2x.cli.running import Finished, conclude, draining, write_report
+from v2x.errors import UsageError
 from v2x.model.finding import Finding
 from v2x.model.migration import Outcome, Report
 from v2x.model.plan import Plan
@@ -79,7 +80,14 @@ def submitted(store: "Store", app: App, plan: Plan, plan_path: Path, findings: S
     return steering.batch(batch.id)
 
 
-def work(store: "Store", app: App, given: Given, batch: "Batch | None", rows_at_once: int) -> int | None:
+def work(
+    store: "Store",
+    app: App,
+    given: Given,
+    batch: "Batch | None",
+    rows_at_once: int,
+    metrics_port: int | None = None,
+) -> int | None:
     """Works in this process until the batch is through, or a signal comes, which is returned.
 
     Without a batch, works until a signal comes on whatever the state holds.
@@ -91,10 +99,28 @@ def work(store: "Store", app: App, given: Given, batch: "Batch | None", rows_at_
         return app.doors(of.doors.sources, of.doors.targets)
 
     console = Console(quiet=given.quiet)
-    worker = Worker(store, DbosEngine(), doors, console, rows_at_once=rows_at_once, now=app.now)
-    with draining(worker) as received:
+    worker = Worker(store, DbosEngine(), doors, console, rows_at_once=rows_at_once, now=app.now, hooks=app.config.hooks)
+    with draining(worker) as received, measured(store, given, metrics_port):
         worker.run(batch.id if batch else "", forever=batch is None)
     return received[0] if received else None
+
+
+@contextmanager
+def measured(store: "Store", given: Given, port: int | None) -> Iterator[None]:
+    """Serves metrics while it lasts, where a port was given."""
+    if port is None:
+        yield
+        return
+    from v2x.engine.metrics import MetricsServer
+
+    steering = control(store)
+    try:
+        server = MetricsServer(port, lambda: [steering.status(one) for one in steering.batches()])
+    except OSError as problem:
+        raise UsageError(f"port {port} cannot be used: {problem.strerror}", hint="choose another one") from None
+    with server:
+        show.note(f"metrics at http://127.0.0.1:{server.port}/metrics", quiet=given.quiet)
+        yield
 
 
 def unlocked(app: App, batch: "Batch") -> None:

@@ -67,6 +67,11 @@ BatchName = Annotated[
 ]
 RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
 
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="port on 127.0.0.1 for Prometheus (0: a free one)", show_default=False),
+]
+
 
 def _file(text: str) -> Any:
     return Annotated[Path | None, typer.Option(help=text, show_default=False)]

@@ -26,8 +26,12 @@ PAGES = {
     "one that belongs to the machine.",
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
+    "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
+    "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
+    "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
+    "With stops = false in v2x.toml it would only be a warning.",
     "IGNORED": "The source names something that is not in use there; it is left out.",
     "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
     "LEFT-OUT": "The source lists something that is no machine of yours: vSphere's own cluster services, a placeholder "
@@ -52,6 +56,7 @@ PAGES = {
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
     "NO-HOST": "Every host that sees the storage is disabled, being evacuated, updated or restarted, or does not "
     "answer. A disk begun there would be in the way, or lost sight of. Enable a host, or choose another storage.",
+    "NO-HOOK": "A row names a hook that v2x.toml here does not have. What a hook does is never read from a plan.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
     "passwords never stand on the command line.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",

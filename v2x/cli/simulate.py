@@ -25,6 +25,8 @@ def xapi(
         str, typer.Option(metavar="NAME", help="which product and version to be: " + ", ".join(_PROFILES))
     ] = _PROFILES[0],
     hosts: Annotated[int, typer.Option(min=1, max=8, help="hosts in the pool")] = 1,
+    nics: Annotated[int, typer.Option(min=1, max=8, help="network interfaces of each host")] = 1,
+    vms: Annotated[int, typer.Option(min=0, max=100_000, help="empty halted VMs that a fresh pool is filled with")] = 0,
     boot: Annotated[
         bool, typer.Option("--boot", help="really run started VMs in QEMU (slow, no KVM); consoles on the panel")
     ] = False,
@@ -36,14 +38,17 @@ def xapi(
     import threading
 
     from v2x.cli import show
-    from v2x.simulators.xapi import serve
+    from v2x.simulators.xapi import Layout, serve
 
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
     with tempfile.TemporaryDirectory(prefix="v2x-pool-") as temporary:
-        pool = serve(port=port, state_dir=state or Path(temporary), profile=profile, hosts=hosts, boot=boot)
+        layout = Layout(hosts=hosts, nics=nics)
+        pool = serve(port=port, state_dir=state or Path(temporary), profile=profile, layout=layout, boot=boot)
         try:
+            if vms and not pool.resumed:
+                pool.populate(vms)
             if given.json:
                 ready = {
                     "address": f"xapi://{pool.user}@{pool.address}",

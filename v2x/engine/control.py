@@ -31,6 +31,11 @@ class Control:
         with self._store.reading() as connection:
             return batches.named(connection, text)
 
+    def batches(self) -> tuple[Batch, ...]:
+        """All of them, the newest first."""
+        with self._store.reading() as connection:
+            return batches.listed(connection)
+
     def migrations(self, batch: Batch) -> tuple[Migration, ...]:
         with self._store.reading() as connection:
             return batches.migrations(connection, batch.id)

@@ -7,18 +7,19 @@ continues them.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
-from v2x.engine.row import Patience, RowRun, work_of
+from v2x.engine.row import Patience, RowRun, hooks_of, work_of
 from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
 from v2x.migrate.steps import Work
+from v2x.model.hook import Hook
 from v2x.model.migration import DiskResult, Migration, Outcome, Phase
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
@@ -37,7 +38,9 @@ class InlineEngine:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
+        hooks: Mapping[str, Hook] | None = None,
     ) -> None:
+        self._hooks = hooks or {}
         self._doors = doors
         self._watcher = watcher
         self._now = now
@@ -102,7 +105,13 @@ class InlineEngine:
         self._keep(order.id, started=self._now(), outcome=Outcome.PENDING, failure=None)
         wish = _Wish(self, order.id)
         row = RowRun(
-            lambda: self._work(order, observer, wish), self._give, observer, wish, patience=ONCE, sleep=self._sleep
+            lambda: self._work(order, observer, wish),
+            self._give,
+            observer,
+            wish,
+            patience=ONCE,
+            sleep=self._sleep,
+            hooks=hooks_of(order, self._hooks),
         )
         outcome, failure = row.follow(lambda _name, step: step())
         self._keep(order.id, outcome=outcome, failure=failure, finished=self._now())
@@ -186,6 +195,9 @@ class _Recorder:
 
     def progress(self, disk: str, count_bytes: int) -> None:
         self._inner.progress(disk, count_bytes)
+
+    def event(self, kind: str, text: str) -> None:
+        self._engine._record(self._migration, kind, text)
 
     def remember(self, fact: str) -> None:
         self._facts.add(fact)

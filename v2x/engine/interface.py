@@ -37,6 +37,7 @@ class Order:
     wave: int = 1
     turn: int = 0
     pool_host: str = ""
+    hooks: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:

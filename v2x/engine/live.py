@@ -42,17 +42,27 @@ class Ledger:
     def __init__(self, store: Store, actor: Actor, now: Callable[[], datetime]) -> None:
         self.store, self.actor, self.now = store, actor, now
 
-    def record(self, batch: str, row: str, kind: str, text: str, **values: object) -> None:
-        """Adds an event, and changes columns of the row with it."""
+    def record(
+        self, batch: str, row: str, kind: str, text: str, about: Mapping[str, str] | None = None, **values: object
+    ) -> None:
+        """Adds an event, and changes columns of the row with it. `about` is said of the row in the event too."""
         with self.store.exclusive("events") as connection:
-            self.write(connection, batch, row, kind, text)
+            self.write(connection, batch, row, kind, text, about)
             if kind == "warning":
                 batches.warn(connection, batch, row, text)
             if values:
                 batches.update(connection, batch, row, **values)
 
-    def write(self, connection: sa.Connection, batch: str, row: str, kind: str, text: str) -> None:
-        fields = {"time": self.now().isoformat(), "kind": kind, "text": text}
+    def write(
+        self,
+        connection: sa.Connection,
+        batch: str,
+        row: str,
+        kind: str,
+        text: str,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        fields = {"time": self.now().isoformat(), "kind": kind, "text": text, **(about or {})}
         who = {"user": self.actor.user, "worker": self.actor.worker, "version": self.actor.version}
         journal.append(connection, batch, row, {**fields, **who})
 
@@ -65,8 +75,15 @@ class LiveRow:
     """A row that runs here: the observer of its copy, the keeper of its state, and what is wanted of it."""
 
     def __init__(
-        self, key: Key, ledger: Ledger, shown: Observer, draining: Callable[[], bool], wish: Cancel | None = None
+        self,
+        key: Key,
+        ledger: Ledger,
+        shown: Observer,
+        draining: Callable[[], bool],
+        wish: Cancel | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> None:
+        self.about = dict(about or {})
         self.key = key
         self._ledger = ledger
         self._shown = shown
@@ -80,12 +97,15 @@ class LiveRow:
         self._dirty = False
 
     def phase(self, phase: Phase) -> None:
-        self._ledger.record(*self.key, "phase", phase, phase=phase)
+        self._ledger.record(*self.key, "phase", phase, self.about, phase=phase)
         self._shown.phase(phase)
 
     def warning(self, text: str) -> None:
-        self._ledger.record(*self.key, "warning", text)
+        self._ledger.record(*self.key, "warning", text, self.about)
         self._shown.warning(text)
+
+    def event(self, kind: str, text: str) -> None:
+        self._ledger.record(*self.key, kind, text, self.about)
 
     def remember(self, fact: str) -> None:
         with self._ledger.store.writing() as connection:

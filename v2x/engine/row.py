@@ -10,16 +10,18 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from v2x.engine.hooks import chosen, run_hook
 from v2x.engine.interface import Order
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.observe import Observer
 from v2x.migrate.power import bring_back, will_be_brought_down
 from v2x.migrate.steps import IntegrityCheck, Work
+from v2x.model.hook import Hook
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
 from v2x.sources.interface import Integrity, Source
 from v2x.target.interface import Target
@@ -46,6 +48,10 @@ class Kept(Protocol):
         ...
 
     def warning(self, text: str) -> None: ...
+
+    def event(self, kind: str, text: str) -> None:
+        """Something that belongs in the log and is no warning."""
+        ...
 
 
 class Wish(Protocol):
@@ -74,6 +80,14 @@ class Patience:
         return min(self.most_seconds, self.first_seconds * 2.0**attempt) * (0.5 + chance() / 2)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """The hooks of a row by moment, and what they are told of it."""
+
+    due: Callable[[str], Sequence[Hook]] = lambda _moment: ()
+    about: Mapping[str, object] = field(default_factory=dict)
+
+
 class RowRun:
     """One attempt at one machine. `build` opens source and target and makes the work; `give` takes both back."""
 
@@ -87,6 +101,7 @@ class RowRun:
         patience: Patience | None = None,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random.random,
+        hooks: "Hooks | None" = None,
         itinerary: tuple[Step, ...] = COLD,
     ) -> None:
         self._build = build
@@ -96,9 +111,9 @@ class RowRun:
         self._patience = patience or Patience()
         self._sleep = sleep
         self._chance = chance
+        self._hooks = hooks or Hooks()
         self._itinerary = itinerary
         self._work: Work | None = None
-        self._done: list[Phase] = []
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
         """Runs what is left of the itinerary. Whatever fails is an outcome; only what ends the program is raised."""
@@ -107,14 +122,39 @@ class RowRun:
             for step in self._itinerary:
                 if already and step.phase is not Phase.RELEASE:
                     continue
-                answer = journal(step.phase, lambda step=step: self._performed(step))  # type: ignore[misc]
+                answer = self._hooked("before", step.phase, journal)
+                if "outcome" not in answer:
+                    answer = journal(step.phase, lambda step=step: self._performed(step))  # type: ignore[misc]
                 already = already or bool(answer.get("already"))
+                if "outcome" not in answer and not already:
+                    answer = self._hooked("after", step.phase, journal)
                 if "outcome" in answer:
                     return self._ended(answer, journal)
-                self._done.append(step.phase)
             return (Outcome.ALREADY if already else Outcome.MIGRATED), None
         finally:
             self._hand_back(whole=True)
+
+    def _hooked(self, when: str, phase: Phase, journal: Journal) -> Answer:
+        """Runs the hooks of a moment. Nothing that fails once the machine is sealed makes it a failed one."""
+        moment = f"{when} {phase}"
+        sealed = phase is Phase.RELEASE or (phase is Phase.SEAL and when == "after")
+        for hook in self._hooks.due(moment):
+            answer = journal(f"{moment}: {hook.name}", lambda hook=hook: self._ran(hook, moment))  # type: ignore[misc]
+            if "failure" not in answer:
+                continue
+            failure = _failure_from(answer["failure"])
+            if hook.stops and not sealed and failure is not None:
+                return _answer(Outcome.FAILED, failure)
+        return {}
+
+    def _ran(self, hook: Hook, moment: str) -> Answer:
+        try:
+            said = run_hook(hook, {"moment": moment, **self._hooks.about})
+        except V2xError as problem:
+            self._kept.warning(problem.message)
+            return {"failure": asdict(failure_of(problem))}
+        self._kept.event("hook", f"{moment}: {hook.name}: {said}")
+        return {}
 
     def _ended(self, answer: Mapping[str, object], journal: Journal) -> tuple[Outcome, Failure | None]:
         outcome, failure = Outcome(str(answer["outcome"])), _failure_from(answer.get("failure"))
@@ -129,7 +169,8 @@ class RowRun:
         """The answer of a step: empty, or an `outcome` that ends the row."""
         for attempt in range(self._patience.attempts):
             try:
-                if self._wish.stopping():
+                # Once the machine is whole, what is left is to let go of the source.
+                if self._wish.stopping() and step.phase is not Phase.RELEASE:
                     raise Stopped("stopped before the next step", hint="resume the batch; it continues")
                 work = self._ready(step)
                 self._kept.phase(step.phase)
@@ -247,6 +288,20 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         place=order.target,
         **running,
     )
+
+
+def hooks_of(order: Order, known: Mapping[str, Hook]) -> Hooks:
+    """The hooks that an order names, as v2x.toml has them here."""
+    about = {
+        "migration": order.id,
+        "machine": order.machine.name,
+        "machine_id": order.machine.id,
+        "target_name": order.spec.name,
+        "source": order.source,
+        "target": order.target,
+        "addresses": list(order.machine.guest.ip_addresses),
+    }
+    return Hooks(due=lambda moment: chosen(order.hooks, known, moment), about=about)
 
 
 def failure_of(problem: V2xError) -> Failure:

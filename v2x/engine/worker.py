@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,10 +23,12 @@ from v2x.engine.interface import Doors, Order, Watcher
 from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
 from v2x.engine.promises import SharedReservations
-from v2x.engine.row import Journal, Patience, RowRun, work_of
+from v2x.engine.rates import rate_at
+from v2x.engine.row import Journal, Patience, RowRun, hooks_of, work_of
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.migrate.pace import Pace
 from v2x.migrate.steps import Work
+from v2x.model.hook import Hook
 from v2x.model.migration import Failure, Outcome, Phase
 
 _log = logging.getLogger("v2x.engine")
@@ -78,7 +80,9 @@ class Worker:
         rows_at_once: int = 16,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         pacing: Pacing | None = None,
+        hooks: Mapping[str, Hook] | None = None,
     ) -> None:
+        self._hooks = hooks or {}
         self._store, self._durable, self._doors, self._watcher = store, durable, doors, watcher
         self._rows_at_once, self._now, self._pacing = rows_at_once, now, pacing or Pacing()
         self.id = worker_name() if store.is_shared else LOCAL
@@ -153,10 +157,11 @@ class Worker:
                 return
             batch, order, wish = found
             shown = self._watcher.begin(order)
-            live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None)
+            about = {"machine": order.machine.name, "plan": batch.plan_id, **accounts(batch, order)}
+            live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None, about)
             with self._beat.row(live):
                 outcome, failure = self._attempt(batch, order, live).follow(journal)
-            self._finish(batch_id, row, outcome, failure)
+            self._finish(batch_id, row, outcome, failure, about)
         finally:
             self._live.discard(key)
             self._woken.set()
@@ -198,14 +203,17 @@ class Worker:
         def give(work: Work, whole: bool) -> None:
             openings.give((order.source, work.source), (order.target, work.target), whole=whole)
 
-        return RowRun(build, give, live, live, patience=self._pacing.patience)
+        hooks = hooks_of(order, self._hooks)
+        return RowRun(build, give, live, live, patience=self._pacing.patience, hooks=hooks)
 
     def _rate(self) -> int:
-        """This row's share of the bytes per second, of the whole and of this worker's rows."""
-        total = int(self._beat.limits.get(slots.RATE, "0"))
+        """This row's share of this worker's bytes per second."""
+        total = rate_at(self._beat.limits.get(slots.RATE, "0"), self._now().astimezone())
         return max(1, total // max(1, len(self._live))) if total else 0
 
-    def _finish(self, batch: str, row: str, outcome: Outcome, failure: Failure | None) -> None:
+    def _finish(
+        self, batch: str, row: str, outcome: Outcome, failure: Failure | None, about: Mapping[str, str]
+    ) -> None:
         goes_on = outcome is Outcome.STOPPED
         values = {
             "state": State.WAITING if goes_on else State.ENDED,
@@ -221,7 +229,8 @@ class Worker:
             slots.give_back(connection, row)
             connection.execute(tables.progress.delete().where(tables.progress.c.row == row))
             (migration,) = batches.migrations(connection, batch, [row])
-            self.ledger.write(connection, batch, row, "outcome", outcome)
+            said = {**about, "vm": migration.vm_uuid, "code": failure.code if failure else ""}
+            self.ledger.write(connection, batch, row, "outcome", outcome, said)
         if outcome not in _UNSETTLED or not migration.vm_uuid:
             # A machine that goes on later keeps its promise of room; one that is done, or has nothing, gives it up.
             self._reservations.release(row)
@@ -293,6 +302,13 @@ class Worker:
             connection.execute(tables.workers.delete().where(tables.workers.c.id == self.id))
         if self._lock is not None:
             self._lock.release()
+
+
+def accounts(batch: Batch, order: Order) -> dict[str, str]:
+    """Under which names source and target are used: the addresses, which hold no secret."""
+    source = next((one.address for one in batch.doors.sources if one.alias == order.source), order.source)
+    target = next((one.address for one in batch.doors.targets if one.alias == order.target), order.target)
+    return {"source": source, "target": target}
 
 
 def worker_name() -> str:

@@ -67,6 +67,7 @@ class PlanRow:
     as_template: bool = False
     wave: int = 1
     order: int = 0
+    hooks: tuple[str, ...] = ()
     exclude: bool = False
     note: str = ""
     comment: str = ""

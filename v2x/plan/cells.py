@@ -6,7 +6,7 @@ be valid. Every writer gives a text that its reader reads back as the same value
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
@@ -147,6 +147,15 @@ def word_of(kind: type[E]) -> Callable[[str], E]:
             ) from None
 
     return read
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """Names with commas between."""
+    return tuple(name for name in (tidy(part) for part in text.split(",")) if name)
+
+
+def write_names(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
 def write_pairs(pairs: Mapping[str, str]) -> str:

@@ -11,12 +11,14 @@ from v2x.model.plan import MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.plan.cells import (
     read_flag,
+    read_names,
     read_pairs,
     read_size,
     tidy,
     whole_number,
     word_of,
     write_flag,
+    write_names,
     write_pairs,
     write_size,
 )
@@ -89,6 +91,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("as_template", "as_template", "yes: becomes a template on the target", read_flag, write_flag, False),
     Column("wave", "wave", "waves run one after the other, from 1", whole_number(1, 9999), str, 1),
     Column("order", "order", "order within the wave, lowest first", whole_number(-9999, 9999), str, 0),
+    Column("hooks", "hooks", "names of hooks in v2x.toml, with commas between", read_names, write_names, ()),
     Column("exclude", "exclude", "yes: leave this machine out", read_flag, write_flag, False),
     _text("note", "your own words; kept"),
     _text("comment", "what the draft says of its defaults"),

@@ -19,7 +19,7 @@ def install(state: PoolState) -> None:
         return space.used_bytes if space is not None else 0
 
     def sr_allocated(ref: str, _values: Record) -> int:
-        return sum(store.get("VDI", v, "virtual_size") for v in store.get("SR", ref, "VDIs"))
+        return store.total("VDI", store.get("SR", ref, "VDIs"), "virtual_size")
 
     def memory_free(ref: str, values: Record) -> int:
         hosts = store.find("host", metrics=ref)

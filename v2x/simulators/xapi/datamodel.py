@@ -209,7 +209,7 @@ def _message(cls: str, name: str, raw: dict[str, Any]) -> Message:
     )
 
 
-def _implicit(cls: str, fields: dict[str, Field]) -> dict[str, dict[str, Any]]:
+def _implicit(cls: str, fields: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The calls that every class in the database has, for the classes whose calls the datamodel file leaves out."""
     ref = {"name": "self", "type": f"ref {cls}"}
     made: dict[str, dict[str, Any]] = {
@@ -220,24 +220,22 @@ def _implicit(cls: str, fields: dict[str, Field]) -> dict[str, dict[str, Any]]:
     }
     for call in made.values():
         call |= {"kind": "implicit", "min_role": "read-only"}
-    for field in fields.values():
-        if not field.internal_only:
-            made[f"get_{field.name}"] = {
-                "kind": "getter",
-                "params": [ref],
-                "result": "string",
-                "min_role": "read-only",
-            }
+    for name, field in fields.items():
+        if not field.get("internal_only", False):
+            getter = {"kind": "getter", "params": [ref], "result": field["type"], "min_role": "read-only"}
+            made[f"get_{name}"] = getter
     return made
 
 
 def _class(name: str, raw: dict[str, Any], version: str) -> ClassModel:
-    fields = {n: _field(n, f) for n, f in _kept(raw["fields"], version).items()}
+    kept = _kept(raw["fields"], version)
+    fields = {n: _field(n, f) for n, f in kept.items()}
     calls = _kept(raw["messages"], version)
     if not calls and raw["in_database"]:
-        calls = _implicit(name, fields)
+        calls = _implicit(name, kept)
     messages = {n: _message(name, n, m) for n, m in calls.items()}
-    return ClassModel(name, raw["event_class_name"], raw["events"], fields, messages)
+    has_events = raw["events"] and name != "role"  # roles are no rows of xapi's database, so they never change
+    return ClassModel(name, raw["event_class_name"], has_events, fields, messages)
 
 
 def _enum(raw: dict[str, Any]) -> tuple[str, ...]:

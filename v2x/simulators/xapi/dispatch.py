@@ -8,7 +8,7 @@ from typing import Any
 import v2x.simulators.xapi.calls  # noqa: F401 - registers the calls
 from v2x.simulators.xapi import generic, tasks
 from v2x.simulators.xapi.datamodel import NULL, Message
-from v2x.simulators.xapi.failure import ApiError, AsyncRefused, internal
+from v2x.simulators.xapi.failure import ApiError, AsyncRefused, handle_invalid, internal
 from v2x.simulators.xapi.sessions import Session
 from v2x.simulators.xapi.state import CALLS, Context, PoolState
 from v2x.simulators.xapi.wire import Decoder, check_text, to_string
@@ -128,9 +128,17 @@ def _run(context: Context, message: Message, args: list[Any]) -> Any:
     entry = CALLS.get(name)
     lock = contextlib.nullcontext() if entry is not None and entry.unlocked else context.store.lock
     with lock:
+        _assert_there(context, message, args)
         if entry is not None:
             return entry.handler(context, *args)
         return generic.carry_out(context, message, args)
+
+
+def _assert_there(context: Context, message: Message, args: list[Any]) -> None:
+    """HANDLE_INVALID when the object that the call is made on is gone."""
+    first = message.params[0].type if message.params else None
+    if first is not None and first.kind == "ref" and not context.store.exists(first.name, args[0]):
+        raise handle_invalid(first.name, args[0])
 
 
 def _start_task(context: Context, message: Message, args: list[Any]) -> str:

@@ -4,8 +4,8 @@
 from typing import Any
 
 from v2x.simulators.xapi import filters
-from v2x.simulators.xapi.datamodel import Message
-from v2x.simulators.xapi.failure import ApiError, internal
+from v2x.simulators.xapi.datamodel import NULL, Message
+from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.state import Context
 
 _EVERYWHERE = frozenset(
@@ -16,8 +16,40 @@ _EVERYWHERE = frozenset(
 )
 
 
+_INERT = frozenset(
+    {
+        *(
+            "VM.update_secureboot_certificates_on_boot",
+            "VIF.update_allowed_operations",
+            "VBD.update_allowed_operations",
+        ),
+        *(
+            "host.send_debug_keys",
+            "host.syslog_reconfigure",
+            "host.sync_data",
+            "host.backup_rrds",
+            "host.sm_dp_destroy",
+        ),
+        *("host.refresh_pack_info", "host.reset_cpu_features", "host.apply_guest_agent_config", "host.rescan_drivers"),
+        *("host.set_sched_gran", "host.allocate_resources_for_vm", "host.apply_recommended_guidances"),
+        *("host.emergency_ha_disable", "host.emergency_clear_mandatory_guidance", "host.prepare_for_poweroff"),
+        *("host.emergency_disable_tls_verification", "host.emergency_reenable_tls_verification"),
+        *("host.refresh_server_certificate", "host.notify_accept_new_pool_secret", "host.cleanup_pool_secret"),
+        *(
+            "host.notify_send_new_pool_secret",
+            "pool.certificate_sync",
+            "pool.enable_ssl_legacy",
+            "pool.disable_ssl_legacy",
+        ),
+        *("pool.enable_binary_storage", "pool.disable_binary_storage", "pool.enable_local_storage_caching"),
+        *("pool.disable_local_storage_caching", "pool.rotate_secret"),
+    }
+)
+"""Calls after which a client sees nothing that it did not see before."""
+
+
 def carry_out(context: Context, message: Message, args: list[Any]) -> Any:
-    """A call that has no code of its own. INTERNAL_ERROR for one the simulated pool cannot carry out."""
+    """A call that has no code of its own. NOT_IMPLEMENTED for one the simulated pool cannot carry out."""
     kind = message.kind
     if message.name in _EVERYWHERE:  # the class message declares these as custom calls
         return _implicit(context, message, args)
@@ -57,9 +89,20 @@ def _change(context: Context, message: Message, args: list[Any]) -> None:
         ("remove_", _remove),
     ):
         name = message.name.removeprefix(prefix)
-        if message.name.startswith(prefix) and name in fields:
-            return change(context, message.cls, args[0], name, args[1:])
-    raise internal(f"the simulated pool does not carry out {message.full_name}")
+        if message.name.startswith(prefix) and name in fields and message.params[0].type.kind == "ref":
+            change(context, message.cls, args[0], name, args[1:])
+            return
+    _assert_references(context, message, args)
+    if message.full_name not in _INERT:
+        raise ApiError("NOT_IMPLEMENTED", message.full_name)
+
+
+def _assert_references(context: Context, message: Message, args: list[Any]) -> None:
+    """What is named must be there: HANDLE_INVALID as from any call."""
+    for param, value in zip(message.params, args, strict=True):
+        needed = param.type.kind == "ref" and not (value == NULL and param.has_default)
+        if needed and not context.store.exists(param.type.name, value):
+            raise ApiError("HANDLE_INVALID", param.type.name, value)
 
 
 def _set(context: Context, cls: str, ref: str, name: str, args: list[Any]) -> None:

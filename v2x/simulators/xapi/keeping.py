@@ -81,6 +81,10 @@ class Keeper:
             for vbd in state.store.get("VDI", vdi, "VBDs"):
                 state.store.remove("VBD", vbd)
             state.store.remove("VDI", vdi)
+        for cls in ("VM", "VDI", "VBD", "VIF", "SR", "host"):
+            for ref in state.store.refs(cls):  # what was under way has ended with the tasks
+                if state.store.get(cls, ref, "current_operations"):
+                    state.store.set(cls, ref, current_operations={})
         for host in state.store.refs("host"):
             for vbd in state.store.get("VM", dom0(state, host), "VBDs"):
                 detach(state, vbd)  # as a toolstack does when it starts: no transfer has lived on

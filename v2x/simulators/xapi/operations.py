@@ -1,27 +1,108 @@
 # SPDX-License-Identifier: Apache-2.0
-"""allowed_operations: advice computed from the records; the calls check for themselves (xapi: xapi_vm_lifecycle.ml)."""
+"""Which operations are allowed: the check that a call on a VM begins with, and allowed_operations, its advice.
+
+Facts: xapi, xapi_vm_lifecycle.ml.
+"""
 
 from v2x.simulators.xapi.attach import attached_vbds
 from v2x.simulators.xapi.datamodel import NULL
+from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.store import Record
 
-_ALWAYS = ("changing_dynamic_range", "changing_NVRAM")
-_BY_STATE = {
-    "Halted": (
-        *("start", "start_on", "clone", "copy", "destroy", "provision", "snapshot", "export", "migrate_send"),
-        *("changing_VCPUs", "changing_static_range", "changing_shadow_memory", "create_vtpm"),
-        *("make_into_template", "update_allowed_operations"),
-    ),
-    "Running": (
-        *("hard_shutdown", "hard_reboot", "pause", "snapshot", "pool_migrate", "migrate_send", "suspend"),
-        *("send_trigger", "send_sysrq", "clean_shutdown", "clean_reboot", "shutdown"),
-    ),
-    "Paused": ("unpause", "hard_shutdown", "hard_reboot"),
-    "Suspended": ("resume", "resume_on", "hard_shutdown", "export", "clone"),
+_ANY = ("halted", "paused", "suspended", "running")
+_UP = ("paused", "suspended", "running")
+_POWER: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("changing_shadow_memory", "changing_static_range", "changing_VCPUs"), ("halted",)),
+    **dict.fromkeys(("make_into_template", "provision", "start", "start_on", "create_vtpm"), ("halted",)),
+    "unpause": ("paused",),
+    **dict.fromkeys(("csvm", "resume", "resume_on"), ("suspended",)),
+    **dict.fromkeys(("awaiting_memory_live", "changing_memory_live", "changing_shadow_memory_live"), ("running",)),
+    **dict.fromkeys(("changing_VCPUs_live", "data_source_op", "clean_reboot", "clean_shutdown"), ("running",)),
+    **dict.fromkeys(("pause", "pool_migrate", "send_sysrq", "send_trigger", "suspend"), ("running",)),
+    **dict.fromkeys(("snapshot_with_quiesce", "call_plugin", "sysprep"), ("running",)),
+    "changing_dynamic_range": ("halted", "running"),
+    "migrate_send": ("halted", "suspended", "running"),
+    **dict.fromkeys(("clone", "copy", "export"), ("halted", "suspended")),
+    "destroy": ("halted",),
+    "hard_reboot": ("paused", "running"),
+    **dict.fromkeys(("checkpoint", "get_boot_record", "hard_shutdown", "shutdown"), _UP),
 }
-_TEMPLATE = ("clone", "copy", "provision", "export", "destroy", "changing_VCPUs", "changing_static_range")
-_GUEST_TOOLS = frozenset({"clean_shutdown", "clean_reboot", "suspend", "pool_migrate", "migrate_send"})
+"""The power states that an operation is allowed in; one that is not here, in any."""
+_OF_TEMPLATES = frozenset(
+    {
+        *("changing_dynamic_range", "changing_static_range", "changing_memory_limits", "changing_shadow_memory"),
+        *("changing_VCPUs", "changing_NVRAM", "clone", "copy", "export", "metadata_export", "provision", "destroy"),
+        *("create_vtpm", "reverting"),
+    }
+)
+_OF_SNAPSHOTS = frozenset(
+    {"revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export", "csvm", "create_vtpm"}
+)
+_OF_DOM0 = frozenset({"data_source_op", "changing_memory_live", "awaiting_memory_live", "metadata_export", "start"})
+_OFFERED = (
+    *("snapshot", "copy", "clone", "revert", "checkpoint", "start", "start_on", "pause", "unpause", "clean_shutdown"),
+    *(
+        "clean_reboot",
+        "hard_shutdown",
+        "hard_reboot",
+        "shutdown",
+        "suspend",
+        "resume",
+        "resume_on",
+        "export",
+        "destroy",
+    ),
+    *("provision", "changing_VCPUs", "changing_VCPUs_live", "pool_migrate", "migrate_send", "make_into_template"),
+    *("changing_static_range", "changing_shadow_memory", "changing_dynamic_range", "changing_NVRAM", "create_vtpm"),
+    *("send_trigger", "send_sysrq", "metadata_export", "csvm", "sysprep"),
+)
+"""What xapi computes the advice for."""
+_GUEST_TOOLS = frozenset(
+    {
+        "clean_shutdown",
+        "clean_reboot",
+        "suspend",
+        "pool_migrate",
+        "migrate_send",
+        "checkpoint",
+        "changing_VCPUs_live",
+        "sysprep",
+    }
+)
+_BY_STATE = {
+    state.capitalize(): tuple(
+        o for o in _OFFERED if state in _POWER.get(o, _ANY) and o not in ("provision", "revert", "csvm")
+    )
+    for state in _ANY
+}
+
+
+def assert_allowed(state: PoolState, vm: str, operation: str) -> None:
+    """The check that every operation on a VM begins with: blocked, power state, busy, template, snapshot, dom0."""
+    store = state.store
+    blocked = store.get("VM", vm, "blocked_operations")
+    if operation in blocked:
+        raise ApiError("OPERATION_BLOCKED", vm, blocked[operation])
+    snapshot = store.get("VM", vm, "is_a_snapshot")
+    copies = operation in ("clone", "copy") and not snapshot  # a suspended VM is copied as a snapshot only
+    assert_power(state, vm, *(("halted",) if copies else _POWER.get(operation, _ANY)))
+    for task, running in store.get("VM", vm, "current_operations").items():
+        raise ApiError("OTHER_OPERATION_IN_PROGRESS", "VM", vm, running, task)
+    if snapshot:
+        if operation not in _OF_SNAPSHOTS:
+            raise ApiError("VM_IS_SNAPSHOT", vm, operation)
+    elif store.get("VM", vm, "is_a_template") and operation not in _OF_TEMPLATES:
+        raise ApiError("VM_IS_TEMPLATE", vm, operation)
+    if store.get("VM", vm, "is_control_domain") and operation not in _OF_DOM0:
+        raise ApiError("OPERATION_NOT_ALLOWED", "Operations on domain 0 are not allowed")
+
+
+def assert_power(state: PoolState, vm: str, *expected: str) -> None:
+    """VM_BAD_POWER_STATE, which names all the states that would do."""
+    actual = state.store.get("VM", vm, "power_state").lower()
+    if actual not in expected:
+        raise ApiError("VM_BAD_POWER_STATE", vm, ", ".join(expected), actual)
 
 
 def install(state: PoolState) -> None:
@@ -64,14 +145,18 @@ def install(state: PoolState) -> None:
 def _vm(values: Record) -> list[str]:
     if values["current_operations"] or values["is_control_domain"]:
         return []
-    if values["is_a_template"]:
-        wanted = [o for o in _TEMPLATE if not (o == "destroy" and values["is_default_template"])]
-        if values["is_a_snapshot"]:
-            wanted.append("revert")
+    power = values["power_state"]
+    if values["is_a_snapshot"]:
+        wanted = [o for o in _OFFERED if o in _OF_SNAPSHOTS and power.lower() in _POWER.get(o, _ANY)]
+    elif values["is_a_template"]:
+        wanted = [o for o in _OFFERED if o in _OF_TEMPLATES and power.lower() in _POWER.get(o, _ANY)]
+        if values["is_default_template"]:
+            wanted.remove("destroy")
     else:
-        wanted = [*_BY_STATE[values["power_state"]], *_ALWAYS]
-        if values["guest_metrics"] == NULL:
-            wanted = [o for o in wanted if o not in _GUEST_TOOLS or values["power_state"] != "Running"]
+        bare = power == "Running" and values["guest_metrics"] == NULL
+        wanted = [o for o in _BY_STATE[power] if not (bare and o in _GUEST_TOOLS)]
+        if power == "Suspended":
+            wanted = [o for o in wanted if o not in ("clone", "copy")]
     return [o for o in wanted if o not in values["blocked_operations"]]
 
 

@@ -12,7 +12,7 @@ from v2x.simulators.certificate import certificate_of, certificate_pem, fingerpr
 from v2x.simulators.faults import Faults, apply_settings
 from v2x.simulators.listener import Listener
 from v2x.simulators.panel import Panel
-from v2x.simulators.xapi import computed
+from v2x.simulators.xapi import computed, tasks
 from v2x.simulators.xapi.calls.vm_life import halt
 from v2x.simulators.xapi.collecting import Collector
 from v2x.simulators.xapi.datamodel import load
@@ -24,7 +24,7 @@ from v2x.simulators.xapi.nbd import NbdListener
 from v2x.simulators.xapi.panel import panel_of
 from v2x.simulators.xapi.populating import populate
 from v2x.simulators.xapi.profiles import DEFAULT_PROFILE, profile_named
-from v2x.simulators.xapi.seed import Layout, seed
+from v2x.simulators.xapi.seed import Layout, note_nics, seed
 from v2x.simulators.xapi.sessions import Account, Sessions
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.store import Store
@@ -38,7 +38,8 @@ class Pool:
     `host.address` of every host is `127.0.0.1:PORT`, so `https://<address>` reaches it; the first host is the
     coordinator and takes `port` (0: a free one). `accounts` adds users with an RBAC role beside root. Settings
     (`attach_delay`, `login_delay`, …: faults.Settings) may be given by name and changed later in `settings`.
-    A folder that holds a saved pool is resumed; `save` says whether the records are kept there, as they change.
+    A folder that holds a saved pool is resumed, and `resumed` says so; `save` says whether the records are kept
+    there, as they change.
     `boot` makes VM.start run the VM's disks in QEMU (no KVM), its serial console in `console`.
     """
 
@@ -65,6 +66,7 @@ class Pool:
         self.settings = Settings()
         apply_settings(self.settings, settings)
         self.faults = Faults(KINDS, LASTING)
+        self.resumed = False
         self._save = save
         self._boot = boot
         self._accounts = [Account(self.user, self.password, superuser=True), *accounts]
@@ -121,6 +123,7 @@ class Pool:
             Volumes(self.folder / "vdi"),
             self.folder,
             machines=machines,
+            kernel_vlans=self.layout.kernel_vlans,
         )
         computed.install(state)
         return state
@@ -129,7 +132,8 @@ class Pool:
         """What the folder holds, or a fresh pool."""
         if self._save or (self.folder / "pool.sqlite").exists():
             self._keeper = Keeper(state, self.folder)
-        if self._keeper is None or not self._keeper.resume():
+        self.resumed = self._keeper is not None and self._keeper.resume()
+        if not self.resumed:
             seed(state, self.layout)
         elif state.machines is not None:
             up = [v for power in ("Running", "Paused") for v in state.store.find("VM", power_state=power)]
@@ -139,6 +143,7 @@ class Pool:
         if self._keeper is not None and not self._save:
             self._keeper.discard()
             self._keeper = None
+        note_nics(state)
         self._ports += [0] * (len(state.store.refs("host")) - len(self._ports))
 
     def _listen(self, state: PoolState) -> None:
@@ -183,7 +188,7 @@ class Pool:
         state.volumes.close()
 
     def __enter__(self) -> Self:
-        return self.start()
+        return self if self._state is not None else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -303,6 +308,10 @@ class Pool:
     def populate(self, vms: int, **options: Any) -> list[str]:
         """Adds `vms` halted VMs with a disk and a NIC each (see populating.populate); returns their references."""
         return populate(self.state, vms, **options)
+
+    def vanish_task(self, ref: str) -> None:
+        """The task is gone now, as after a restart of the coordinator's database."""
+        tasks.vanish(self.state, ref)
 
     def expire_sessions(self) -> int:
         """Ends every session now; returns how many there were."""

@@ -27,6 +27,7 @@ DRIVERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "iso": ("ISO", ("VDI_ATTACH", "VDI_DETACH", "SR_SCAN", "SR_ATTACH", "SR_DETACH")),
     "udev": ("udev", ("VDI_ATTACH", "VDI_DETACH", "VDI_UPDATE", "VDI_INTRODUCE")),
 }
+THICK_TYPES = frozenset({"lvm", "lvmoiscsi", "lvmohba"})
 _IMAGE_FORMATS = frozenset({"ext", "nfs", "lvm", "lvmoiscsi", "lvmohba"})
 
 
@@ -34,13 +35,18 @@ _IMAGE_FORMATS = frozenset({"ext", "nfs", "lvm", "lvmoiscsi", "lvmohba"})
 class Layout:
     """How big the pool is. `raw_lvm` adds an SR whose volumes are neither VHD nor zeroed.
 
-    `sr_bytes` are physical sizes by SR name: local, nfs, lvm, rawlvm.
+    `sr_bytes` are physical sizes by SR name: local, nfs, lvm, rawlvm. Each host has `nics` interfaces, of which eth0
+    manages it; `kernel_vlans` are tags that its kernel uses for itself; without `hvm` its processors lack
+    virtualisation.
     """
 
     hosts: int = 1
     host_memory_bytes: int = 64 * GIB
     host_cpus: int = 16
     sr_bytes: dict[str, int] = field(default_factory=dict)
+    nics: int = 1
+    kernel_vlans: tuple[int, ...] = ()
+    hvm: bool = True
     raw_lvm: bool = False
     pv_templates: bool = False
 
@@ -67,7 +73,8 @@ def seed(state: PoolState, layout: Layout) -> None:
     )
     _drivers(state)
     _storage(state, layout, hosts)
-    _networks(state, hosts)
+    _networks(state, layout, hosts)
+    _roles(state)
     for template in state.model.templates:
         if layout.pv_templates or not template["pv_package_only"]:
             _template(state, template)
@@ -119,7 +126,7 @@ def _host(state: PoolState, layout: Layout, number: int) -> str:
             "enabled": True,
             "software_version": _software(state, name),
             "other_config": {"iscsi_iqn": f"iqn.2026-01.example:{name}"},
-            "capabilities": ["xen-3.0-x86_64", "hvm-3.0-x86_32", "hvm-3.0-x86_64", ""],
+            "capabilities": ["xen-3.0-x86_64", *(["hvm-3.0-x86_32", "hvm-3.0-x86_64"] if layout.hvm else []), ""],
             "cpu_info": {"cpu_count": cpus, "socket_count": "1", "vendor": "GenuineIntel", "modelname": "Simulated"},
             "cpu_configuration": {},
             "memory_overhead": 1 * GIB,
@@ -206,8 +213,7 @@ def add_sr(
     """An SR with a plugged PBD on each of `hosts`; shared when the driver reaches it from all."""
     shared = kind in ("nfs", "smb", "iso", "lvmoiscsi", "lvmohba")
     uuid = str(uuid_module.uuid4())
-    thick = kind in ("lvm", "lvmoiscsi", "lvmohba")
-    state.volumes.add_sr(uuid, size, thick=thick)
+    state.volumes.add_sr(uuid, size, thick=kind in THICK_TYPES)
     sr = state.store.add(
         "SR",
         {
@@ -276,7 +282,7 @@ def _iso(state: PoolState, sr: str, name: str, size: int, *, tools: bool) -> Non
     )
 
 
-def _networks(state: PoolState, hosts: list[str]) -> None:
+def _networks(state: PoolState, layout: Layout, hosts: list[str]) -> None:
     store = state.store
     network = store.add("network", {"name_label": "Pool-wide network associated with eth0", "bridge": "xenbr0"})
     tagged = store.add("network", {"name_label": "VLAN 10", "bridge": "xapi1"})
@@ -298,21 +304,36 @@ def _networks(state: PoolState, hosts: list[str]) -> None:
     for number, host in enumerate(hosts):
         pif = add_pif(state, host, network, mac=f"52:54:00:00:{number:02x}:01", management=True)
         add_vlan(state, pif, 10, tagged)
+    for nic in range(1, layout.nics):
+        name = f"Pool-wide network associated with eth{nic}"
+        network = store.add("network", {"name_label": name, "bridge": f"xenbr{nic}"})
+        for number, host in enumerate(hosts):
+            add_pif(state, host, network, device=f"eth{nic}", mac=f"52:54:00:00:{number:02x}:{nic + 1:02x}")
 
 
-def add_pif(state: PoolState, host: str, network: str, *, mac: str, management: bool = False) -> str:
-    """The physical interface eth0 of a host, plugged."""
+def add_pif(
+    state: PoolState,
+    host: str,
+    network: str,
+    *,
+    mac: str,
+    device: str = "eth0",
+    management: bool = False,
+    plugged: bool = True,
+) -> str:
+    """A physical interface of a host."""
     metrics = state.store.add(
         "PIF_metrics", {"carrier": True, "speed": 10000, "duplex": True, "last_updated": state.now()}
     )
     values: dict[str, Any] = {
-        "device": "eth0",
+        "device": device,
         "network": network,
         "host": host,
         "MAC": mac,
-        "MTU": 1500,
+        "MTU": state.store.get("network", network, "MTU"),
         "VLAN": -1,
         "physical": True,
+        "currently_attached": plugged,
         "metrics": metrics,
         "VLAN_master_of": NULL,
         "management": management,
@@ -320,6 +341,20 @@ def add_pif(state: PoolState, host: str, network: str, *, mac: str, management: 
         "IP": "127.0.0.1" if management else "",
     }
     return state.store.add("PIF", values)
+
+
+def note_nics(state: PoolState) -> None:
+    """The interfaces of all hosts, as their PIFs tell them: a PIF that is forgotten later is found again by a scan."""
+    for pif in state.store.find("PIF", physical=True):
+        values = state.store.values("PIF", pif)
+        state.nics.setdefault(values["host"], {})[values["device"]] = values["MAC"].lower()
+
+
+def _roles(state: PoolState) -> None:
+    """The ladder of roles, each with those below it."""
+    for name in state.model.roles:
+        if "name_label" in state.model.classes["role"].fields:
+            state.store.add("role", {"name_label": name, "name_description": f"The role {name}"})
 
 
 def add_vlan(state: PoolState, pif: str, tag: int, network: str) -> str:

@@ -32,6 +32,9 @@ class Session:
     originator: str
     last_active: float
     shown_active: float
+    classes: set[str] = field(default_factory=set)
+    """What event.register has named, for event.next; `told_upto` is the generation it has been told of."""
+    told_upto: int = 0
 
 
 class Sessions:

@@ -39,6 +39,10 @@ class PoolState:
     """The guests of a pool that boots its VMs; None where starting a VM is a matter of records."""
     nbd_ports: dict[str, int] = field(default_factory=dict)
     """Where the NBD server of each host listens."""
+    nics: dict[str, dict[str, str]] = field(default_factory=dict)
+    """The interfaces that each host has, with a PIF or without: host → device → MAC address."""
+    kernel_vlans: tuple[int, ...] = ()
+    """VLAN tags that the kernel of every host uses for itself."""
 
     @property
     def pool_ref(self) -> str:

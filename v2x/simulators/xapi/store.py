@@ -166,6 +166,12 @@ class Store:
                 return list(back.get(ref, ()))
             return copy.copy(row.values[name])
 
+    def total(self, cls: str, refs: Iterable[str], name: str) -> int:
+        """The sum of a stored number over many records."""
+        with self.lock:
+            rows = self._rows[cls]
+            return sum(rows[ref].values[name] for ref in refs)
+
     def _plan(self, cls: str) -> list[tuple[str, Computed | None, dict[str, dict[str, None]] | None]]:
         """How each field a client sees is read: computed, from the other side of a relation, or as stored."""
         plan = self._plans.get(cls)

@@ -39,6 +39,7 @@ def thick_bytes(size: int) -> int:
 class Volume:
     """The file behind one VDI. `owned` has one byte per 2 MiB block, 1 where this VDI pays for it.
 
+    As long as it pays for none there is no such table: pools hold tens of thousands of disks that nobody wrote to.
     `tracking` notes written blocks while changed block tracking is on. `unsaved` says that what `to_json` tells has
     changed since it was last kept.
     """
@@ -48,7 +49,7 @@ class Volume:
         self.path = path
         self.size = size
         self.thick = thick
-        self.owned = bytearray(-(-size // BLOCK_BYTES))
+        self._owned = bytearray()
         self.blocks = 0
         self.tracking: ChangeLog | None = None
         self.unsaved = True
@@ -63,16 +64,28 @@ class Volume:
             return self._fd
 
     @property
+    def _all_blocks(self) -> int:
+        return -(-self.size // BLOCK_BYTES)
+
+    @property
+    def owned(self) -> bytes:
+        return bytes(self._owned.ljust(self._all_blocks, b"\0"))
+
+    @property
     def used_bytes(self) -> int:
         return thick_bytes(self.size) if self.thick else self.blocks * BLOCK_BYTES
 
     def own(self, owned: bytes) -> None:
         """Pays for these blocks from now on, whatever it paid for before."""
         before = self.used_bytes
-        self.owned = bytearray(owned[: len(self.owned)].ljust(len(self.owned), b"\0"))
-        self.blocks = self.owned.count(1)
+        self._hold(owned)
         self.space.charge(self.used_bytes - before)
         self.unsaved = True
+
+    def _hold(self, owned: bytes) -> None:
+        kept = owned[: self._all_blocks].rstrip(b"\0")
+        self._owned = bytearray(kept.ljust(self._all_blocks, b"\0")) if kept else bytearray()
+        self.blocks = kept.count(1)
 
     def claim_data(self) -> None:
         """Pays for whatever the file holds, and takes it for changed: somebody wrote to it past the pool."""
@@ -111,12 +124,14 @@ class Volume:
         """Claims the blocks of a range from the SR; returns how many bytes of the range may be written."""
         if self.thick or length == 0:
             return length
+        if not self._owned:
+            self._owned = bytearray(self._all_blocks)
         first, last = offset // BLOCK_BYTES, (offset + length - 1) // BLOCK_BYTES
         for block in range(first, last + 1):
-            if not self.owned[block]:
+            if not self._owned[block]:
                 if not self.space.take(BLOCK_BYTES):
                     return max(block * BLOCK_BYTES - offset, 0)
-                self.owned[block] = 1
+                self._owned[block] = 1
                 self.blocks += 1
                 self.unsaved = True
         return length
@@ -141,8 +156,7 @@ class Volume:
         before = self.used_bytes
         os.truncate(self.path, size)
         self.size = size
-        self.owned = bytearray(self.owned[: -(-size // BLOCK_BYTES)].ljust(-(-size // BLOCK_BYTES), b"\0"))
-        self.blocks = self.owned.count(1)
+        self._hold(bytes(self._owned))
         if self.tracking is not None:
             self.tracking.resize(size)
         self.space.charge(self.used_bytes - before)
@@ -158,7 +172,7 @@ class Volume:
         return {
             "sr": self.space.uuid,
             "size": self.size,
-            "owned": base64.b64encode(zlib.compress(bytes(self.owned), 1)).decode(),
+            "owned": base64.b64encode(zlib.compress(bytes(self._owned), 1)).decode() if self._owned else "",
             "tracking": self.tracking.to_json() if self.tracking is not None else None,
         }
 
@@ -233,7 +247,7 @@ class Volumes:
         made = self.create(sr_uuid, uuid, origin.size)
         copy_data(origin, made)
         if shared and not made.thick:
-            owned = bytes(origin.owned)
+            owned = origin.owned
             origin.own(b"")
             made.own(owned)
         return made
@@ -270,12 +284,16 @@ class Volumes:
         missing = []
         for uuid, item in saved.items():
             path = self._folder / f"{uuid}.raw"
-            if not path.exists():
+            try:
+                found = path.stat().st_size
+            except FileNotFoundError:
                 missing.append(uuid)
                 continue
-            os.truncate(path, item["size"])
+            if found != item["size"]:
+                os.truncate(path, item["size"])
             volume = self._register(self.spaces[item["sr"]], uuid, path, item["size"])
-            volume.own(zlib.decompress(base64.b64decode(item["owned"])))
+            if item["owned"]:
+                volume.own(zlib.decompress(base64.b64decode(item["owned"])))
             volume.tracking = ChangeLog.from_json(item["tracking"]) if item["tracking"] else None
             volume.unsaved = False
         for path in self._folder.glob("*.raw"):

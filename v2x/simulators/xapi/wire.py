@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from v2x.simulators.xapi.datamodel import Datamodel, DateTime, Field, Type
+from v2x.simulators.xapi.datamodel import EPOCH, NULL, Datamodel, DateTime, Field, Type
 from v2x.simulators.xapi.failure import ApiError, internal, invalid_value
 
 BAD_TEXT = "\ufdd0"
@@ -173,8 +173,11 @@ def plain(type_: Type, value: Any) -> Any:
 
 
 def restore(type_: Type, value: Any) -> Any:
+    """The reverse of `plain`. The values that most fields hold are one object each, however many records there are."""
     if type_.kind == "datetime":
-        return DateTime(value)
+        return EPOCH if value == EPOCH else DateTime(value)
+    if value == NULL:
+        return NULL
     if type_.kind == "float":
         return float(value)
     if type_.kind == "map" and type_.args[0].kind == "int":

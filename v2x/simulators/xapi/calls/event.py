@@ -99,3 +99,36 @@ def inject(context: Context, cls: str, ref: str) -> str:
 @call("event.get_current_id")
 def current_id(context: Context) -> int:
     return context.store.generation
+
+
+# the calls that event.from has replaced
+
+
+@call("event.register")
+def register(context: Context, classes: list[str]) -> None:
+    """From now on event.next tells this session of `classes`, in addition to those before."""
+    assert context.session is not None
+    known = {m.event_name for m in context.state.model.classes.values()}
+    _Subscription(classes, known)
+    context.session.classes |= set(classes)
+    context.session.told_upto = max(context.session.told_upto, context.store.generation)
+
+
+@call("event.unregister")
+def unregister(context: Context, classes: list[str]) -> None:
+    assert context.session is not None
+    context.session.classes -= set(classes)
+
+
+@call("event.next", unlocked=True)
+def next_(context: Context) -> list[dict[str, Any]]:
+    """Blocks until something has happened to a registered class."""
+    session = context.session
+    assert session is not None
+    if not session.classes:
+        raise ApiError("SESSION_NOT_REGISTERED", session.ref)
+    told = from_(context, sorted(session.classes), _token(session.told_upto), _LONGEST_WAIT)
+    session.told_upto = _since(told["token"])
+    return [
+        event | {"timestamp": "0.0", "obj_uuid": event.get("snapshot", {}).get("uuid", "")} for event in told["events"]
+    ]

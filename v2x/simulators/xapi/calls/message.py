@@ -33,3 +33,9 @@ def get_since(context: Context, since: DateTime) -> dict[str, Record]:
 def get(context: Context, cls: str, obj_uuid: str, since: DateTime) -> dict[str, Record]:
     found = get_since(context, since)
     return {m: r for m, r in found.items() if (r["cls"], r["obj_uuid"]) == (cls, obj_uuid)}
+
+
+@call("message.destroy_many")
+def destroy_messages(context: Context, messages: list[str]) -> None:
+    for message in messages:
+        context.store.remove("message", message)

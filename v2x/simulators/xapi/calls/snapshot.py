@@ -12,9 +12,12 @@ from v2x.simulators.xapi.calls.cbt import branch_log
 from v2x.simulators.xapi.calls.vdi import remove_vdi
 from v2x.simulators.xapi.calls.vdi_content import copy as copy_vdi
 from v2x.simulators.xapi.calls.vif import derived_mac
-from v2x.simulators.xapi.calls.vm import assert_allowed, fresh_generation_id
+from v2x.simulators.xapi.calls.vm import fresh_generation_id
+from v2x.simulators.xapi.calls.vm_life import halt
+from v2x.simulators.xapi.calls.vm_suspend import make_image
 from v2x.simulators.xapi.datamodel import EPOCH, NULL
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_allowed
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 
@@ -78,10 +81,13 @@ def _copy_record(state: PoolState, vm: str, name: str, changes: Record) -> str:
         "current_operations": {},
         "is_default_template": False,
         "is_control_domain": False,
+        "blocked_operations": {},
         "resident_on": NULL,
         "domid": -1,
         "memory_overhead": 0,
         "guest_metrics": NULL,
+        "suspend_VDI": NULL,
+        "ha_always_run": False,
         "metrics": store.add("VM_metrics", {"last_updated": state.now()}),
     }
     return store.add("VM", {**values, **fresh, **changes})
@@ -108,32 +114,33 @@ def _duplicate(context: Context, vm: str, name: str, copy_disk: CopyDisk) -> str
 
 @call("VM.clone")
 def clone_vm(context: Context, vm: str, name: str) -> str:
-    assert_allowed(context.state, vm, "clone", "halted", "suspended")
+    assert_allowed(context.state, vm, "clone")
     return _duplicate(context, vm, name, lambda vdi: clone_vdi(context, vdi, {}))
 
 
 @call("VM.copy")
 def copy_vm(context: Context, vm: str, name: str, sr: str) -> str:
-    assert_allowed(context.state, vm, "copy", "halted", "suspended")
+    assert_allowed(context.state, vm, "copy")
     return _duplicate(context, vm, name, lambda vdi: copy_vdi(context, vdi, sr, NULL, NULL))
 
 
-@call("VM.snapshot")
-def snapshot_vm(context: Context, vm: str, name: str, ignore: list[str] | None = None) -> str:
+def _snapshot(context: Context, vm: str, name: str, ignore: list[str], **more: object) -> str:
     """A template that is a snapshot; its disks are snapshots, its CDs are shared, its addresses are kept."""
     state, store = context.state, context.store
-    assert_allowed(state, vm, "snapshot", "halted", "running", "suspended", "paused")
     changes = {
         "is_a_snapshot": True,
         "is_a_template": True,
         "snapshot_of": vm,
         "snapshot_time": state.now(),
         "parent": store.get("VM", vm, "parent"),
-        "blocked_operations": {},
+        **more,
     }
     made = _copy_record(state, vm, name, changes)
-    kept = ignore or []
-    _copy_devices(state, vm, made, lambda vdi: NULL if vdi in kept else snapshot_vdi(context, vdi, {}), keep_macs=True)
+
+    def disk(vdi: str) -> str:
+        return NULL if vdi in ignore else snapshot_vdi(context, vdi, {})
+
+    _copy_devices(state, vm, made, disk, keep_macs=True)
     for vbd in store.get("VM", made, "VBDs"):
         if store.get("VBD", vbd, "VDI") == NULL and store.get("VBD", vbd, "type") != "CD":
             store.remove("VBD", vbd)
@@ -141,14 +148,64 @@ def snapshot_vm(context: Context, vm: str, name: str, ignore: list[str] | None =
     return made
 
 
+@call("VM.snapshot")
+def snapshot_vm(context: Context, vm: str, name: str, ignore: list[str] | None = None) -> str:
+    assert_allowed(context.state, vm, "snapshot")
+    return _snapshot(context, vm, name, ignore or [])
+
+
+@call("VM.checkpoint")
+def checkpoint(context: Context, vm: str, name: str) -> str:
+    """A snapshot with the memory: a suspended VM beside the one that goes on running (xapi: xapi_vm_snapshot.ml)."""
+    state, store = context.state, context.store
+    assert_allowed(state, vm, "checkpoint")
+    if store.get("VM", vm, "power_state") == "Running":
+        if state.machines is not None:
+            raise ApiError("VM_CHECKPOINT_SUSPEND_FAILED", vm)
+        image = make_image(state, vm)
+    else:
+        image = clone_vdi(context, store.get("VM", vm, "suspend_VDI"), {})
+    return _snapshot(context, vm, name, [], power_state="Suspended", suspend_VDI=image)
+
+
+@call("VM.snapshot_with_quiesce")
+def snapshot_with_quiesce(context: Context, vm: str, _name: str) -> None:
+    """Gone from xapi with the agent that could do it."""
+    assert_allowed(context.state, vm, "snapshot_with_quiesce")
+    raise ApiError("VM_SNAPSHOT_WITH_QUIESCE_NOT_SUPPORTED", vm, "the guest has no VSS provider")
+
+
+@call("VM.csvm")
+def csvm(context: Context, vm: str) -> str:
+    """A clone of a suspended VM."""
+    assert_allowed(context.state, vm, "csvm")
+    return _duplicate(context, vm, context.store.get("VM", vm, "name_label"), lambda vdi: clone_vdi(context, vdi, {}))
+
+
 @call("VM.revert")
 def revert(context: Context, snapshot: str) -> None:
-    """Puts clones of the snapshot's disks in the place of the VM's own, which go."""
+    """Puts clones of the snapshot's disks in the place of the VM's own, which go. A running VM is stopped first."""
     state, store = context.state, context.store
     vm = store.get("VM", snapshot, "snapshot_of")
     if not store.get("VM", snapshot, "is_a_snapshot") or not store.exists("VM", vm):
         raise ApiError("VM_REVERT_FAILED", vm, snapshot)
-    assert_allowed(state, vm, "revert", "halted")
+    assert_allowed(state, snapshot, "revert")
+    assert_allowed(state, vm, "reverting")
+    if store.get("VM", vm, "power_state") != "Halted":
+        halt(state, vm)
+    _drop_devices(state, vm)
+    _copy_devices(state, snapshot, vm, lambda vdi: clone_vdi(context, vdi, {}), keep_macs=True)
+    values = store.values("VM", snapshot)
+    kept = ("memory_static_min", "memory_static_max", "memory_dynamic_min", "memory_dynamic_max", "platform")
+    more = ("VCPUs_max", "VCPUs_at_startup", "HVM_boot_params", "name_description", "other_config", "NVRAM")
+    store.set("VM", vm, parent=snapshot, **{k: values[k] for k in (*kept, *more)})
+    if values["power_state"] == "Suspended":
+        store.set("VM", vm, power_state="Suspended", suspend_VDI=clone_vdi(context, values["suspend_VDI"], {}))
+
+
+def _drop_devices(state: PoolState, vm: str) -> None:
+    """The VM's own disks and NICs, and a suspend image."""
+    store = state.store
     for vbd in store.get("VM", vm, "VBDs"):
         vdi, kind = store.get("VBD", vbd, "VDI"), store.get("VBD", vbd, "type")
         if vdi != NULL and kind != "CD":
@@ -157,8 +214,7 @@ def revert(context: Context, snapshot: str) -> None:
             store.remove("VBD", vbd)
     for vif in store.get("VM", vm, "VIFs"):
         store.remove("VIF", vif)
-    _copy_devices(state, snapshot, vm, lambda vdi: clone_vdi(context, vdi, {}), keep_macs=True)
-    values = store.values("VM", snapshot)
-    kept = ("memory_static_min", "memory_static_max", "memory_dynamic_min", "memory_dynamic_max", "platform")
-    more = ("VCPUs_max", "VCPUs_at_startup", "HVM_boot_params", "name_description", "other_config", "NVRAM")
-    store.set("VM", vm, parent=snapshot, **{k: values[k] for k in (*kept, *more)})
+    image = store.get("VM", vm, "suspend_VDI")
+    if store.exists("VDI", image):
+        remove_vdi(state, image)
+    store.set("VM", vm, suspend_VDI=NULL)

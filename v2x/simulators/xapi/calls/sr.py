@@ -12,7 +12,6 @@ _DEFAULT_BYTES = 1024**4
 
 @call("SR.scan", "SR.update")
 def scan(context: Context, sr: str) -> None:
-    context.store.get("SR", sr, "uuid")
     assert_sr_usable(context.state, sr)
     context.store.touch("SR", sr)
 

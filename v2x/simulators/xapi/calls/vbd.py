@@ -6,6 +6,7 @@ import re
 from v2x.simulators.xapi.attach import assert_attachable, assert_idle
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_power
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 
@@ -99,9 +100,7 @@ def destroy(context: Context, vbd: str) -> None:
 
 
 def _assert_running_with_drivers(context: Context, vm: str) -> None:
-    power = context.store.get("VM", vm, "power_state").lower()
-    if power != "running":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "running", power)
+    assert_power(context.state, vm, "running")
     if not context.state.settings.guest_agent and not context.store.get("VM", vm, "is_control_domain"):
         raise ApiError("VM_MISSING_PV_DRIVERS", vm)
 

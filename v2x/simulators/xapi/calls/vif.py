@@ -5,6 +5,7 @@ import hashlib
 import re
 
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_power
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 
@@ -75,9 +76,7 @@ def destroy(context: Context, vif: str) -> None:
 
 def _assert_running(context: Context, vif: str) -> None:
     vm = context.store.get("VIF", vif, "VM")
-    power = context.store.get("VM", vm, "power_state").lower()
-    if power != "running":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "running", power)
+    assert_power(context.state, vm, "running")
 
 
 @call("VIF.plug")
@@ -100,3 +99,17 @@ def unplug(context: Context, vif: str) -> None:
 def move(context: Context, vif: str, network: str) -> None:
     context.store.get("network", network, "uuid")
     context.store.set("VIF", vif, network=network)
+
+
+@call("VIF.configure_ipv4")
+def vif_ipv4(context: Context, vif: str, mode: str, address: str, gateway: str) -> None:
+    addresses = [address] if mode == "Static" else []
+    values = {"ipv4_configuration_mode": mode, "ipv4_addresses": addresses, "ipv4_gateway": gateway}
+    context.store.set("VIF", vif, **values)
+
+
+@call("VIF.configure_ipv6")
+def vif_ipv6(context: Context, vif: str, mode: str, address: str, gateway: str) -> None:
+    addresses = [address] if mode == "Static" else []
+    values = {"ipv6_configuration_mode": mode, "ipv6_addresses": addresses, "ipv6_gateway": gateway}
+    context.store.set("VIF", vif, **values)

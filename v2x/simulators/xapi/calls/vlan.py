@@ -15,7 +15,7 @@ def _check(state: PoolState, pif: str, tag: int, network: str) -> None:
     for other in store.get("network", network, "PIFs"):
         if store.get("PIF", other, "host") == host:
             raise ApiError("NETWORK_ALREADY_CONNECTED", host, other)
-    if store.get("PIF", pif, "bond_slave_of") != NULL:
+    if store.exists("Bond", store.get("PIF", pif, "bond_slave_of")):
         raise ApiError("CANNOT_ADD_VLAN_TO_BOND_SLAVE", pif)
     if store.get("PIF", pif, "VLAN") >= 0:
         raise ApiError("PIF_IS_VLAN", pif)
@@ -26,6 +26,8 @@ def _check(state: PoolState, pif: str, tag: int, network: str) -> None:
     for vlan in store.get("PIF", pif, "VLAN_slave_of"):
         if store.get("VLAN", vlan, "tag") == tag:
             raise ApiError("PIF_VLAN_EXISTS", device)
+    if tag in state.kernel_vlans:
+        raise ApiError("VLAN_IN_USE", device, tag)
 
 
 def make_vlan(state: PoolState, pif: str, tag: int, network: str) -> str:
@@ -52,9 +54,10 @@ def destroy(context: Context, vlan: str) -> None:
 
 @call("PIF.create_VLAN")
 def create_on_host(context: Context, device: str, network: str, host: str, tag: int) -> str:
-    found = context.store.find("PIF", device=device, host=host, physical=True)
+    context.store.get("host", host, "uuid")
+    found = context.store.find("PIF", device=device, host=host, VLAN=-1)
     if not found:
-        raise ApiError("INVALID_VALUE", "device", device)
+        raise ApiError("PIF_DEVICE_NOT_FOUND")
     vlan = make_vlan(context.state, found[0], tag, network)
     untagged: str = context.store.get("VLAN", vlan, "untagged_PIF")
     return untagged
@@ -85,19 +88,7 @@ def create_from_pif(context: Context, pif: str, network: str, tag: int) -> list[
 
 @call("pool.create_VLAN")
 def create_on_pool(context: Context, device: str, network: str, tag: int) -> list[str]:
-    return _on_pool(context, context.store.find("PIF", device=device, physical=True), network, tag)
-
-
-@call("PIF.plug")
-def plug(context: Context, pif: str) -> None:
-    context.store.set("PIF", pif, currently_attached=True)
-
-
-@call("PIF.unplug")
-def unplug(context: Context, pif: str) -> None:
-    if context.store.get("PIF", pif, "management"):
-        raise ApiError("PIF_IS_MANAGEMENT_INTERFACE", pif)
-    context.store.set("PIF", pif, currently_attached=False)
+    return _on_pool(context, context.store.find("PIF", device=device, VLAN=-1), network, tag)
 
 
 @call("PIF.destroy")

@@ -13,6 +13,7 @@ from v2x.simulators.xapi.calls.vdi import make_vdi, remove_vdi
 from v2x.simulators.xapi.calls.vif import free_vif_devices
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError, internal
+from v2x.simulators.xapi.operations import assert_allowed
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 from v2x.simulators.xapi.xmlrpc import Malformed, attributes_of
@@ -20,27 +21,6 @@ from v2x.simulators.xapi.xmlrpc import Malformed, attributes_of
 _IGNORED = (
     *("blocked_operations", "protection_policy", "is_snapshot_from_vmpp", "snapshot_schedule", "is_vmss_snapshot"),
 )
-_NOT_FOR_TEMPLATES = frozenset(
-    {"start", "start_on", "resume", "resume_on", "hard_shutdown", "hard_reboot", "clean_shutdown", "snapshot"}
-)
-
-
-def assert_allowed(state: PoolState, vm: str, operation: str, *power: str) -> None:
-    """The first start check, which every operation on a VM shares: template, blocked, busy, power state."""
-    store = state.store
-    snapshot = store.get("VM", vm, "is_a_snapshot")
-    if store.get("VM", vm, "is_a_template") and operation in _NOT_FOR_TEMPLATES and not snapshot:
-        raise ApiError("VM_IS_TEMPLATE", vm, operation)
-    if snapshot and operation in _NOT_FOR_TEMPLATES:
-        raise ApiError("VM_IS_SNAPSHOT", vm, operation)
-    blocked = store.get("VM", vm, "blocked_operations")
-    if operation in blocked:
-        raise ApiError("OPERATION_BLOCKED", vm, blocked[operation])
-    for task, running in store.get("VM", vm, "current_operations").items():
-        raise ApiError("OTHER_OPERATION_IN_PROGRESS", "VM", vm, running, task)
-    actual = store.get("VM", vm, "power_state").lower()
-    if power and actual not in power:
-        raise ApiError("VM_BAD_POWER_STATE", vm, power[0], actual)
 
 
 def fresh_generation_id() -> str:
@@ -94,11 +74,9 @@ def make_vm(state: PoolState, values: Record) -> str:
 @call("VM.destroy")
 def destroy(context: Context, vm: str) -> None:
     state, store = context.state, context.store
-    if store.get("VM", vm, "is_control_domain"):
-        raise ApiError("OPERATION_NOT_ALLOWED", "the control domain cannot be destroyed")
     if store.get("VM", vm, "is_default_template"):
         raise ApiError("VM_CANNOT_DELETE_DEFAULT_TEMPLATE", vm)
-    assert_allowed(state, vm, "destroy", "halted")
+    assert_allowed(state, vm, "destroy")
     remove_vm(state, vm)
 
 
@@ -130,7 +108,7 @@ def provision(context: Context, vm: str) -> None:
     state, store = context.state, context.store
     if not store.get("VM", vm, "is_a_template"):
         raise ApiError("PROVISION_ONLY_ALLOWED_ON_TEMPLATE")
-    assert_allowed(state, vm, "provision", "halted")
+    assert_allowed(state, vm, "provision")
     other_config = store.get("VM", vm, "other_config")
     for disk in _provision_disks(other_config.pop("disks", "")):
         _provision_disk(state, vm, disk)
@@ -194,7 +172,10 @@ def allowed_vif_devices(context: Context, vm: str) -> list[str]:
 
 @call("VM.set_is_a_template")
 def set_is_a_template(context: Context, vm: str, value: bool) -> None:
-    assert_allowed(context.state, vm, "make_into_template", "halted")
+    if value and not context.store.get("VM", vm, "is_a_template"):
+        if context.store.exists("VM_appliance", context.store.get("VM", vm, "appliance")):
+            raise ApiError("VM_IS_PART_OF_AN_APPLIANCE", vm, context.store.get("VM", vm, "appliance"))
+        assert_allowed(context.state, vm, "make_into_template")
     context.store.set("VM", vm, is_a_template=value)
 
 

@@ -8,11 +8,11 @@ from v2x.simulators.xapi import running
 from v2x.simulators.xapi.attach import assert_attachable, plugged_hosts
 from v2x.simulators.xapi.calls.vbd import attach_vbd
 from v2x.simulators.xapi.calls.vdi import remove_vdi
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.calls.vm_settings import overhead_bytes
 from v2x.simulators.xapi.calls.vtpm import make_vtpm
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError, invalid_value
+from v2x.simulators.xapi.operations import assert_allowed
 from v2x.simulators.xapi.running import DEVICE_MODELS, firmware_of
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
@@ -85,6 +85,9 @@ def check_host(state: PoolState, vm: str, host: str) -> None:
     platform_version = store.get("VM", vm, "hardware_platform_version")
     if platform_version not in store.get("host", host, "virtual_hardware_platform_versions"):
         raise ApiError("VM_HOST_INCOMPATIBLE_VIRTUAL_HARDWARE_PLATFORM_VERSION", host, "", vm, platform_version)
+    hvm = any(c.startswith("hvm") for c in store.get("host", host, "capabilities"))
+    if store.get("VM", vm, "domain_type") == "hvm" and not hvm:
+        raise ApiError("VM_HVM_REQUIRED", vm)
     for vbd in store.get("VM", vm, "VBDs"):
         vdi = store.get("VBD", vbd, "VDI")
         if vdi != NULL:
@@ -134,7 +137,7 @@ def choose_host(state: PoolState, vm: str) -> str:
 @call("VM.start")
 def start(context: Context, vm: str, paused: bool, _force: bool) -> None:
     state = context.state
-    assert_allowed(state, vm, "start", "halted")
+    assert_allowed(state, vm, "start")
     check_parameters(state, vm)
     boot(state, vm, choose_host(state, vm), paused=paused)
 
@@ -142,7 +145,7 @@ def start(context: Context, vm: str, paused: bool, _force: bool) -> None:
 @call("VM.start_on")
 def start_on(context: Context, vm: str, host: str, paused: bool, _force: bool) -> None:
     state = context.state
-    assert_allowed(state, vm, "start_on", "halted")
+    assert_allowed(state, vm, "start_on")
     check_parameters(state, vm)
     check_host(state, vm, host)
     boot(state, vm, host, paused=paused)
@@ -221,7 +224,7 @@ def _guest_metrics(state: PoolState, vm: str) -> str:
 
 @call("VM.hard_shutdown")
 def hard_shutdown(context: Context, vm: str) -> None:
-    assert_allowed(context.state, vm, "hard_shutdown", "running", "paused", "suspended")
+    assert_allowed(context.state, vm, "hard_shutdown")
     halt(context.state, vm)
     image = context.store.get("VM", vm, "suspend_VDI")
     if context.store.exists("VDI", image):
@@ -231,7 +234,7 @@ def hard_shutdown(context: Context, vm: str) -> None:
 
 @call("VM.clean_shutdown")
 def clean_shutdown(context: Context, vm: str) -> None:
-    assert_allowed(context.state, vm, "clean_shutdown", "running")
+    assert_allowed(context.state, vm, "clean_shutdown")
     if context.store.get("VM", vm, "guest_metrics") == NULL:
         raise ApiError("VM_LACKS_FEATURE", vm)
     halt(context.state, vm)
@@ -239,24 +242,25 @@ def clean_shutdown(context: Context, vm: str) -> None:
 
 @call("VM.shutdown")
 def shutdown(context: Context, vm: str) -> None:
-    assert_allowed(context.state, vm, "shutdown", "running", "paused", "suspended")
+    assert_allowed(context.state, vm, "shutdown")
     halt(context.state, vm)
 
 
 @call("VM.power_state_reset")
 def power_state_reset(context: Context, vm: str) -> None:
+    assert_allowed(context.state, vm, "power_state_reset")
     halt(context.state, vm)
 
 
 @call("VM.hard_reboot")
 def hard_reboot(context: Context, vm: str) -> None:
-    assert_allowed(context.state, vm, "hard_reboot", "running", "paused")
+    assert_allowed(context.state, vm, "hard_reboot")
     _reboot(context, vm)
 
 
 @call("VM.clean_reboot")
 def clean_reboot(context: Context, vm: str) -> None:
-    assert_allowed(context.state, vm, "clean_reboot", "running")
+    assert_allowed(context.state, vm, "clean_reboot")
     if context.store.get("VM", vm, "guest_metrics") == NULL:
         raise ApiError("VM_LACKS_FEATURE", vm)
     _reboot(context, vm)
@@ -272,7 +276,7 @@ def _reboot(context: Context, vm: str) -> None:
 
 @call("VM.pause")
 def pause(context: Context, vm: str) -> None:
-    assert_allowed(context.state, vm, "pause", "running")
+    assert_allowed(context.state, vm, "pause")
     context.store.set("VM", vm, power_state="Paused")
     if context.state.machines is not None:
         context.state.machines.pause(context.store.get("VM", vm, "uuid"))
@@ -280,7 +284,7 @@ def pause(context: Context, vm: str) -> None:
 
 @call("VM.unpause")
 def unpause(context: Context, vm: str) -> None:
-    assert_allowed(context.state, vm, "unpause", "paused")
+    assert_allowed(context.state, vm, "unpause")
     context.store.set("VM", vm, power_state="Running")
     if context.state.machines is not None:
         context.state.machines.unpause(context.store.get("VM", vm, "uuid"))

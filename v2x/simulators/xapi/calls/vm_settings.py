@@ -4,8 +4,8 @@
 Facts: xapi, xapi_vm.ml, datamodel_vm.ml, xapi_vtpm.ml, vm_platform.ml.
 """
 
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.failure import ApiError, invalid_value
+from v2x.simulators.xapi.operations import assert_allowed, assert_power
 from v2x.simulators.xapi.state import Context, call
 
 _BIOS_KEYS = frozenset(
@@ -18,17 +18,21 @@ _BIOS_KEYS = frozenset(
 _BIOS_LIMIT = 512
 
 
-def _set_memory(context: Context, vm: str, **limits: int) -> None:
-    """Changes some of the four limits after checking the order they then have."""
+def _set_memory(context: Context, vm: str, operation: str, **limits: int) -> None:
+    """Changes some of the four limits after checking the order they then have. Static ones change while halted."""
+    store = context.store
     names = ("memory_static_min", "memory_dynamic_min", "memory_dynamic_max", "memory_static_max")
-    ladder = [limits.get(n, context.store.get("VM", vm, n)) for n in names]
-    if any(n.startswith("memory_static") for n in limits):
-        assert_allowed(context.state, vm, "changing_static_range", "halted")
+    held = {n: store.get("VM", vm, n) for n in names}
+    fixed = any(n.startswith("memory_static") and limits.get(n, held[n]) != held[n] for n in names)
+    assert_allowed(context.state, vm, operation)
+    if fixed:
+        assert_power(context.state, vm, "halted")
+    ladder = [limits.get(n, held[n]) for n in names]
     if ladder != sorted(ladder) or ladder[0] < 0:
         raise ApiError("MEMORY_CONSTRAINT_VIOLATION_ORDER")
-    if context.store.get("VM", vm, "platform").get("nested-virt") == "true" and ladder[1] != ladder[3]:
+    if store.get("VM", vm, "platform").get("nested-virt") == "true" and ladder[1] != ladder[3]:
         raise ApiError("MEMORY_CONSTRAINT_VIOLATION_MAXPIN", "nested virtualisation is on")
-    context.store.set("VM", vm, **limits)
+    store.set("VM", vm, **limits)
 
 
 @call("VM.set_memory_limits")
@@ -38,6 +42,7 @@ def set_memory_limits(
     _set_memory(
         context,
         vm,
+        "changing_memory_limits",
         memory_static_min=static_min,
         memory_static_max=static_max,
         memory_dynamic_min=dynamic_min,
@@ -51,6 +56,7 @@ def set_memory(context: Context, vm: str, value: int) -> None:
     _set_memory(
         context,
         vm,
+        "changing_memory_limits",
         memory_static_min=static_min,
         memory_static_max=value,
         memory_dynamic_min=value,
@@ -60,37 +66,37 @@ def set_memory(context: Context, vm: str, value: int) -> None:
 
 @call("VM.set_memory_static_max")
 def set_static_max(context: Context, vm: str, value: int) -> None:
-    _set_memory(context, vm, memory_static_max=value)
+    _set_memory(context, vm, "changing_static_range", memory_static_max=value)
 
 
 @call("VM.set_memory_static_min")
 def set_static_min(context: Context, vm: str, value: int) -> None:
-    _set_memory(context, vm, memory_static_min=value)
+    _set_memory(context, vm, "changing_static_range", memory_static_min=value)
 
 
 @call("VM.set_memory_dynamic_max")
 def set_dynamic_max(context: Context, vm: str, value: int) -> None:
-    _set_memory(context, vm, memory_dynamic_max=value)
+    _set_memory(context, vm, "changing_dynamic_range", memory_dynamic_max=value)
 
 
 @call("VM.set_memory_dynamic_min")
 def set_dynamic_min(context: Context, vm: str, value: int) -> None:
-    _set_memory(context, vm, memory_dynamic_min=value)
+    _set_memory(context, vm, "changing_dynamic_range", memory_dynamic_min=value)
 
 
 @call("VM.set_memory_static_range")
 def set_static_range(context: Context, vm: str, least: int, most: int) -> None:
-    _set_memory(context, vm, memory_static_min=least, memory_static_max=most)
+    _set_memory(context, vm, "changing_static_range", memory_static_min=least, memory_static_max=most)
 
 
 @call("VM.set_memory_dynamic_range")
 def set_dynamic_range(context: Context, vm: str, least: int, most: int) -> None:
-    _set_memory(context, vm, memory_dynamic_min=least, memory_dynamic_max=most)
+    _set_memory(context, vm, "changing_dynamic_range", memory_dynamic_min=least, memory_dynamic_max=most)
 
 
 @call("VM.set_VCPUs_max")
 def set_vcpus_max(context: Context, vm: str, value: int) -> None:
-    assert_allowed(context.state, vm, "changing_VCPUs", "halted")
+    assert_allowed(context.state, vm, "changing_VCPUs")
     if value < 1 or value < context.store.get("VM", vm, "VCPUs_at_startup"):
         raise invalid_value("value must be at least 1 and not below VCPUs_at_startup", value)
     context.store.set("VM", vm, VCPUs_max=value)
@@ -98,7 +104,7 @@ def set_vcpus_max(context: Context, vm: str, value: int) -> None:
 
 @call("VM.set_VCPUs_at_startup")
 def set_vcpus_at_startup(context: Context, vm: str, value: int) -> None:
-    assert_allowed(context.state, vm, "changing_VCPUs", "halted")
+    assert_allowed(context.state, vm, "changing_VCPUs")
     if not 1 <= value <= context.store.get("VM", vm, "VCPUs_max"):
         raise invalid_value("value must be between 1 and VCPUs_max", value)
     context.store.set("VM", vm, VCPUs_at_startup=value)
@@ -106,7 +112,7 @@ def set_vcpus_at_startup(context: Context, vm: str, value: int) -> None:
 
 @call("VM.set_HVM_shadow_multiplier")
 def set_shadow_multiplier(context: Context, vm: str, value: float) -> None:
-    assert_allowed(context.state, vm, "changing_shadow_memory", "halted")
+    assert_allowed(context.state, vm, "changing_shadow_memory")
     if value < 1.0:
         raise invalid_value("HVM_shadow_multiplier", value)
     context.store.set("VM", vm, HVM_shadow_multiplier=value)

@@ -2,20 +2,28 @@
 """VM: suspend and resume, as far as records go (xapi: xapi_vm.ml). A guest that QEMU runs is not suspended."""
 
 from v2x.simulators.xapi.calls.vdi import make_vdi, remove_vdi
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.calls.vm_life import boot, check_host, choose_host, halt
 from v2x.simulators.xapi.datamodel import NULL
-from v2x.simulators.xapi.failure import ApiError, internal
-from v2x.simulators.xapi.state import Context, call
+from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_allowed
+from v2x.simulators.xapi.state import Context, PoolState, call
 
 
 @call("VM.suspend")
 def suspend(context: Context, vm: str) -> None:
     """Needs the guest's help; the memory goes to a VDI of type suspend on the suspend SR."""
     state, store = context.state, context.store
-    assert_allowed(state, vm, "suspend", "running")
+    assert_allowed(state, vm, "suspend")
     if state.machines is not None:
-        raise internal("the simulated pool does not carry out VM.suspend of a VM that it boots")
+        raise ApiError("NOT_IMPLEMENTED", "VM.suspend of a VM that QEMU runs")
+    image = make_image(state, vm)
+    halt(state, vm)
+    store.set("VM", vm, power_state="Suspended", suspend_VDI=image)
+
+
+def make_image(state: PoolState, vm: str) -> str:
+    """A VDI for the memory of a running VM, which must have the agent's help, on the suspend SR."""
+    store = state.store
     if store.get("VM", vm, "guest_metrics") == NULL:
         raise ApiError("VM_LACKS_FEATURE", vm)
     chosen = (store.get("VM", vm, "suspend_SR"), store.get("pool", state.pool_ref, "suspend_image_SR"))
@@ -23,7 +31,7 @@ def suspend(context: Context, vm: str) -> None:
     if sr == NULL:
         raise ApiError("VM_NO_SUSPEND_SR", vm)
     memory = store.get("VM", vm, "memory_static_max")
-    image = make_vdi(
+    return make_vdi(
         state,
         {
             "name_label": "Suspend image",
@@ -35,19 +43,17 @@ def suspend(context: Context, vm: str) -> None:
             "other_config": {},
         },
     )
-    halt(state, vm)
-    store.set("VM", vm, power_state="Suspended", suspend_VDI=image)
 
 
 @call("VM.resume")
 def resume(context: Context, vm: str, paused: bool, _force: bool) -> None:
-    assert_allowed(context.state, vm, "resume", "suspended")
+    assert_allowed(context.state, vm, "resume")
     _resume(context, vm, choose_host(context.state, vm), paused=paused)
 
 
 @call("VM.resume_on")
 def resume_on(context: Context, vm: str, host: str, paused: bool, _force: bool) -> None:
-    assert_allowed(context.state, vm, "resume_on", "suspended")
+    assert_allowed(context.state, vm, "resume_on")
     check_host(context.state, vm, host)
     _resume(context, vm, host, paused=paused)
 

@@ -4,6 +4,7 @@
 from typing import Any
 
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_allowed, assert_power
 from v2x.simulators.xapi.state import Context, PoolState, call
 
 
@@ -23,16 +24,12 @@ def create(context: Context, *args: Any) -> str:
     if not context.state.profile.vtpm:
         raise ApiError("NOT_IMPLEMENTED", "VTPM.create")
     vm, unique = args
-    power = context.store.get("VM", vm, "power_state").lower()
-    if power != "halted":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "halted", power)
+    assert_allowed(context.state, vm, "create_vtpm")
     return make_vtpm(context.state, vm, unique=unique)
 
 
 @call("VTPM.destroy")
 def destroy(context: Context, vtpm: str) -> None:
     vm = context.store.get("VTPM", vtpm, "VM")
-    power = context.store.get("VM", vm, "power_state").lower()
-    if power != "halted":
-        raise ApiError("VM_BAD_POWER_STATE", vm, "halted", power)
+    assert_power(context.state, vm, "halted")
     context.store.remove("VTPM", vtpm)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A request body read strictly forward, with the faults that belong to the wire: a slow socket, a cut connection."""
 
-import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -17,6 +16,12 @@ class ConnectionCut(StreamEnded):
     """The armed fault struck: the connection is closed without a word."""
 
 
+class Wire(Protocol):
+    """Where a body comes from: a socket, or an answer that the server itself asked for."""
+
+    def recv_into(self, view: memoryview, /) -> int: ...
+
+
 class Body:
     """`length` is the Content-Length, None when there is none and the end is the end of the connection.
 
@@ -25,7 +30,7 @@ class Body:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: Wire,
         pending: bytes,
         length: int | None,
         *,
@@ -40,6 +45,11 @@ class Body:
         self.cut_at: int | None = None
         self.position = 0
         self._scratch = bytearray()
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the armed fault has struck."""
+        return self.cut_at is not None and self.position >= self.cut_at
 
     @property
     def left(self) -> int | None:

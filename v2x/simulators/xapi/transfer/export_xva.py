@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from v2x.simulators.xapi import tasks
 from v2x.simulators.xapi.attach import attach_to_dom0, detach
-from v2x.simulators.xapi.calls.vm import assert_allowed
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.operations import assert_allowed
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.transfer import access
 from v2x.simulators.xapi.transfer.packing import Packer, packer_for
@@ -59,7 +59,9 @@ class _Export:
             vm = access.found(state, "VM", request.query.get("ref", request.query.get("uuid", "")))
             packer = packer_for(request.query.get("use_compression", ""), connection.sock)
             if self._with_disks:
-                assert_allowed(state, vm, "export", "halted", "suspended")
+                assert_allowed(state, vm, "export")
+            else:
+                assert_allowed(state, vm, "metadata_export")
         except ApiError as error:
             tasks.fail(state, task, error)
             connection.page(500)

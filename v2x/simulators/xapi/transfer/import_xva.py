@@ -9,9 +9,10 @@ from v2x.simulators.xapi.attach import attach_to_dom0, detach
 from v2x.simulators.xapi.calls.vdi import prezeroed
 from v2x.simulators.xapi.failure import ApiError, DeviceFull, StreamBroken, StreamEnded
 from v2x.simulators.xapi.ledger import Import
+from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.transfer import access
 from v2x.simulators.xapi.transfer.archive import close_archive, open_archive
-from v2x.simulators.xapi.transfer.body import Body, ConnectionCut
+from v2x.simulators.xapi.transfer.body import Body
 from v2x.simulators.xapi.transfer.chunks import ChunkReader
 from v2x.simulators.xapi.transfer.request import Request
 from v2x.simulators.xapi.transfer.sink import Sink
@@ -47,7 +48,41 @@ def handle(connection: "Connection", request: Request) -> None:
     elif access.redirect(connection, request, sr):
         access.forget_own_task(state, request, task)
     else:
-        _Intake(connection, request, task, sr).run()
+        _receive(connection, request, task, sr)
+
+
+def _receive(connection: "Connection", request: Request, task: str, sr: str) -> None:
+    """200 first, then the stream, and the verdict in the task."""
+    state = connection.state
+    answer = {"connection": "close", "task-id": task, "content-type": "application/octet-stream"}
+    with contextlib.suppress(OSError):
+        connection.send(200, answer, length=False)
+    body = Body(
+        connection.sock,
+        request.pending,
+        request.content_length,
+        rate=lambda: state.settings.read_rate,
+        stopping=state.stopping,
+    )
+    state.wait(state.settings.attach_delay)
+    cut = state.faults.take("cut_import")
+    body.cut_at = cut.at if cut is not None else None
+    flags = {name: request.query.get(name) == "true" for name in ("restore", "force")}
+    intake = Intake(state, connection.host, task, sr, body, restore=flags["restore"], force=flags["force"])
+    try:
+        vms = intake.run()
+    except ApiError as error:
+        if body.was_cut:
+            connection.drop()
+        if state.faults.take("vanish_task") is not None:
+            tasks.vanish(state, task)
+        tasks.fail(state, task, error)
+        with contextlib.suppress(OSError):
+            connection.sock.sendall(_ERROR_TEXT)
+    else:
+        if state.faults.take("vanish_task") is not None:
+            tasks.vanish(state, task)
+        tasks.succeed(state, task, vms)
 
 
 def _target_sr(connection: "Connection", request: Request) -> str:
@@ -61,64 +96,48 @@ def _target_sr(connection: "Connection", request: Request) -> str:
     return sr
 
 
-class _Intake:
-    """One accepted XVA: records first, then the disks, then the verdict."""
+class Intake:
+    """One XVA on its way in: records first, then the disks."""
 
-    def __init__(self, connection: "Connection", request: Request, task: str, sr: str) -> None:
-        self._connection = connection
-        self._state = connection.state
+    def __init__(
+        self, state: PoolState, host: str, task: str, sr: str, body: Body, *, restore: bool = False, force: bool = False
+    ) -> None:
+        self._state = state
+        self._host = host
         self._task = task
         self._sr = sr
-        self._restore = request.query.get("restore") == "true"
-        self._force = request.query.get("force") == "true"
-        self._body = Body(
-            connection.sock,
-            request.pending,
-            request.content_length,
-            rate=lambda: self._state.settings.read_rate,
-            stopping=self._state.stopping,
-        )
+        self._restore = restore
+        self._force = force
+        self._body = body
         self._entry: Import = self._state.ledger.open_import("xva", task, "xva")
         self._creator: Creator | None = None
 
-    def run(self) -> None:
-        answer = {"connection": "close", "task-id": self._task, "content-type": "application/octet-stream"}
-        with contextlib.suppress(OSError):
-            self._connection.send(200, answer, length=False)
-        self._state.wait(self._state.settings.attach_delay)
-        cut = self._state.faults.take("cut_import")
-        self._body.cut_at = cut.at if cut is not None else None
+    def run(self) -> list[str]:
+        """The VMs. ApiError after everything that was made went again, unless the client forced its way."""
+        error: ApiError
         try:
             vms = self._take_in()
-        except ApiError as error:
-            self._fail(error)
-        except ConnectionCut:
-            self._connection.drop()
-            self._fail(ApiError("IMPORT_ERROR_PREMATURE_EOF"))
+        except ApiError as refused:
+            error = refused
         except StreamEnded:
-            self._fail(ApiError("IMPORT_ERROR_PREMATURE_EOF"))
+            error = ApiError("IMPORT_ERROR_PREMATURE_EOF")
         except DeviceFull as full:
-            self._fail(ApiError("VDI_IO_ERROR", str(full)))
+            error = ApiError("VDI_IO_ERROR", str(full))
         except StreamBroken as broken:
-            self._fail(import_error(str(broken)))
+            error = import_error(str(broken))
         else:
             self._end("success", [])
-            tasks.succeed(self._state, self._task, vms)
-
-    def _end(self, outcome: str, error: list[str]) -> None:
-        self._entry.received_bytes = self._body.position
-        self._state.ledger.close_import(self._entry, outcome, error)
-
-    def _fail(self, error: ApiError) -> None:
-        """Everything made goes, unless the client forced its way."""
+            return vms
         if self._creator is not None and not self._force:
             self._creator.undo()
         elif self._creator is not None:
             self._creator.settle()
         self._end("failure", error.description)
-        tasks.fail(self._state, self._task, error)
-        with contextlib.suppress(OSError):
-            self._connection.sock.sendall(_ERROR_TEXT)
+        raise error
+
+    def _end(self, outcome: str, error: list[str]) -> None:
+        self._entry.received_bytes = self._body.position
+        self._state.ledger.close_import(self._entry, outcome, error)
 
     def _take_in(self) -> list[str]:
         source = open_archive(self._body)
@@ -151,7 +170,7 @@ class _Intake:
                 store.set("task", self._task, other_config=told)
 
     def _disk(self, reader: ChunkReader, ident: str, vdi: str, size: int) -> None:
-        vbd = attach_to_dom0(self._state, vdi, "RW", self._connection.host)
+        vbd = attach_to_dom0(self._state, vdi, "RW", self._host)
         try:
             sink = Sink(self._state, vdi, self._entry)
             zero = None if prezeroed(self._state, vdi) else sink.zero

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches as Prometheus metrics, in the text format 0.0.4, over HTTP on loopback."""
+
+import http.server
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from v2x.model.batch import BatchStatus
+
+_log = logging.getLogger("v2x.engine")
+
+
+def metrics_text(statuses: list[BatchStatus]) -> str:
+    """One family after the other, each with its samples of all batches."""
+    lines: list[str] = []
+    for name, kind, what, samples in _families(statuses):
+        lines += [f"# HELP {name} {what}", f"# TYPE {name} {kind}", *samples]
+    return "\n".join(lines) + "\n"
+
+
+def _families(statuses: list[BatchStatus]) -> Iterator[tuple[str, str, str, list[str]]]:
+    machines = []
+    for status in statuses:
+        counted = Counter(str(row.migration.outcome) if row.state == "ended" else row.state for row in status.rows)
+        machines += [
+            f'v2x_batch_machines{{batch="{status.id}",state="{state}"}} {count}' for state, count in counted.items()
+        ]
+    yield "v2x_batch_machines", "gauge", "Machines of a batch by state or outcome.", machines
+    for name, what, value in (
+        ("v2x_batch_size_bytes", "Bytes to copy in all.", lambda one: one.size_bytes),
+        ("v2x_batch_copied_bytes", "Bytes copied so far.", lambda one: one.copied_bytes),
+        ("v2x_batch_rate_bytes_per_second", "Bytes per second of all copies under way.", lambda one: one.rate_bytes),
+        ("v2x_batch_paused", "1 while the batch is paused.", lambda one: int(one.paused)),
+    ):
+        yield name, "gauge", what, [f'{name}{{batch="{one.id}"}} {value(one):.15g}' for one in statuses]
+    used = (
+        [f'v2x_slots_used{{key="{_label(key)}"}} {count}' for key, count in statuses[0].used.items()]
+        if statuses
+        else []
+    )
+    yield "v2x_slots_used", "gauge", "Disks in flight by limit.", used
+    yield (
+        "v2x_workers",
+        "gauge",
+        "Workers that are alive.",
+        [f"v2x_workers {len(statuses[0].workers) if statuses else 0}"],
+    )
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+class MetricsServer:
+    """Answers GET /metrics on 127.0.0.1. Nothing else is served, and nothing can be changed."""
+
+    def __init__(self, port: int, read: Callable[[], list[BatchStatus]]) -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if self.path.split("?")[0] != "/metrics":
+                    self.send_error(404)
+                    return
+                body = metrics_text(read()).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                _log.debug("metrics: " + format, *arguments)
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="v2x-metrics", daemon=True)
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def __enter__(self) -> "MetricsServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

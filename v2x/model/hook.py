@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hook of the operator's: what it is called, when it is due, and what it does."""
+
+from dataclasses import dataclass
+
+from v2x.model.migration import Phase
+
+HOOK_SCHEMA = "v2x.hook/1"
+_PHASES = (Phase.PREFLIGHT, Phase.CHECKPOINT, Phase.CLAIM, Phase.COPY, Phase.INTEGRITY, Phase.SEAL, Phase.RELEASE)
+MOMENTS = tuple(f"{when} {phase}" for phase in _PHASES for when in ("before", "after"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """`at` are members of MOMENTS, such as `before copy`. One of `command` and `url` is set.
+
+    With `stops`, a failure ends the machine's migration; otherwise it is a warning.
+    """
+
+    name: str
+    at: tuple[str, ...]
+    command: tuple[str, ...] = ()
+    url: str = ""
+    seconds: float = 300.0
+    stops: bool = True

@@ -288,7 +288,12 @@ def pool() -> TargetFacts:
 
 def page(count: int = 120, facts: TargetFacts | None = None) -> bytes:
     """The HTML report of the estate."""
-    inventory, tables = estate(count), load_tables(environ={})
+    return page_of(estate(count), facts)
+
+
+def page_of(inventory: Inventory, facts: TargetFacts | None) -> bytes:
+    """The HTML report of an inventory."""
+    tables = load_tables(environ={})
     findings = assess(inventory, facts, tables)
     outlook = forecast(inventory, facts, tables, findings=findings, pace=DEFAULT_PACE)
     return render_findings("html", inventory, facts, findings, now=NOW, version="0.1.0", forecast=outlook)

@@ -2,6 +2,7 @@
 """The HTML report in Debian's chromium: what a person does with it, by mouse and keyboard, and what it must not do."""
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -215,6 +216,48 @@ def test_without_a_pool_the_report_says_what_is_open(browser, tmp_path):
     assert "No pool was asked yet" in text(browser, "header")
     assert "No pool was asked." in text(browser, "section[aria-labelledby=open-checks]")
     assert browser.complaints == []
+
+
+ATTACKS = (
+    "<script>document.title='owned'</script>",
+    "<img src=x onerror=\"document.title='owned'\">",
+    "</script><script>document.title='owned'</script>",
+    "</title></style><svg onload=document.title='owned'>",
+    "javascript:alert(1)",
+    "\x1b]0;owned\x07web\u202egpj",
+    '=HYPERLINK("http://192.0.2.9","x")',
+    "A" * 10_000,
+    "",
+)
+
+
+def test_hostile_names_are_shown_as_text_and_do_nothing(browser, tmp_path):
+    plain = showcase.estate(24)
+    taken = [
+        replace(one, name=word, id=f"{number}{word}"[:200], folder=word[:500], notes=word,
+                guest=replace(one.guest, os_name=word, os_id=""),
+                nics=(replace(one.nics[0], network=word, label=word),),
+                disks=(replace(one.disks[0], label=word, datastore=word),))
+        for number, (one, word) in enumerate(zip(plain.machines, ATTACKS, strict=False))
+    ]  # fmt: skip
+    inventory = replace(plain, machines=(*taken, *plain.machines[len(taken) :]), source=replace(
+        plain.source, address=ATTACKS[0], product=ATTACKS[1]))  # fmt: skip
+    path = tmp_path / "hostile.html"
+    path.write_bytes(showcase.page_of(inventory, showcase.pool()))
+    browser.screen(*SCREEN)
+    browser.open(path)
+    shown = browser.run("[...document.querySelectorAll('#rows th')].map((cell) => cell.innerText)")
+    assert {ATTACKS[0], ATTACKS[1], ATTACKS[2], "(no name)"} <= set(shown)
+    for number in range(1, 25):
+        follow(browser, f"#machine-{number}")
+    browser.run("location.hash = ''; for (const one of document.querySelectorAll('details')) one.open = true")
+    settled(browser)
+    assert browser.run("document.title") == "Migration assessment"
+    assert browser.run("document.querySelectorAll('img, iframe, object, embed, link, [onerror], [onload]').length") == 0
+    assert count(browser, "script") == 2
+    assert browser.complaints == []
+    assert browser.requests == [path.resolve().as_uri()]
+    assert browser.run("document.documentElement.scrollWidth") <= SCREEN[0]
 
 
 def test_a_script_of_another_would_not_run(browser, report, tmp_path):

@@ -151,6 +151,21 @@ def test_every_format_tells_the_estimate_and_the_waves(build, three, forecast):
     assert "reason 2" in page
 
 
+@pytest.mark.parametrize("count", [8, 60])
+def test_text_fits_eighty_columns(count):
+    from tests import showcase
+    from v2x.assess.engine import assess
+    from v2x.mapping.tables import load_tables
+    from v2x.model.forecast import DEFAULT_PACE
+    from v2x.plan import forecast
+
+    inventory, pool, tables = showcase.estate(count), showcase.pool(), load_tables(environ={})
+    findings = assess(inventory, pool, tables)
+    outlook = forecast(inventory, pool, tables, findings=findings, pace=DEFAULT_PACE)
+    text = render_findings("text", inventory, pool, findings, now=showcase.NOW, version="0.1.0", forecast=outlook)
+    assert max(columns(line) for line in text.decode().splitlines()) <= 80
+
+
 def test_text_of_many_machines_goes_by_rule(build):
     machines = [build.machine(f"vm-{number:02}") for number in range(40)]
     findings = [build.finding(one, "blocker") for one in machines]

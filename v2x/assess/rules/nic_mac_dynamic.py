@@ -23,8 +23,8 @@ RULE = MachineRule(
         "It is kept. Set it to static at the source if the old machine may run again, so that it is not given to "
         "another."
     ),
-    source="Hyper-V: DynamicMacAddressEnabled; vSphere: addressType generated or assigned",
+    source="Hyper-V: DynamicMacAddressEnabled; the addresses that vCenter assigns stay with their machine",
     always_known=LISTED,
-    sources=frozenset({"hyperv", "vsphere"}),
+    sources=frozenset({"hyperv"}),
     check=check,
 )

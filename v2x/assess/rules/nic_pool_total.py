@@ -15,7 +15,7 @@ def check(estate: Estate) -> Iterator[Remark]:
     cards = sum(len(one.nics) for one in estate.inventory.machines)
     limit = estate.limit("host_nics_max")
     if hosts and cards > hosts * limit:
-        yield Remark(f"{cards:,} network cards; {plural(hosts, 'host')} carry {hosts * limit:,}.")
+        yield Remark(f"{cards:,} network cards; at most {hosts * limit:,} on {plural(hosts, 'host')}.")
 
 
 RULE = EstateRule(

@@ -13,5 +13,9 @@ def test_is_silent_about_a_static_address(make, speak):
     assert speak(RULE, make.machine(), kind="hyperv") == []
 
 
+def test_is_silent_about_an_address_that_vcenter_assigned(make, speak):
+    assert speak(RULE, make.machine(nics=(make.nic(mac_is_static=False),)), kind="vsphere") == []
+
+
 def test_is_silent_about_files(make, speak):
     assert speak(RULE, make.machine(nics=(make.nic(mac_is_static=False),))) == []

@@ -6,7 +6,7 @@ RULE = "nic.pool-total"
 def test_speaks_of_too_many(make, speak):
     assert speak(
         RULE, *(make.machine(id=f"vm-{n}", nics=(make.nic(), make.nic(1))) for n in range(257)), pool=make.facts()
-    ) == [("", "514 network cards; 1 host carry 512.")]
+    ) == [("", "514 network cards; at most 512 on 1 host.")]
 
 
 def test_is_silent_about_few(make, speak):

@@ -48,6 +48,10 @@ class _Load:
         fits = self.seconds + parcel.seconds <= WAVE_SECONDS and self.count + len(parcel.machines) <= WAVE_MACHINES
         return fits or not self.parcels
 
+    def is_full(self, parcel: _Parcel) -> bool:
+        """Whether there is no room for `parcel`, nor for any that takes as long."""
+        return bool(self.parcels) and (self.seconds + parcel.seconds > WAVE_SECONDS or self.count >= WAVE_MACHINES)
+
     def add(self, parcel: _Parcel) -> None:
         self.parcels.append(parcel)
         self.seconds += parcel.seconds
@@ -98,7 +102,10 @@ def _fill(parcels: Sequence[_Parcel]) -> list[_Load]:
         rank = waiting[0].rank
         load = _Load(_REASONS[rank])
         left: list[_Parcel] = []
-        for parcel in waiting:
+        for at, parcel in enumerate(waiting):
+            if load.is_full(parcel):  # those after it are no smaller
+                left += waiting[at:]
+                break
             if parcel.rank == rank and load.takes(parcel):
                 load.add(parcel)
             else:

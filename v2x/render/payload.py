@@ -92,6 +92,7 @@ class _Payload:
             self._cards(machine, outlook),
             [self._text(note) for note in outlook.made.notes] if outlook is not None and outlook.made else [],
             self._text(outlook.problem if outlook is not None else ""),
+            self._text(", ".join(outlook.made.rows) if outlook is not None and outlook.made else ""),
         ]
 
     def _hardware(self, machine: Machine, outlook: Outlook | None) -> list[int]:

@@ -43,12 +43,12 @@
 
   const machineOf = (row, number) => {
     const [name, id, verdict, system, family, cpus, memory, capacity, moved, seconds, wave, power, place,
-      findings, hardware, disks, cards, notes, problem] = row;
+      findings, hardware, disks, cards, notes, problem, mapping] = row;
     const counts = [0, 0, 0, 0];
     for (let at = 0; at < findings.length; at += 3) counts[data.rules[findings[at]][1]] += 1;
     return { number, name: T[name] || "(no name)", id: T[id], verdict, system: T[system], family: T[family], cpus,
       memory, capacity, moved, seconds, wave, power: T[power], place: T[place], findings, hardware, disks, cards, notes,
-      problem: T[problem], counts, words: `${T[name]}\n${T[id]}\n${T[system]}\n${T[place]}`.toLowerCase() };
+      problem: T[problem], mapping: T[mapping], counts, words: `${T[name]}\n${T[id]}\n${T[system]}\n${T[place]}`.toLowerCase() };
   };
   const machines = data.machines.map(machineOf);
   const ofRule = data.rules.map(() => []);
@@ -245,6 +245,7 @@
       make("h3", {}, "Before and after"), hardware(machine),
       machine.notes.length ? make("h4", {}, "What that means") : null,
       machine.notes.length ? make("ul", { class: "plain" }, ...machine.notes.map((note) => make("li", {}, T[note]))) : null,
+      machine.mapping ? make("p", { class: "soft" }, "Mapping rows used: ", make("code", {}, machine.mapping)) : null,
       make("h3", {}, "Disks"), machine.disks.length
         ? table(`Disks of ${machine.name}`, ["Disk", "Place", "Format", "Size", "Data", "Datastore", "On the pool"],
           machine.disks.map(([label, place, form, size, held, store, after]) =>

@@ -214,6 +214,7 @@ def test_without_a_pool_the_report_says_what_is_open(browser, tmp_path):
     browser.screen(*SCREEN)
     browser.open(path)
     assert "No pool was asked yet" in text(browser, "header")
+    assert browser.run("getComputedStyle(document.querySelector('#pager')).display") == "none"
     assert "No pool was asked." in text(browser, "section[aria-labelledby=open-checks]")
     assert browser.complaints == []
 

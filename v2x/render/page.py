@@ -93,7 +93,8 @@ def headline(assessment: Assessment) -> str:
     if not total:
         return "The source lists no machine."
     ready, changes = assessment.count(Verdict.READY), assessment.count(Verdict.WARNINGS)
-    told = [f"{ready + changes:,} of {plural(total, 'machine')} can move to XCP-ng, {ready:,} of them as they are"]
+    how = f", {ready:,} of them as they are" if ready and changes else " as they are" if ready else " with changes"
+    told = [f"{ready + changes:,} of {plural(total, 'machine')} can move to XCP-ng{how if ready + changes else ''}"]
     blocked, unknown = assessment.count(Verdict.BLOCKED), assessment.count(Verdict.UNKNOWN)
     told += [f"{blocked:,} {'is' if blocked == 1 else 'are'} blocked"] if blocked else []
     told += [f"too little is known of {unknown:,}"] if unknown else []

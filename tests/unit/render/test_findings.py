@@ -123,6 +123,21 @@ def test_html_lists_verdicts_rules_and_remedies(build, three):
     assert "2 of 3 machines can move to XCP-ng, 1 of them as they are; 1 is blocked." in page
 
 
+@pytest.mark.parametrize(
+    ("severities", "said"),
+    [
+        (("info", "info"), "2 of 2 machines can move to XCP-ng as they are. No pool was asked"),
+        (("warning", "warning"), "2 of 2 machines can move to XCP-ng with changes."),
+        (("info", "warning"), "2 of 2 machines can move to XCP-ng, 1 of them as they are."),
+        (("blocker", "blocker"), "0 of 2 machines can move to XCP-ng; 2 are blocked."),
+    ],
+)
+def test_the_headline_says_it_all(build, severities, said):
+    machines = [build.machine(f"m{number}") for number in range(len(severities))]
+    findings = [build.finding(one, severity) for one, severity in zip(machines, severities, strict=True)]
+    assert said in rendered(build, "html", build.inventory(*machines), findings)
+
+
 def test_every_format_tells_what_is_not_known(build, three):
     findings = (*three.findings, build.unknown("some.rule"))
     for form in FINDINGS_FORMATS:

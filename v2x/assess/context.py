@@ -17,8 +17,9 @@ from v2x.model.machine import Disk, DiskBus, Machine, Nic, Other
 from v2x.model.placement import Rules
 from v2x.model.target import StorageRepository, TargetFacts, TargetHost, TargetNetwork
 
-FILE_KINDS = frozenset({"ovf", "vmx", "folder"})
+FILE_KINDS = frozenset({"ovf", "vmx", "folder", "hyperv-folder"})
 VMWARE_KINDS = frozenset({"vsphere", "rvtools"})
+HYPERV_KINDS = frozenset({"hyperv", "hyperv-folder"})
 _OLDEST, _OLDEST_XAPI = "8.2", "1.249"
 
 
@@ -83,12 +84,13 @@ class Estate:
 
     @property
     def from_hyperv(self) -> bool:
-        return self.kind == "hyperv"
+        """True for hosts of Hyper-V that were asked, and for folders that they exported to."""
+        return self.kind in HYPERV_KINDS
 
     @property
     def is_live(self) -> bool:
         """True where the source was asked while it ran, and knows states that no file tells."""
-        return self.from_vmware or self.from_hyperv
+        return self.from_vmware or self.kind == "hyperv"
 
     @property
     def from_files(self) -> bool:

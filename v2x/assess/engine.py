@@ -15,6 +15,7 @@ from v2x.model.placement import Rules
 from v2x.model.target import TargetFacts
 
 _Gaps = dict[tuple[str, str, str], list[str] | None]
+"""The ids of the machines that lack a fact, by rule, fact and how to get it; None where all do."""
 
 
 def assess(
@@ -30,26 +31,24 @@ def assess(
     severity UNKNOWN and never counts as passed; a finding without a machine speaks of the whole estate.
     """
     estate = estate_of(inventory, facts, tables, rules, pace)
-    kind = inventory.source.kind
+    kind = "hyperv" if estate.from_hyperv else estate.kind
+    estate_rules = [rule for rule in ESTATE_RULES if not rule.sources or kind in rule.sources]
+    machine_rules = [rule for rule in MACHINE_RULES if not rule.sources or kind in rule.sources]
+    asked: dict[str, Rule] = {rule.id: rule for rule in (*estate_rules, *machine_rules)}
     found: list[Finding] = []
     gaps: _Gaps = {}
-    for rule in (*ESTATE_RULES, *MACHINE_RULES):
-        if not rule.sources or kind in rule.sources:
-            gaps.update({(rule.id, need.text, need.how): None for need in rule.needs if not need.met(estate)})
-    for estate_rule in ESTATE_RULES:
-        if not estate_rule.sources or kind in estate_rule.sources:
-            for said in estate_rule.check(estate):
-                _take(estate_rule, said, None, found, gaps)
-    asked = [(rule, rule.check) for rule in MACHINE_RULES if not rule.sources or kind in rule.sources]
+    for rule in asked.values():
+        gaps.update({(rule.id, need.text, need.how): None for need in rule.needs if not need.met(estate)})
+    for estate_rule in estate_rules:
+        for said in estate_rule.check(estate):
+            _take(estate_rule, said, None, found, gaps)
     for machine in inventory.machines:
         context = context_of(machine, estate)
-        for rule, check in asked:
-            for said in check(context):
-                _take(rule, said, machine, found, gaps)
-    known = {rule.id: rule for rule in (*ESTATE_RULES, *MACHINE_RULES)}
-    found.extend(
-        _gap(known[key[0]], key[1], key[2], machines, len(inventory.machines)) for key, machines in gaps.items()
-    )
+        for machine_rule in machine_rules:
+            for said in machine_rule.check(context):
+                _take(machine_rule, said, machine, found, gaps)
+    total = len(inventory.machines)
+    found += [_gap(asked[rule], text, how, lacking, total) for (rule, text, how), lacking in gaps.items()]
     # The sort is stable: what one rule says of one machine stays in the order of its disks or cards.
     return tuple(sorted(found, key=_order))
 

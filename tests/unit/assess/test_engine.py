@@ -91,3 +91,10 @@ def test_rules_of_one_kind_of_source_are_not_asked_of_another(make, listed, tabl
     asked = {found.rule for found in assess(listed(make.machine(), kind="vsphere"), make.facts(), tables)}
     assert "machine.fault-tolerance" in asked
     assert "machine.shielded" not in asked
+
+
+def test_an_export_folder_of_hyper_v_is_asked_what_hyper_v_is_asked(make, listed, tables):
+    machine = make.machine(shielded=True, power_state=PowerState.ON)
+    asked = {found.rule for found in assess(listed(machine, kind="hyperv-folder"), make.facts(), tables)}
+    assert {"machine.shielded", "machine.running"} <= asked
+    assert "guest.vmware-tools" not in asked

@@ -12,7 +12,7 @@ from v2x.model.machine import ToolsState
 
 def check(context: Context) -> Iterator[Said]:
     tools = context.machine.guest.tools
-    if tools in (ToolsState.RUNNING, ToolsState.INSTALLED) and context.estate.inventory.source.kind != "hyperv":
+    if tools in (ToolsState.RUNNING, ToolsState.INSTALLED) and not context.estate.from_hyperv:
         yield Remark("VMware Tools are running." if tools is ToolsState.RUNNING else "VMware Tools are installed.")
     elif tools is ToolsState.UNKNOWN and not context.estate.from_hyperv:
         yield Unknown("The source does not tell whether VMware Tools are installed.", ASK_THE_GUEST)

@@ -4,17 +4,14 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.needs import LOOK_AT_THE_SOURCE
-from v2x.assess.rule import MachineRule, Remark, Said, Unknown
+from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
 
-def check(context: Context) -> Iterator[Said]:
+def check(context: Context) -> Iterator[Remark]:
     state = context.machine.replication
     if state and state.casefold() not in ("disabled", "none"):
         yield Remark(f"Its replication is “{state}”.")
-    elif not state and context.estate.from_hyperv:
-        yield Unknown("The source does not tell whether the machine is replicated.", LOOK_AT_THE_SOURCE)
 
 
 RULE = MachineRule(
@@ -26,6 +23,7 @@ RULE = MachineRule(
         "continuous replication)."
     ),
     source="Hyper-V Replica: ReplicationState; vSphere Replication and others use I/O filters",
+    always_known="a source that can tell names every replication that is on",
     sources=frozenset({"hyperv", "vsphere"}),
     check=check,
 )

@@ -13,7 +13,11 @@ from v2x.model.machine import PowerState
 def check(context: Context) -> Iterator[Said]:
     if context.machine.power_state is PowerState.SUSPENDED:
         yield Remark("Part of what its disks should hold is in the saved memory, which cannot be moved.")
-    elif context.estate.is_live and context.machine.power_state is PowerState.UNKNOWN:
+    elif (
+        context.estate.is_live
+        and context.machine.power_state is PowerState.UNKNOWN
+        and not context.machine.power_state_text
+    ):
         yield POWER
 
 

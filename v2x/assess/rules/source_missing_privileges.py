@@ -22,10 +22,8 @@ RULE = EstateRule(
     id="source.missing-privileges",
     severity=Severity.BLOCKER,
     label="The account at the source lacks privileges",
-    remedy=(
-        "Give the account the privileges named, on the machines' folder and datastores, then take the inventory again."
-    ),
-    source="vSphere: the privileges of docs/security.md; Forklift checks the same list",
-    sources=frozenset({"rvtools", "vsphere"}),
+    remedy=("Give the account the privileges named, on the objects of the move, then take the inventory again."),
+    source="vSphere API: HasPrivilegeOnEntities; Hyper-V: membership in Hyper-V Administrators; Forklift checks the same",
+    sources=frozenset({"hyperv", "rvtools", "vsphere"}),
     check=check,
 )

@@ -11,7 +11,3 @@ def test_speaks_of_a_replicated_machine(make, speak):
 
 def test_is_silent_about_a_machine_without(make, speak):
     assert speak(RULE, make.machine(replication="Disabled"), kind="hyperv") == []
-
-
-def test_does_not_know_where_the_source_does_not_tell(make, doubt):
-    assert doubt(RULE, make.machine(), kind="hyperv") == ["The source does not tell whether the machine is replicated."]

@@ -23,7 +23,7 @@ RULE = EstateRule(
     severity=Severity.BLOCKER,
     label="The account at the source lacks privileges",
     remedy=("Give the account the privileges named, on the objects of the move, then take the inventory again."),
-    source="vSphere API: HasPrivilegeOnEntities; Hyper-V: membership in Hyper-V Administrators; Forklift checks the same",
+    source="vSphere API: HasPrivilegeOnEntities; Hyper-V: the group Hyper-V Administrators; Forklift checks the same",
     sources=frozenset({"hyperv", "rvtools", "vsphere"}),
     check=check,
 )

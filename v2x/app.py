@@ -67,6 +67,7 @@ class App:
     stage: Path | None = None
     read_all: bool = False
     rules: Rules = field(default_factory=Rules)
+    source_network: str = ""
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
@@ -114,6 +115,8 @@ class App:
         from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
+        if self.source_network:
+            raise _no_source_network(endpoint, address)
         if address.scheme not in SERVERS:
             return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
         return open_source(
@@ -267,15 +270,22 @@ class App:
             shutdown_seconds=self.shutdown_minutes * 60,
         )
 
-    def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
-        """Whether an earlier run of this row finished, as far as the plan's facts tell."""
-        inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
-        machines = inventory.machines if inventory else ()
-        machine = next((one for one in machines if one.id == row.machine_id), None)
-        if inventory is None or facts is None or machine is None:
-            return False
-        tag = migration_tag(inventory, machine, facts, target_name(machine, row))
-        return any(one.tag == tag for one in facts.migrated)
+    def migrated(self, plan: Plan) -> set[str]:
+        """Ids of the machines whose rows an earlier run finished, as far as the plan's facts tell."""
+        tags = {alias: {one.tag for one in facts.migrated} for alias, facts in plan.facts.items()}
+        machines = {
+            (alias, machine.id): machine
+            for alias, inventory in plan.inventories.items()
+            for machine in inventory.machines
+        }
+        found = set()
+        for row in plan.rows:
+            machine, facts = machines.get((row.source, row.machine_id)), plan.facts.get(row.target)
+            if machine is not None and facts is not None and tags[row.target]:
+                tag = migration_tag(plan.inventories[row.source], machine, facts, target_name(machine, row))
+                if tag in tags[row.target]:
+                    found.add(row.machine_id)
+        return found
 
     def is_on_target(self, plan: Plan, order: Order) -> bool:
         """Whether what an order made is there, as far as the plan's facts tell; a file's is taken to be."""
@@ -309,6 +319,20 @@ class OpenDoors:
 
     def target(self, alias: str) -> Target:
         return self._app.open_target(self._targets[alias])
+
+
+def _no_source_network(endpoint: Endpoint, address: Address) -> UsageError:
+    if address.scheme is Scheme.PATH:
+        return UsageError(
+            f"{endpoint.address} is read from files of this machine, over no network that v2x could choose",
+            code="SOURCE-NETWORK",
+            hint="leave out --source-network; mount the files over the network that shall carry them",
+        )
+    return UsageError(
+        f"--source-network for {address.scheme} sources comes with a later release",
+        code="LATER",
+        hint="give the source by the address that it has on that network",
+    )
 
 
 def _address(side: str, text: str) -> Address:

@@ -9,6 +9,7 @@ fingerprint = "sha256:…"
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
+resource_set = "U8kmJKszJC0"
 
 and rules for where networks and disks go, the first that fits wins:
 
@@ -47,7 +48,10 @@ from v2x.model.hook import MOMENTS, Hook
 from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
-_KEYS = frozenset({"address", "secret", "ca", "fingerprint"})
+_KEYS = {
+    "source": ("address", "secret", "ca", "fingerprint"),
+    "target": ("address", "secret", "ca", "fingerprint", "resource_set"),
+}
 _TABLES = frozenset({"source", "target", "network", "uplink", "storage", "hook"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VLAN_IDS = range(4096)
@@ -133,13 +137,14 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
     if not isinstance(tables, dict):
         raise UsageError(f"{path}: {side} must be tables", hint=f"write [{side}.ALIAS]")
     found: dict[str, Endpoint] = {}
+    valid = f"keys are {', '.join(_KEYS[side])}"
     for alias, table in tables.items():
         where = f"{path}: [{side}.{alias}]"
         if not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values()):
-            raise UsageError(f"{where} must hold texts only", hint="keys are address, secret, ca, fingerprint")
-        unknown = sorted(set(table) - _KEYS)
+            raise UsageError(f"{where} must hold texts only", hint=valid)
+        unknown = sorted(set(table) - set(_KEYS[side]))
         if unknown:
-            hint = "keys are address, secret, ca, fingerprint"
+            hint = valid
             if unknown[0] in {"password", "pass", "passwd"}:
                 hint = (
                     'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
@@ -153,6 +158,7 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
             ca_file=table.get("ca", ""),
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
+            resource_set=table.get("resource_set", ""),
         )
     return found
 

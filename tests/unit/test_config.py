@@ -27,6 +27,17 @@ def test_several_sources_and_targets_by_alias(tmp_path):
     assert config.targets["pool1"].ca_file == "/ca.pem"
 
 
+def test_a_target_may_have_a_resource_set_and_a_source_may_not(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text(GOOD + 'resource_set = "U8kmJKszJC0"\n')
+    config = load_config(file)
+    assert config.targets["pool2"].resource_set == "U8kmJKszJC0"
+    assert config.targets["pool1"].resource_set == ""
+    file.write_text('[source.a]\naddress = "x"\nresource_set = "y"\n')
+    with pytest.raises(UsageError, match="unknown key resource_set"):
+        load_config(file)
+
+
 def test_the_file_in_this_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not load_config(None).targets

@@ -14,6 +14,7 @@ from v2x.cli.options import (
     Given,
     MetricsPort,
     RowsAtOnce,
+    SourceNetwork,
     StateOption,
     TargetNetworkName,
     Uplink,
@@ -37,6 +38,7 @@ def run(
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
+    source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
     allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
@@ -57,6 +59,7 @@ def run(
 
     built = build(given, allocation)
     built.read_all = allocation is Allocation.READ_ALL
+    built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.upload_format = upload_format
     loaded = load_plan(plan)

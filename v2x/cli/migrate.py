@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
+from v2x.cli.options import CreateNetworks, Given, SourceNetwork, TargetNetworkName, Uplink, UploadForm, shared
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
@@ -21,6 +21,7 @@ class Convert(StrEnum):
 
 
 class Ha(StrEnum):
+    NONE = "none"
     RESTART = "restart"
     BEST_EFFORT = "best-effort"
 
@@ -52,11 +53,18 @@ def migrate(
         bool, typer.Option("--bios-strings", help="keep SMBIOS strings and the serial number of the source")
     ] = False,
     as_template: Annotated[bool, typer.Option("--as-template", help="make a template of it on the target")] = False,
-    autostart: Annotated[bool, typer.Option("--autostart", help="the pool starts it together with its host")] = False,
+    autostart: Annotated[
+        bool | None,
+        typer.Option("--autostart/--no-autostart", help="the pool starts it with its host (default: as at the source)"),
+    ] = None,
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where it is off")
     ] = False,
-    ha: Annotated[Ha | None, typer.Option(help="HA restart priority")] = None,
+    ha: Annotated[Ha | None, typer.Option(help="HA restart priority (default: as at the source)")] = None,
+    resource_set: Annotated[
+        str | None, typer.Option(metavar="ID", help="resource set of Xen Orchestra that it belongs to")
+    ] = None,
+    source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
     warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
@@ -101,8 +109,9 @@ def migrate(
         timezone=timezone,
         bios_strings=bios_strings,
         as_template=as_template,
-        autostart=autostart or pool_autostart,
+        autostart=True if pool_autostart else autostart,
         ha=ha.value if ha else None,
+        resource_set=resource_set,
         verify=verify,
         running=running,
         start=start,
@@ -122,6 +131,7 @@ def migrate(
         ),
     )
     app = build(given, allocation)
+    app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format = upload_format
     plan, findings = single_plan(app, choices)

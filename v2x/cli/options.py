@@ -44,6 +44,10 @@ CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make mi
 Uplink = Annotated[
     str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
 ]
+SourceNetwork = Annotated[
+    str | None,
+    typer.Option(metavar="NETWORK", help="network that a live source is read over (comes later; files have none)"),
+]
 TargetNetworkName = Annotated[
     str | None,
     typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),

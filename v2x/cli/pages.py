@@ -79,6 +79,8 @@ PAGES = {
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
+    "SOURCE-NETWORK": "Files are read where they lie, on this machine. Which network they come over is decided by how "
+    "they are mounted, not by v2x.",
     "SOURCE-RUNNING": "Lock files say that the machine is running. Shut it down first.",
     "STATE": "The state database of batches cannot be used or written: its folder is full or not yours, its server "
     "does not answer, or another version of v2x wrote it. What runs has stopped at a mark; once the cause is gone, the "

@@ -42,13 +42,19 @@ def draft(
     from v2x.cli.build import build, selection
     from v2x.errors import UsageError
     from v2x.plan import apply_edits, draft_plan, save_plan
+    from v2x.plan.store import json_path
     from v2x.text import plural
 
-    if output.exists() and not force:
-        raise UsageError(f"{output} exists", hint="choose another name, or --force to overwrite your edits")
+    written = (output, json_path(output))
+    for there in written:
+        if there.exists() and not force:
+            raise UsageError(f"{there} exists", hint="choose another name, or --force to overwrite your edits")
     edits = report_edits(from_report) if from_report is not None else {}
     built = build(given)
     endpoints = [built.endpoint("source", one) for one in source]
+    for one in source:
+        if any(there.exists() and Path(one).exists() and there.samefile(one) for there in written):
+            raise UsageError(f"the plan would overwrite its source {one}", hint="choose another name for the plan")
     pool = built.endpoint("target", target)
     facts = built.facts(pool)
     inventories = {one.alias: built.inventory(one, selection(select)) for one in endpoints}

@@ -20,6 +20,8 @@ from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
 
+_HA = {"none": HaPriority.NONE, **{one.value: one for one in HaPriority if one is not HaPriority.NONE}}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
@@ -39,7 +41,8 @@ class Choices:
     timezone: str | None = None
     bios_strings: bool = False
     as_template: bool = False
-    autostart: bool = False
+    autostart: bool | None = None
+    resource_set: str | None = None
     ha: str | None = None
     verify: VerifyLevel = VerifyLevel.FULL
     running: Running = Running.REFUSE
@@ -85,7 +88,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     if choices.create_networks and not choices.dry_run:
         plan, made = app.create_networks(plan)
         facts = plan.facts[target.alias]
-    if app.is_migrated(plan, row):
+    if app.migrated(plan):
         facts = without(facts, row.target_name)
     findings = [
         one
@@ -143,8 +146,9 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         timezone=choices.timezone or drafted.timezone,
         bios_strings=choices.bios_strings,
         as_template=choices.as_template,
-        autostart=choices.autostart,
-        ha=HaPriority(choices.ha or ""),
+        autostart=drafted.autostart if choices.autostart is None else choices.autostart,
+        ha=drafted.ha if choices.ha is None else _HA[choices.ha],
+        resource_set=drafted.resource_set if choices.resource_set is None else choices.resource_set,
         verify=choices.verify,
         running=choices.running,
         start=choices.start,

@@ -5,7 +5,7 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,10 +23,20 @@ from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
 from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.model.migration import DiskResult, VerifyLevel
 from v2x.model.plan import Running
-from v2x.model.target import StorageRepository, TargetMachine
+from v2x.model.target import TargetMachine
 from v2x.model.units import show_bytes
 from v2x.sources.interface import Checkpoint, Confirms, Integrity, Notes, Source
-from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
+from v2x.target.interface import (
+    Claim,
+    ClaimedDisk,
+    ReadBack,
+    Remarks,
+    Room,
+    Starts,
+    Surveys,
+    Target,
+    surroundings_of,
+)
 
 
 @dataclass(kw_only=True)
@@ -107,6 +117,8 @@ def preflight(work: Work) -> None:
     """Everything that can be known to fail is refused here, before anything is written."""
     found = work.target.find(work.tag)
     if found is not None and found.sealed:
+        # The run that sealed it may have been killed before it had tidied up.
+        work.target.seal(found, work.spec)
         work.claim, work.already = found, True
         return
     machine = work.machine
@@ -138,31 +150,30 @@ def preflight(work: Work) -> None:
 
 
 def _check_room(work: Work, found: Claim | None) -> None:
-    facts = work.target.facts()
-    ours = {found.name} if found else set()
-    if work.spec.name in facts.machine_names:
+    target, spec = work.target, work.spec
+    around = target.survey(spec) if isinstance(target, Surveys) else surroundings_of(target.facts(), spec)
+    if around.name_used:
         raise Conflict(
-            f"a machine named {work.spec.name} is already on {facts.pool_name or facts.address}",
+            f"a machine named {spec.name} is already on {around.place}",
             code="NAME-USED",
             hint="choose another target name (--name), or rename or remove the other one",
         )
-    used = {entry.mac: entry.machine for entry in facts.macs if entry.machine not in ours}
-    for nic in work.spec.nics:
-        if nic.mac and nic.mac in used:
+    for used in around.macs:
+        if found is None or used.machine != found.name:
             raise Conflict(
-                f"MAC address {nic.mac} is already used by {used[nic.mac]}",
+                f"MAC address {used.mac} is already used by {used.machine}",
                 code="MAC-USED",
                 hint="let the pool make a new one (--mac new), or remove the other adapter",
             )
-    _reserve(work, found, {sr.uuid: sr for sr in facts.storage})
+    _reserve(work, found, around.storage)
 
 
-def _reserve(work: Work, found: Claim | None, storage: Mapping[str, StorageRepository]) -> None:
+def _reserve(work: Work, found: Claim | None, storage: Sequence[Room]) -> None:
     """Promises the machine its room on the SRs, beside what other machines of the run are still to take.
 
     A machine that was begun before goes on with what it has: it is promised its room without a look at what is free.
     """
-    work.thick = frozenset(uuid for uuid, sr in storage.items() if not sr.thin)
+    work.thick = frozenset(room.uuid for room in storage if not room.thin)
     wanted: dict[str, int] = {}
     for disk in work.spec.disks:
         # A thin SR takes what the disk holds; where the source does not tell that, nothing can be counted.
@@ -172,14 +183,14 @@ def _reserve(work: Work, found: Claim | None, storage: Mapping[str, StorageRepos
     if found is not None:
         work.reservations.hold(work.tag, work.place, wanted)
         return
-    free = {uuid: sr.free_bytes for uuid, sr in storage.items() if sr.size_bytes > 0}
+    free = {room.uuid: room.free_bytes for room in storage if room.free_bytes is not None}
     full = work.reservations.promise(work.tag, work.place, wanted, free)
     if full:
         promised = work.reservations.promised_to_others(work.tag, work.place, full)
         beside = f", {show_bytes(promised)} of it for machines that are on their way" if promised else ""
+        name = next(room.name for room in storage if room.uuid == full)
         raise NoSpace(
-            f"{storage[full].name} has {show_bytes(free[full])} free{beside}; "
-            f"{work.machine.name} needs {show_bytes(wanted[full])}",
+            f"{name} has {show_bytes(free[full])} free{beside}; {work.machine.name} needs {show_bytes(wanted[full])}",
             hint="free some space, or choose another SR (--sr)",
         )
 

@@ -65,6 +65,7 @@ class PlanRow:
     timezone: str = ""
     bios_strings: bool = False
     as_template: bool = False
+    resource_set: str = ""
     wave: int = 1
     order: int = 0
     hooks: tuple[str, ...] = ()
@@ -75,13 +76,17 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An address with what is needed to trust it; a secret is only ever referred to, never held."""
+    """An address with what is needed to trust it; a secret is only ever referred to, never held.
+
+    `resource_set` is the one of Xen Orchestra that machines get where nothing else is said, for targets.
+    """
 
     alias: str
     address: str
     ca_file: str = ""
     fingerprint: str = ""
     secret: str = ""
+    resource_set: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,14 @@ from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NetworkChoice, Places, Unresolved, candidates, settle
 from v2x.mapping.platform import choose_template
 from v2x.mapping.resolve import REST, is_offline, needed_bytes, reference, storage_by_rule, suggest_storage
+from v2x.mapping.starting import ha_priority, starts_by_itself
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, Nic, PowerState
 from v2x.model.placement import Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
-from v2x.model.target import TargetFacts, TargetMachine
+from v2x.model.target import HaPriority, TargetFacts, TargetMachine
 from v2x.plan.columns import tidy_row
 from v2x.plan.store import plan_id
 
@@ -72,7 +73,7 @@ def draft_plan(
         for machine in inventory.machines:
             if not is_selected(machine, select):
                 continue
-            empty = PlanRow(machine_id=machine.id, machine_name=machine.name, source=source, target=target)
+            empty = replace(first_row(machine, source, target), resource_set=targets[0].resource_set)
             row = draft_row(machine, empty, Ground(room, tables, places), blocked.get(machine.id, ())).row
             room = taken(machine, row, room)
             rows.append(tidy_row(row))
@@ -89,6 +90,18 @@ def draft_plan(
         targets=tuple(targets),
         inventories=dict(inventories),
         facts=dict(facts),
+    )
+
+
+def first_row(machine: Machine, source: str, target: str) -> PlanRow:
+    """A row with what the source's own settings ask for, before anything is chosen."""
+    return PlanRow(
+        machine_id=machine.id,
+        machine_name=machine.name,
+        source=source,
+        target=target,
+        autostart=starts_by_itself(machine),
+        ha=ha_priority(machine),
     )
 
 
@@ -185,6 +198,10 @@ def _with_networks(
 
 def _state(machine: Machine, row: PlanRow, facts: TargetFacts) -> list[str]:
     comments = []
+    if row.autostart:
+        comments.append("autostart: as on the source")
+    if row.ha is not HaPriority.NONE:
+        comments.append(f"ha: {row.ha.value}, its priority on the source is {machine.ha_priority}")
     if machine.power_state is PowerState.ON:
         comments.append("running now: a cold transfer needs it shut down")
     elif machine.power_state is PowerState.SUSPENDED:

@@ -16,9 +16,8 @@ from v2x.model.forecast import Forecast, Outlook, Pace, Place, Wave
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine
 from v2x.model.placement import Rules
-from v2x.model.plan import PlanRow
 from v2x.model.target import ImageFormat, StorageRepository, TargetFacts, Template
-from v2x.plan.draft import Drafted, Ground, draft_row, taken
+from v2x.plan.draft import Drafted, Ground, draft_row, first_row, taken
 from v2x.plan.waves import suggest_waves
 
 OVERHEAD_SECONDS = 120
@@ -43,9 +42,7 @@ def forecast(
     outlooks: dict[str, Outlook] = {}
     room = pool
     for machine in inventory.machines:
-        empty = PlanRow(
-            machine_id=machine.id, machine_name=machine.name, source=inventory.source.address, target=pool.address
-        )
+        empty = first_row(machine, inventory.source.address, pool.address)
         drafted = draft_row(machine, empty, Ground(room, tables, places), ())
         if verdicts[machine.id] is not Verdict.BLOCKED:
             room = taken(machine, drafted.row, room)

@@ -9,8 +9,8 @@ from v2x.errors import Conflict, TargetError, Unsupported, V2xError
 from v2x.model.target import TargetNic
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import number, records
-from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.failures import GONE, passing_gone, xapi_code
+from v2x.target.xapi.listing import number, records
 from v2x.text import printable
 
 _MADE = "v2x-network"
@@ -73,11 +73,8 @@ def _create(client: Client, vm: str, nic: TargetNic, network: str) -> None:
 
 
 def _remove(client: Client, vif: str) -> None:
-    try:
+    with passing_gone():
         client.call("VIF.destroy", vif)
-    except V2xError as error:
-        if xapi_code(error) not in GONE:
-            raise
 
 
 def ensure_network(client: Client, name: str, vlan: int | None, uplink: str = "") -> str:

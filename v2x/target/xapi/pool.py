@@ -13,15 +13,17 @@ from v2x.errors import Conflict, Unsupported, V2xError
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
-from v2x.target.interface import Claim, ClaimedDisk, DiskWriter
+from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Surroundings
 from v2x.target.xapi import facts, network, streams
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.listing import number, records
 from v2x.target.xapi.owner import Ownership, is_alive, this_run
 from v2x.target.xapi.readback import VdiReader
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer
+from v2x.target.xapi.survey import survey
 from v2x.target.xapi.upload import SegmentWriter, UploadSettings, UploadTarget
 from v2x.tls import Trust
 
@@ -94,6 +96,9 @@ class XapiTarget:
     def facts(self) -> TargetFacts:
         return facts.take(self.client, self._clock())
 
+    def survey(self, spec: TargetMachine) -> Surroundings:
+        return survey(self.client, spec)
+
     def find(self, tag: str) -> Claim | None:
         return self._claims.find(tag)
 
@@ -159,7 +164,7 @@ class XapiTarget:
             raise Conflict(
                 f"disk {disk.source_disk} of {claim.name} is gone from the pool", hint="run the migration again"
             ) from error
-        size = facts.number(record.get("virtual_size"))
+        size = number(record.get("virtual_size"))
         name = str(record.get("name_label", "")) or disk.id
         return UploadTarget(vdi=reference, uuid=disk.id, sr=str(record["SR"]), size_bytes=size, name=name)
 
@@ -193,6 +198,6 @@ class XapiTarget:
         return UploadFormat.QCOW2
 
     def _takes_qcow2(self) -> bool:
-        pool = next(iter(facts.records(self.client, "pool").values()), {})
+        pool = next(iter(records(self.client, "pool").values()), {})
         software = self.client.call("host.get_software_version", pool.get("master"))
         return facts.takes_qcow2(software)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from v2x.errors import TargetError, TrustError, V2xError
-from v2x.target.xapi.client import Client, split_address
-from v2x.target.xapi.facts import records
+from v2x.target.xapi.client import Client
+from v2x.target.xapi.connection import split_address
 from v2x.target.xapi.hosts import obstacle
+from v2x.target.xapi.listing import records
 from v2x.tls import Trust, fingerprint_of
 
 BACKUP_NETWORK = "xo:backupNetwork"

@@ -12,6 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from v2x.disks.interface import Buffer
+from v2x.disks.stream import qcow2_check
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.stream.qcow2 import Qcow2Layout
 from v2x.disks.stream.raw import CHUNKED_END, chunk_header
@@ -73,6 +74,8 @@ class Qcow2:
         self.content_length = self._layout.content_length
 
     def head(self) -> Iterator[Piece]:
+        # Made twice, for it may be larger than memory should be, and nothing is sent of one that would be refused.
+        qcow2_check.check_head(self._layout.head(), self.content_length)
         return self._layout.head()
 
     def block(self, number: int, data: Buffer) -> Iterator[Piece]:

@@ -30,6 +30,8 @@ _MARK = re.compile(r"v2x-hwm-(\d{1,9})")
 _SIZE = re.compile(r"\d{1,18}")
 
 Record = Mapping[str, Any]
+LISTED = ("uuid", "other_config", "is_a_snapshot")
+"""The fields of a VM or VDI that tell whether it is a migration's."""
 
 
 def is_reserved(key: str) -> bool:

@@ -4,13 +4,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from v2x.errors import Conflict, V2xError
+from v2x.errors import Conflict
 from v2x.model.target import TargetDisk
 from v2x.target.interface import ClaimedDisk
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import number, records
-from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.failures import passing_gone
+from v2x.target.xapi.listing import number, records
 
 _NULL = "OpaqueRef:NULL"
 _DESCRIPTION_CHARS = 16 * 1024
@@ -19,13 +19,31 @@ Found = tuple[str, Mapping[str, Any]]
 
 
 def of_migration(client: Client, tag: str) -> list[Found]:
-    """The migration's own VDIs, sealed or not, as (reference, record), by uuid."""
-    found = [
-        (reference, record)
-        for reference, record in records(client, "VDI").items()
-        if tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
-    ]
-    return sorted(found, key=lambda item: str(item[1].get("uuid", "")))
+    """The migration's own VDIs, sealed or not, as (reference, record), by uuid. Looks at all VDIs of the pool."""
+    listed = records(client, "VDI", *tags.LISTED)
+    return _own(client, (reference for reference, record in listed.items() if _is_of(record, tag)), tag)
+
+
+def of_machine(client: Client, vm: Mapping[str, Any], tag: str) -> list[Found]:
+    """Those of the migration's own VDIs that hang on the VM with the record `vm`."""
+    held = []
+    for vbd in vm.get("VBDs") or ():
+        with passing_gone():
+            held.append(str(client.call("VBD.get_VDI", vbd)))
+    return _own(client, (reference for reference in dict.fromkeys(held) if reference != _NULL), tag)
+
+
+def _own(client: Client, references: Iterable[str], tag: str) -> list[Found]:
+    found: list[Found] = []
+    for reference in references:
+        with passing_gone():
+            found.append((reference, client.call("VDI.get_record", reference)))
+    own = (item for item in found if _is_of(item[1], tag))
+    return sorted(own, key=lambda item: str(item[1].get("uuid", "")))
+
+
+def _is_of(record: Mapping[str, Any], tag: str) -> bool:
+    return tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
 
 
 def by_disk(vdis: Iterable[Found]) -> dict[str, Found]:
@@ -131,12 +149,9 @@ def is_busy(client: Client, reference: str) -> bool:
     if record.get("current_operations"):
         return True
     for vbd in record.get("VBDs") or ():
-        try:
+        with passing_gone():
             if client.call("VBD.get_currently_attached", vbd):
                 return True
-        except V2xError as error:
-            if xapi_code(error) not in GONE:
-                raise
     return False
 
 
@@ -154,23 +169,17 @@ def wait_released(client: Client, reference: str, patience_seconds: float) -> bo
 def attached_elsewhere(client: Client, record: Mapping[str, Any], vm: str) -> bool:
     """Whether a VM other than `vm` (a reference, or empty) has the disk; control domains do not count."""
     for vbd in record.get("VBDs") or ():
-        try:
+        with passing_gone():
             holder = str(client.call("VBD.get_VM", vbd))
             if holder not in (vm, _NULL) and not client.call("VM.get_is_control_domain", holder):
                 return True
-        except V2xError as error:
-            if xapi_code(error) not in GONE:
-                raise
     return False
 
 
 def destroy(client: Client, reference: str) -> None:
     """Removes a VDI and the VBD records that point to it; already gone is success."""
-    try:
+    with passing_gone():
         client.call("VDI.destroy", reference)
-    except V2xError as error:
-        if xapi_code(error) not in GONE:
-            raise
 
 
 def seal(client: Client, reference: str, record: Mapping[str, Any], tag: str) -> None:

@@ -4,12 +4,14 @@ RULE = "machine.ha-priority"
 
 
 def test_speaks_of_a_priority(make, speak):
-    assert speak(RULE, make.machine(ha_priority="high"), kind="vsphere") == [("", "Its priority is “high”.")]
+    assert speak(RULE, make.machine(ha_priority="high"), kind="vsphere") == [
+        ("", "Its priority “high” becomes restart.")
+    ]
 
 
 def test_speaks_of_a_cluster_with_it(make, speak):
     assert speak(RULE, make.machine(cluster="C1"), kind="vsphere", clusters=(make.cluster(name="C1", ha=True),)) == [
-        ("", "Cluster “C1” restarts it when its host fails.")
+        ("", "Cluster “C1” restarts it when its host fails; the plan sets no priority.")
     ]
 
 

@@ -27,11 +27,9 @@ RULE = MachineRule(
     severity=Severity.WARNING,
     label="The boot loader may be known to the old firmware only",
     remedy=(
-        "Before the move copy the loader to \\\\EFI\\\\BOOT\\\\BOOTX64.EFI (grub-install --removable on Linux), or "
+        "Before the move copy the loader to \\EFI\\BOOT\\BOOTX64.EFI (grub-install --removable on Linux), or "
         "choose it once in the boot manager after the move."
     ),
-    source=(
-        "UEFI starts \\\\EFI\\\\BOOT\\\\BOOTX64.EFI without an entry; Debian and others install no such file by default"
-    ),
+    source=("UEFI starts \\EFI\\BOOT\\BOOTX64.EFI without an entry; Debian and others install no such file by default"),
     check=check,
 )

@@ -10,7 +10,7 @@ from v2x.model.machine import Machine, Snapshot
 
 _SNAPSHOTS = (
     ("Veeam", re.compile(r"veeam (backup|replication|quick|vsphere)|^veeam\b", re.IGNORECASE)),
-    ("Commvault", re.compile(r"\bgx[_-]?backup|commvault", re.IGNORECASE)),
+    ("Commvault", re.compile(r"gx[_-]?backup|commvault", re.IGNORECASE)),
     ("NetBackup", re.compile(r"nbu[_-]?snapshot|netbackup", re.IGNORECASE)),
     ("NAKIVO", re.compile(r"nakivo", re.IGNORECASE)),
     ("Acronis", re.compile(r"acronis", re.IGNORECASE)),

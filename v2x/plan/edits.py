@@ -5,6 +5,7 @@ A machine has a row of its own there and one for each finding; an edit counts in
 that differ are an error. Cells come as texts, rows with the numbers that a spreadsheet shows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -79,7 +80,9 @@ def _edit(number: int, cells: Mapping[str, str], problems: list[Problem]) -> Edi
             values[column] = read(cell)
         except CellError as problem:
             problems.append(Problem(number, column, f"{cell[:60]!r} {problem}; valid: {problem.valid}"))
-    return Edit(row=number, machine=cells.get("machine", ""), blocked=cells.get("verdict") == "blocked", **values)
+    return Edit(
+        row=number, machine=from_csv_cell(cells.get("machine", "")), blocked=cells.get("verdict") == "blocked", **values
+    )
 
 
 def _joined(known: Edit, more: Edit, problems: list[Problem]) -> Edit:
@@ -97,12 +100,18 @@ def _joined(known: Edit, more: Edit, problems: list[Problem]) -> Edit:
 def apply_edits(plan: Plan, edits: Mapping[str, Edit]) -> tuple[Plan, tuple[str, ...]]:
     """The drafted plan with the edits in its rows, and the ids of machines that the plan does not have.
 
-    A machine that the draft excludes stays so, with the reason, unless it was blocked in the report too and somebody
-    wrote `no` there: then it is taken in, and `plan check` says what is wrong.
+    A machine whose id is another (the report was made of an export, the plan of the live source) is known by its name,
+    where only one has it. A machine that the draft excludes stays so, with the reason, unless it was blocked in the
+    report too and somebody wrote `no` there: then it is taken in, and `plan check` says what is wrong.
     """
-    rows = tuple(_edited(row, edits.get(row.machine_id)) for row in plan.rows)
-    known = {row.machine_id for row in plan.rows}
-    return replace(plan, rows=rows, id=plan_id(rows)), tuple(key for key in edits if key not in known)
+    ids = {row.machine_id for row in plan.rows}
+    names = Counter(row.machine_name for row in plan.rows)
+    strange = {key: edit for key, edit in edits.items() if key not in ids}
+    named = Counter(edit.machine for edit in strange.values())
+    by_name = {one.machine: one for one in strange.values() if names[one.machine] == 1 and named[one.machine] == 1}
+    rows = tuple(_edited(row, edits.get(row.machine_id) or by_name.get(row.machine_name)) for row in plan.rows)
+    left = tuple(key for key, edit in strange.items() if by_name.get(edit.machine) is not edit)
+    return replace(plan, rows=rows, id=plan_id(rows)), left
 
 
 def _edited(row: PlanRow, edit: Edit | None) -> PlanRow:

@@ -96,6 +96,14 @@ def test_edits_go_into_the_rows_of_the_draft(plan, make_machine):
     assert edited.id != drafted.id
 
 
+def test_a_machine_with_another_id_is_known_by_a_name_that_only_one_has(plan, make_machine):
+    drafted = plan(*(make_machine(name, id=f"{name}-{at}") for at, name in enumerate(("web", "db", "db"))))
+    found = edits(HEAD + "web,old-1,,www,,,,\r\ndb,old-2,,data,,,,\r\nmail,old-3,,post,,,,\r\n")
+    edited, strangers = apply_edits(drafted, found)
+    assert [row.target_name for row in edited.rows] == ["www", "db", "db"]
+    assert strangers == ("old-2", "old-3")
+
+
 @pytest.mark.parametrize(("verdict", "excluded"), [("ready", True), ("blocked", False)])
 def test_no_takes_in_a_machine_that_the_report_advised_to_leave_out_only(plan, make_machine, verdict, excluded):
     drafted = plan(make_machine("web", id="vm-1", is_template=True))

@@ -23,7 +23,10 @@ RULE = MachineRule(
     id="disk.generation-one-boot",
     severity=Severity.WARNING,
     label="The first disk is not the one that the machine boots from",
-    remedy="Check the order of the disks at the source: a generation 1 machine boots from IDE 0:0, and v2x makes the first disk the boot disk.",
+    remedy=(
+        "Check the order of the disks at the source: a generation 1 machine boots from IDE 0:0, and v2x makes the "
+        "first disk the boot disk."
+    ),
     source="Hyper-V: generation 1 boots from IDE, its SCSI disks are seen by the running system only",
     always_known=LISTED,
     sources=frozenset({"hyperv"}),

@@ -29,7 +29,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
-from v2x.model.plan import Endpoint, Plan, PlanRow
+from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
@@ -72,6 +72,9 @@ class App:
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
     vsphere: VsphereOptions = field(default_factory=VsphereOptions)
+    enable_tracking: bool = False
+    outage_seconds: float = 60.0
+    sync_minutes: float = 60.0
     shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
@@ -260,12 +263,17 @@ class App:
             target=row.target,
             verify=row.verify,
             start=row.start,
-            read_all=self.read_all,
+            # Transports of vSphere read everything by themselves, and once.
+            read_all=self.read_all and inventory.source.kind != "vsphere",
             stage=str(self.stage) if self.stage else "",
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),
             hooks=row.hooks,
+            warm=row.transfer is Transfer.WARM,
+            enable_tracking=self.enable_tracking,
+            outage_seconds=self.outage_seconds,
+            sync_minutes=self.sync_minutes,
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
         )

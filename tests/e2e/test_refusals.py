@@ -194,7 +194,7 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("migrate", "xapi://root@h", "--target", "xva:/tmp"), "ADDRESS"),
         (("inventory", "x.docx"), "USAGE"),
         (("inventory", "vsphere://u@h"), "LATER"),
-        (("batch", "cutover"), "LATER"),
+        (("batch", "rollback"), "LATER"),
         (("worker", "--state", "x"), "USAGE"),
         (("batch", "status", "--state", "x"), "USAGE"),
         (("batch", "throttle", "moon=1", "--state", "x"), "USAGE"),

@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import CreateNetworks, Given, SourceNetwork, TargetNetworkName, Uplink, UploadForm, shared
+from v2x.cli.options import (
+    CreateNetworks,
+    EnableTracking,
+    Given,
+    OutageSeconds,
+    SourceNetwork,
+    TargetNetworkName,
+    Uplink,
+    UploadForm,
+    shared,
+)
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import Allocation
 
 
 class Convert(StrEnum):
@@ -67,7 +76,11 @@ def migrate(
     source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
-    warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="copy while the machine runs, then shut it down for the last changes")
+    ] = False,
+    enable_cbt: EnableTracking = False,
+    outage: OutageSeconds = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
@@ -77,7 +90,6 @@ def migrate(
         Running,
         typer.Option(help="a machine that runs: refuse it, copy a snapshot of it, or bring it down first"),
     ] = Running.REFUSE,
-    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
     vlan: Annotated[
@@ -114,26 +126,20 @@ def migrate(
         resource_set=resource_set,
         verify=verify,
         running=running,
+        warm=warm,
         start=start,
         create_networks=create_networks,
         uplink=uplink,
         vlans=tuple(vlan or ()),
         dry_run=dry_run,
         stage=stage,
-        read_all=allocation is Allocation.READ_ALL,
-        later=tuple(
-            option
-            for option, chosen in (
-                ("--warm", warm),
-                (f"--convert {convert}", convert is not Convert.OFF),
-            )
-            if chosen
-        ),
+        later=tuple(option for option, chosen in ((f"--convert {convert}", convert is not Convert.OFF),) if chosen),
     )
-    app = build(given, allocation)
+    app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format = upload_format
+    app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
     if dry_run:
         describe(app, plan, findings, as_json=given.json)

@@ -15,7 +15,7 @@ from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running
+from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
@@ -51,8 +51,8 @@ class Choices:
     uplink: str = ""
     vlans: tuple[str, ...] = ()
     stage: Path | None = None
-    read_all: bool = False
     dry_run: bool = False
+    warm: bool = False
     later: tuple[str, ...] = ()
 
 
@@ -82,7 +82,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         now=app.now(),
     )
     row = _row(drafted.rows[0], machine, choices)
-    app.stage, app.read_all = choices.stage, choices.read_all
+    app.stage = choices.stage
     plan = replace(drafted, rows=(row,), id=plan_id((row,)))
     made: list[Finding] = []
     if choices.create_networks and not choices.dry_run:
@@ -139,6 +139,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         storage={**drafted.storage, **_storage(machine, choices.storage)},
         networks={**drafted.networks, **_networks(machine, choices.networks)},
         mac=choices.mac,
+        transfer=Transfer.WARM if choices.warm else Transfer.COLD,
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
         template=choices.template or drafted.template,

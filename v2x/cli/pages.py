@@ -216,7 +216,9 @@ def page(code: str) -> Page:
 
     rule = find_rule(code.lower())
     if rule is not None:
+        unknown = "; ".join(f"{need.text} {need.how}" for need in rule.needs)
         text = f"{rule.label}.\n\nremedy: {rule.remedy}\nsource: {rule.source}"
+        text += f"\nunknown where: {unknown}" if unknown else ""
         return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)
     raise UsageError(f"no page for {code}", hint="docs/exit-codes.md and docs/rules.md list all codes")
 

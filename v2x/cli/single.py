@@ -94,6 +94,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     findings = [
         one
         for one in assess(only, facts, app.tables, app.rules)
+        if one.severity is not Severity.UNKNOWN or one.machine_id
         if not (choices.as_template and one.rule == "machine.template")
     ]
     return plan, [*findings, *made]

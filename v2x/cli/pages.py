@@ -148,7 +148,6 @@ PAGES = TRANSPORT_PAGES | {
     "the pool's storage or memory is suspect. The machine stays blocked from starting.",
     "VERSION-TOO-OLD": "The server speaks no version of the interface that v2x knows. Export the machines as OVA and "
     "migrate those.",
-    "V2X-BUG": "Something that v2x did not expect. Run again with --verbose and report what it prints.",
     "VLAN-DIFFERS": "Hosts have port groups of one name with different VLANs. Choose the network in the plan by hand.",
 }
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from v2x.cli.options import Given, shared
+from v2x.model.plan import Running
 
 app = typer.Typer(help="Drafts and checks a CSV plan.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -28,14 +29,19 @@ def draft(
     uplink: Annotated[
         str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
     ] = "",
+    running: Annotated[
+        Running, typer.Option(help="what the rows say of machines that run; edit it for single ones")
+    ] = Running.REFUSE,
     force: Annotated[bool, typer.Option(help="overwrite an existing plan")] = False,
 ) -> None:
     """Writes a plan with every choice filled in and explained."""
+    from dataclasses import replace
+
     from v2x.assess.engine import assess
     from v2x.cli import show
     from v2x.cli.build import build, selection
     from v2x.errors import UsageError
-    from v2x.plan import draft_plan, save_plan
+    from v2x.plan import draft_plan, plan_id, save_plan
     from v2x.plan.store import json_path
     from v2x.text import plural
 
@@ -67,6 +73,9 @@ def draft(
         rules=built.rules,
         now=built.now(),
     )
+    if running is not Running.REFUSE:
+        rows = tuple(replace(row, running=running) for row in plan.rows)
+        plan = replace(plan, rows=rows, id=plan_id(rows))
     save_plan(plan, output)
     if given.json:
         show.document("v2x.plan-draft/1", {"plan": plan.id, "file": str(output), "rows": len(plan.rows)})

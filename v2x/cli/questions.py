@@ -17,7 +17,8 @@ from v2x.errors import TrustError, UsageError, V2xError
 from v2x.mapping.networks import NetworkChoice, Places, resolve_network
 from v2x.mapping.resolve import reference
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Machine
+from v2x.model.machine import Machine, PowerState
+from v2x.model.plan import Running
 from v2x.model.target import TargetFacts
 from v2x.model.units import show_bytes
 from v2x.plan import parse_size, write_size
@@ -32,7 +33,7 @@ def ask_and_migrate(given: Given, report: Path | None) -> None:
     app = build(given)
     source, inventory = _source(app)
     machine = _machine(inventory)
-    target, facts, app = _target(app, given)
+    target, facts = _target(app)
     places = app.places(inventory)
     choices = _choices(machine, facts, places, Choices(source=source, target=target, vm=machine.id))
     while True:
@@ -61,17 +62,25 @@ def _ask(question: str, default: str = "") -> str:
 
 
 def _source(app: App) -> tuple[str, Inventory]:
+    text = ""
     while True:
-        text = _ask("Source: an .ova, .ovf or .vmx file, or a folder of them")
+        text = text or _ask("Source: an .ova, .ovf or .vmx file, or a folder of them, or vsphere://USER@HOST")
+        asked, text = text, ""
         try:
-            inventory = app.inventory(app.endpoint("source", text))
+            inventory = app.inventory(app.endpoint("source", asked))
+        except TrustError as problem:
+            show.note(f"  {problem.message}")
+            pin = _offered_pin(app, "source", asked)
+            if pin:
+                app.source_side, text = replace(app.source_side, fingerprint=pin), asked
+            continue
         except V2xError as problem:
             show.problem(problem)
             continue
         for trouble in inventory.problems:
             show.note(f"  {printable(trouble.subject)}: {printable(trouble.text)}")
         if inventory.machines:
-            return text, inventory
+            return asked, inventory
         show.note("  no machine was found there")
 
 
@@ -91,35 +100,39 @@ def _machine(inventory: Inventory) -> Machine:
         show.note("  no such machine; give a number of the list")
 
 
-def _target(app: App, given: Given) -> tuple[str, TargetFacts, App]:
+def _target(app: App) -> tuple[str, TargetFacts]:
     while True:
         text = _ask("Target: xapi://root@HOST of the pool's coordinator, or xva:FOLDER")
         try:
             endpoint = app.endpoint("target", text)
-            return text, app.facts(endpoint), app
+            return text, app.facts(endpoint)
         except TrustError as problem:
             show.note(f"  {problem.message}")
-            pinned = _offered_pin(app, text)
+            pinned = _offered_pin(app, "target", text)
             if pinned:
-                given = replace(given, target_fingerprint=pinned)
-                app = build(given)
-                endpoint = app.endpoint("target", text)
-                return text, app.facts(endpoint), app
+                app.target_side = replace(app.target_side, fingerprint=pinned)
+                return text, app.facts(app.endpoint("target", text))
         except V2xError as problem:
             show.problem(problem)
 
 
-def _offered_pin(app: App, text: str) -> str:
+_WHO = {
+    "target": ("A pool", "your pool", "/etc/xensource/xapi-ssl.pem"),
+    "source": ("An ESXi host or vCenter", "yours", "/etc/vmware/ssl/rui.crt"),
+}
+
+
+def _offered_pin(app: App, side: str, text: str) -> str:
     from v2x.model.address import parse_address
 
-    address = parse_address(app.endpoint("target", text).address)
+    address = parse_address(app.endpoint(side, text).address)
+    who, mine, file = _WHO[side]
     pin = seen_fingerprint(address.host, address.port or 443)
     if not pin:
         return ""
     show.note(
-        "  A pool makes its own certificate when it is installed, so this is usual. To be sure that it is your pool,"
-        " compare these digits with what its console prints for"
-        " openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256"
+        f"  {who} makes its own certificate when it is installed, so this is usual. To be sure that it is {mine},"
+        f" compare these digits with what its console prints for openssl x509 -in {file} -noout -fingerprint -sha256"
     )
     show.note(f"  {pin}")
     answer = _ask("Are they the same? Trust exactly this certificate? (yes, no)", "no")
@@ -137,8 +150,23 @@ def _choices(machine: Machine, facts: TargetFacts, places: Places, before: Choic
         storage = (_known("Storage repository", default, [sr.name for sr in stores]),)
     networks = _networks(machine, facts, places)
     memory = _memory(before.memory or write_size(machine.memory.size_bytes))
+    running = _running(machine, before.running)
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
-    return replace(before, name=name, storage=storage, networks=networks, memory=memory, start=start)
+    return replace(before, name=name, storage=storage, networks=networks, memory=memory, running=running, start=start)
+
+
+def _running(machine: Machine, before: Running) -> Running:
+    """What to do with a machine that runs at a live source; no question for any other."""
+    if machine.power_state is not PowerState.ON or not machine.reference:
+        return before
+    show.note(f"  {printable(machine.name)} is running")
+    show.note("    shutdown   its guest is asked to shut down, then its disks are copied")
+    show.note(
+        "    snapshot   its disks are copied as they are now; it goes on running, and what it writes stays behind"
+    )
+    known = [choice.value for choice in (Running.SHUTDOWN, Running.SNAPSHOT, Running.POWER_OFF)]
+    default = before.value if before.value in known else Running.SHUTDOWN.value
+    return Running(_known("What is to become of it", default, known))
 
 
 def _networks(machine: Machine, facts: TargetFacts, places: Places) -> tuple[str, ...]:
@@ -184,6 +212,8 @@ def _known(question: str, default: str, known: list[str]) -> str:
 
 def _command(choices: Choices, app: App) -> str:
     words = ["v2x", "migrate", choices.source, choices.vm or "", "--target", choices.target]
+    if app.source_side.fingerprint:
+        words += ["--source-fingerprint", app.source_side.fingerprint]
     if app.target_side.fingerprint:
         words += ["--target-fingerprint", app.target_side.fingerprint]
     if choices.name:
@@ -194,6 +224,8 @@ def _command(choices: Choices, app: App) -> str:
         words += ["--network", network]
     if choices.memory:
         words += ["--memory", choices.memory]
+    if choices.running is not Running.REFUSE:
+        words += ["--running", choices.running]
     if choices.start:
         words.append("--start")
     return shlex.join(words)

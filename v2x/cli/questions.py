@@ -17,14 +17,17 @@ from v2x.errors import TrustError, UsageError, V2xError
 from v2x.mapping.networks import NetworkChoice, Places, resolve_network
 from v2x.mapping.resolve import reference
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Machine, PowerState
+from v2x.model.machine import Firmware, Machine, PowerState
 from v2x.model.plan import Running
 from v2x.model.target import TargetFacts
-from v2x.model.units import show_bytes
+from v2x.model.units import GIB, show_bytes
 from v2x.plan import parse_size, write_size
 from v2x.render import text_of_findings, text_of_machine
 from v2x.text import printable
 from v2x.tls import seen_fingerprint
+
+_USUAL_MEMORY_BYTES = 4 * GIB
+_MOST_VCPUS = 255
 
 
 def ask_and_migrate(given: Given, report: Path | None) -> None:
@@ -64,7 +67,9 @@ def _ask(question: str, default: str = "") -> str:
 def _source(app: App) -> tuple[str, Inventory]:
     text = ""
     while True:
-        text = text or _ask("Source: an .ova, .ovf or .vmx file, or a folder of them, or vsphere://USER@HOST")
+        text = text or _ask(
+            "Source: an .ova, .ovf or .vmx file, a Hyper-V export, or a folder of them, or vsphere://USER@HOST"
+        )
         asked, text = text, ""
         try:
             inventory = app.inventory(app.endpoint("source", asked))
@@ -149,10 +154,27 @@ def _choices(machine: Machine, facts: TargetFacts, places: Places, before: Choic
             show.note(f"  {printable(sr.name, 50)}  {show_bytes(sr.free_bytes)} free")
         storage = (_known("Storage repository", default, [sr.name for sr in stores]),)
     networks = _networks(machine, facts, places)
-    memory = _memory(before.memory or write_size(machine.memory.size_bytes))
+    vcpus = before.vcpus
+    if machine.cpu.count < 1:
+        show.note("  Only disks are known of this machine; its hardware is yours to say.")
+        vcpus = _vcpus(before.vcpus or 2)
+    memory = _memory(before.memory or write_size(machine.memory.size_bytes or _USUAL_MEMORY_BYTES))
+    firmware = before.firmware
+    if not machine.firmware_stated:
+        firmware = Firmware(_known("Firmware (bios, uefi)", str(firmware or machine.firmware), list(Firmware)))
     running = _running(machine, before.running)
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
-    return replace(before, name=name, storage=storage, networks=networks, memory=memory, running=running, start=start)
+    return replace(
+        before,
+        name=name,
+        storage=storage,
+        networks=networks,
+        vcpus=vcpus,
+        memory=memory,
+        firmware=firmware,
+        running=running,
+        start=start,
+    )
 
 
 def _running(machine: Machine, before: Running) -> Running:
@@ -191,6 +213,14 @@ def _networks(machine: Machine, facts: TargetFacts, places: Places) -> tuple[str
     return tuple(chosen)
 
 
+def _vcpus(default: int) -> int:
+    while True:
+        answer = _ask("Virtual CPUs", str(default))
+        if answer.isascii() and answer.isdecimal() and 0 < int(answer) <= _MOST_VCPUS:
+            return int(answer)
+        show.note(f"  a number from 1 to {_MOST_VCPUS}")
+
+
 def _memory(default: str) -> str:
     while True:
         answer = _ask("Memory", default)
@@ -211,21 +241,25 @@ def _known(question: str, default: str, known: list[str]) -> str:
 
 
 def _command(choices: Choices, app: App) -> str:
+    source, target = app.source_side, app.target_side
+    options: list[tuple[str, str | None]] = [
+        ("--source-fingerprint", source.fingerprint),
+        ("--target-fingerprint", target.fingerprint),
+        *(("--share", share) for share in source.shares),
+        ("--smb-user", source.smb_user),
+        ("--name", choices.name),
+        *(("--sr", sr) for sr in choices.storage),
+        *(("--network", network) for network in choices.networks),
+        ("--vcpus", str(choices.vcpus or "")),
+        ("--memory", choices.memory),
+        ("--running", choices.running if choices.running is not Running.REFUSE else ""),
+        ("--firmware", choices.firmware),
+    ]
+    flags = [
+        ("--no-smb-encryption", not source.smb_encryption),
+        ("--experimental-vmcx", source.experimental_vmcx),
+        ("--start", choices.start),
+    ]
     words = ["v2x", "migrate", choices.source, choices.vm or "", "--target", choices.target]
-    if app.source_side.fingerprint:
-        words += ["--source-fingerprint", app.source_side.fingerprint]
-    if app.target_side.fingerprint:
-        words += ["--target-fingerprint", app.target_side.fingerprint]
-    if choices.name:
-        words += ["--name", choices.name]
-    for sr in choices.storage:
-        words += ["--sr", sr]
-    for network in choices.networks:
-        words += ["--network", network]
-    if choices.memory:
-        words += ["--memory", choices.memory]
-    if choices.running is not Running.REFUSE:
-        words += ["--running", choices.running]
-    if choices.start:
-        words.append("--start")
-    return shlex.join(words)
+    words += [word for option, value in options if value for word in (option, str(value))]
+    return shlex.join([*words, *(flag for flag, given in flags if given)])

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from pyVmomi import vim
 
+from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.errors import SourceError
 from v2x.model.address import Address
@@ -16,7 +17,7 @@ from v2x.secrets import Secret
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover
 from v2x.sources.local_files import Clock, utc_now
-from v2x.sources.vsphere import power, snapshots, stillness
+from v2x.sources.vsphere import changes, power, snapshots, stillness
 from v2x.sources.vsphere.collecting import Collected
 from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
@@ -129,6 +130,29 @@ class VsphereSource:
         return {
             disk.id: f"{held.id}/{disk.id}/{getattr(disks[disk.id].backing, 'changeId', None) or ''}" for disk in own
         }
+
+    def freeze(self, machine: Machine, tag: str) -> Checkpoint:
+        """A snapshot `v2x <tag>`, also of a machine that is off; an earlier run's is adopted."""
+        now = present(self.session, machine, stillness.PATHS)
+        check_disks(machine, now)
+        held = snapshots.ensure(
+            self.session,
+            now.reference,
+            tag,
+            quiesce=self.options.quiesce and now.power is PowerState.ON,
+            subject=machine.name,
+            note=lambda text: self._note(machine, text),
+        )
+        return Checkpoint(tag=tag, machine_id=machine.id, points=self._frozen(machine, held))
+
+    def track(self, machine: Machine, *, allowed: bool) -> bool:
+        return changes.track(self.session, machine, allowed=allowed, note=lambda text: self._note(machine, text))
+
+    def untrack(self, machine: Machine) -> None:
+        changes.untrack(self.session, machine)
+
+    def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
+        return changes.changed(self.session, machine, disk, since, at)
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         """Opens a disk over the transport that fits; the errors name the disk and say which would."""

@@ -344,11 +344,29 @@ def test_a_session_that_ends_on_the_way_is_opened_again(bench, transport):
     check(reader)
 
 
-def test_a_cookie_that_grew_old_is_renewed(bench):
+def test_a_cookie_that_grew_old_is_renewed_without_ending_the_session_and_its_leases(bench):
     made = bench(settings={"cookie_life": 0.3})
+    lease = made.opened("nfc", position=1)
+    lease.read_into(0, bytearray(MIB))
     reader = made.opened("https")
     time.sleep(0.5)
+    logins = made.session.logins
     check(reader)
+    assert made.session.logins == logins
+    held = made.leases()
+    check(lease, OTHER)
+    assert held
+    assert made.simulator.ledger.effects_of("lease ended")[-1].says["outcome"] == "done"
+
+
+def test_where_no_cookie_for_files_is_given_the_session_logs_in_again(bench, monkeypatch):
+    made = bench(settings={"cookie_life": 0.3})
+    monkeypatch.setattr("v2x.sources.vsphere.transports.https.files_cookie", lambda *_: "")
+    reader = made.opened("https")
+    time.sleep(0.5)
+    logins = made.session.logins
+    check(reader)
+    assert made.session.logins > logins
 
 
 @pytest.mark.parametrize("transport", ["https", "nfc"])

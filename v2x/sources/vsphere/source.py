@@ -117,7 +117,7 @@ class VsphereSource:
         made, note = stillness.stamps(self.session, now, machine.name)
         if note:
             self._note(machine, note)
-        return {disk.id: f"/{disk.id}/{made.get(disk.id, '')}" for disk in machine.disks}
+        return {disk.id: f"/{disk.id}/{made.get(disk.id, '')}" for disk in machine.disks if not disk.lent_by}
 
     def _frozen(self, machine: Machine, held: snapshots.Held) -> dict[str, str]:
         """Snapshot, key and change id of each disk, from the snapshot's own configuration."""
@@ -197,7 +197,12 @@ class VsphereSource:
 
     def release(self, machine: Machine, tag: str) -> None:
         """Removes the snapshot of that tag, if there is one, and waits until its files are merged."""
-        now = present(self.session, machine)
+        try:
+            now = present(self.session, machine)
+        except SourceError as problem:
+            if problem.code != "SOURCE-GONE":
+                raise
+            return  # and its snapshots with it
         snapshots.remove(
             self.session, now.reference, tag, subject=machine.name, note=lambda text: self._note(machine, text)
         )

@@ -11,11 +11,14 @@ from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
     BatchName,
     CreateNetworks,
+    EnableTracking,
     Given,
     MetricsPort,
+    OutageSeconds,
     RowsAtOnce,
     SourceNetwork,
     StateOption,
+    SyncMinutes,
     TargetNetworkName,
     Uplink,
     UploadForm,
@@ -43,6 +46,9 @@ def run(
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
     ] = False,
+    enable_cbt: EnableTracking = False,
+    outage: OutageSeconds = 60.0,
+    sync_every: SyncMinutes = 60.0,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -59,6 +65,7 @@ def run(
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.upload_format = upload_format
+    built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
     loaded = load_plan(plan)
     if wave:
         rows = tuple(row for row in loaded.rows if row.wave in wave)
@@ -114,7 +121,6 @@ _LATER = {
     "serve": "Live view of a batch as a web page.",
     "approve": "Approves machines for cutover.",
     "test": "Starts a copy of a migrated machine in isolation.",
-    "cutover": "Switches machines over.",
     "rollback": "Goes back to the source.",
     "finalize": "Gives up the way back.",
 }

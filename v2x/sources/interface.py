@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a source of machines must offer, and the abilities that only some have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
+from v2x.errors import SourceError
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, PowerState
 
@@ -108,6 +110,39 @@ class SourceLeftovers(Protocol):
         ...
 
 
+class TrackingLost(SourceError):
+    """What changed since a point in time cannot be told; the disk must be copied whole."""
+
+    code = "TRACKING-LOST"
+
+
+@runtime_checkable
+class ChangeTracking(Protocol):
+    """Sources that can freeze a running machine's disks, and tell what changed between two points in time."""
+
+    def track(self, machine: Machine, *, allowed: bool) -> bool:
+        """Sees to it that changes are tracked from the next freeze on. True if that took a change at the source.
+
+        Made only where `allowed`; SourceError NOT-TRACKED says what keeps it from being so.
+        """
+        ...
+
+    def untrack(self, machine: Machine) -> None:
+        """Turns tracking off again, where this run turned it on."""
+        ...
+
+    def freeze(self, machine: Machine, tag: str) -> Checkpoint:
+        """As `checkpoint`, for a machine in any power state; its points are good for `changed`. `release` ends it."""
+        ...
+
+    def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
+        """The areas that may differ between the point `since` and the checkpoint, zeroed and unmapped ones included.
+
+        Ascending, as data extents. `since` may be a point whose snapshot is gone. TrackingLost where it is not known.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCheck:
     """One line of v2x doctor about a source."""
@@ -143,3 +178,10 @@ class PowerControl(Protocol):
     def shutdown(self, machine: Machine, deadline_seconds: float) -> None: ...
 
     def power_on(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
+class StaysOff(Protocol):
+    """Sources that can keep a machine from starting by itself once its successor runs."""
+
+    def stay_off(self, machine: Machine) -> None: ...

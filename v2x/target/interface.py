@@ -151,6 +151,27 @@ class ReadBack(Protocol):
 
 
 @runtime_checkable
+class Patches(Protocol):
+    """Targets whose disks can be brought from one point in time to a later one."""
+
+    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+        """Opens a disk that was begun for any blocks of it, zeros included; its point stays as it is.
+
+        A mark that stands lower than a block that was written is raised, a higher one stays. SegmentLost carries how
+        far this writer came. Unsupported where the storage takes whole disks only.
+        """
+        ...
+
+    def advance(self, claim: Claim, disk: ClaimedDisk, point: str) -> ClaimedDisk:
+        """Notes that the whole disk now holds `point`."""
+        ...
+
+    def resize(self, claim: Claim, disk: ClaimedDisk, size_bytes: int) -> ClaimedDisk:
+        """Grows a disk to at least `size_bytes`; what is new reads as zeros."""
+        ...
+
+
+@runtime_checkable
 class Starts(Protocol):
     """Targets that can start what they hold."""
 

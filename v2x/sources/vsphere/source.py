@@ -2,10 +2,12 @@
 """A vCenter or ESXi host as a source of machines."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from pyVmomi import vim
 
+from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.errors import SourceError
 from v2x.model.address import Address
@@ -15,7 +17,7 @@ from v2x.secrets import Secret
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover
 from v2x.sources.local_files import Clock, utc_now
-from v2x.sources.vsphere import power, snapshots, stillness
+from v2x.sources.vsphere import changes, power, snapshots, stillness
 from v2x.sources.vsphere.collecting import Collected
 from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
@@ -23,6 +25,7 @@ from v2x.sources.vsphere.names import decoded
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.present import Present, check_disks, present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
+from v2x.sources.vsphere.sharing import SHARED
 from v2x.tls import Trust
 
 
@@ -35,6 +38,7 @@ class VsphereSource:
         self.session, self.options = session, options
         self._address, self._clock = address, clock
         self._notes: dict[str, list[str]] = {}
+        self._closed = False
 
     @classmethod
     def open(
@@ -48,8 +52,12 @@ class VsphereSource:
     ) -> "VsphereSource":
         """Logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
         options = options or VsphereOptions()
-        session = VsphereSession(address.host, address.port or 443, address.user, password, trust, proxy=options.proxy)
-        session.open()
+        place = address.host, address.port or 443, address.user
+
+        def make() -> VsphereSession:
+            return VsphereSession(*place, password, trust, proxy=options.proxy)
+
+        session = SHARED.take((*place, trust, options.proxy), make)
         return cls(session, address, options, clock or utc_now)
 
     def __enter__(self) -> "VsphereSource":
@@ -123,6 +131,29 @@ class VsphereSource:
             disk.id: f"{held.id}/{disk.id}/{getattr(disks[disk.id].backing, 'changeId', None) or ''}" for disk in own
         }
 
+    def freeze(self, machine: Machine, tag: str) -> Checkpoint:
+        """A snapshot `v2x <tag>`, also of a machine that is off; an earlier run's is adopted."""
+        now = present(self.session, machine, stillness.PATHS)
+        check_disks(machine, now)
+        held = snapshots.ensure(
+            self.session,
+            now.reference,
+            tag,
+            quiesce=self.options.quiesce and now.power is PowerState.ON,
+            subject=machine.name,
+            note=lambda text: self._note(machine, text),
+        )
+        return Checkpoint(tag=tag, machine_id=machine.id, points=self._frozen(machine, held))
+
+    def track(self, machine: Machine, *, allowed: bool) -> bool:
+        return changes.track(self.session, machine, allowed=allowed, note=lambda text: self._note(machine, text))
+
+    def untrack(self, machine: Machine) -> None:
+        changes.untrack(self.session, machine)
+
+    def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
+        return changes.changed(self.session, machine, disk, since, at)
+
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         """Opens a disk over the transport that fits; the errors name the disk and say which would."""
         if disk.backing is DiskBacking.EMPTY:
@@ -135,7 +166,8 @@ class VsphereSource:
             )
         from v2x.sources.vsphere.transports import open_disk
 
-        return open_disk(self.session, machine, disk, at, self.options.transport)
+        options = replace(self.options.transport, warn=lambda text: self._note(machine, text))
+        return open_disk(self.session, machine, disk, at, options)
 
     def confirm(self, machine: Machine, at: Checkpoint) -> None:
         """SourceError SOURCE-CHANGED if a machine that was read as it lay was started or written to since."""
@@ -210,7 +242,10 @@ class VsphereSource:
         return tuple(said)
 
     def close(self) -> None:
-        self.session.close()
+        """Lets go of the session; the last source that uses it logs out. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            SHARED.give(self.session)
 
 
 def _require_in_snapshots(machine: Machine) -> None:

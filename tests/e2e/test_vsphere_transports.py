@@ -52,6 +52,15 @@ def test_what_needs_nothing(estate, same_bytes, transport, allocation):
     check(estate, same_bytes, "--transport", transport, "--allocation", allocation)
 
 
+def test_a_transport_that_does_not_open_is_told_in_the_report(estate, same_bytes):
+    bench, vcenter, _ = estate
+    vcenter.faults.arm("status", target="folder", at=403, times=50)
+    check(estate, same_bytes)
+    warnings = json.dumps(json.loads((bench.folder / "report.json").read_text()))
+    assert "does not let this user read web.vmdk" in warnings
+    assert "trying nfc" in warnings
+
+
 def test_vddk(estate, same_bytes, tmp_path):
     _, vcenter, image = estate
     libdir = tmp_path / "vmware-vix-disklib-distrib"

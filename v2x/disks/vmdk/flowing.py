@@ -131,8 +131,9 @@ class FlowingReader:
         held = GrainSet(-(-self.size // self._grain_bytes))
         for grain in flow.grains(wanted=lambda _: False):
             held.add(grain.number)
-            self._told(grain.number * self._grain_bytes)
+            self._came(grain.number)
         self._restart()
+        self._furthest, self._failures = -1, 0
         return held
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
@@ -184,7 +185,8 @@ class FlowingReader:
         if self._flow is None:
             self._flow = self._begin()
             header = self._flow.stream.header
-            if not 0 <= header.capacity_bytes - self.size < header.grain_bytes:
+            rounded = -(-self.size // header.grain_bytes) * header.grain_bytes
+            if not self.size <= header.capacity_bytes <= rounded:
                 raise BadImage(
                     f"{self.name} has {header.capacity_bytes:,} bytes in its export and {self.size:,} in vSphere",
                     code="CAPACITY-MISMATCH",
@@ -226,9 +228,7 @@ class FlowingReader:
             return
         self._check(grain)
         self._passed = grain.number
-        if grain.number > self._furthest:
-            self._furthest, self._failures = grain.number, 0
-        self._told(grain.number * self._grain_bytes)
+        self._came(grain.number)
         if first <= grain.number <= last:
             batch.append(grain)
             if len(batch) == _BATCH:
@@ -236,6 +236,12 @@ class FlowingReader:
                 batch.clear()
         else:
             self._kept_from = grain.number + 1
+
+    def _came(self, number: int) -> None:
+        """A grain further than any before is progress, after which failures count anew."""
+        if number > self._furthest:
+            self._furthest, self._failures = number, 0
+        self._told(number * self._grain_bytes)
 
     def _check(self, grain: FlowGrain) -> None:
         if self._held is not None and grain.number not in self._held:

@@ -2,6 +2,7 @@
 """A vCenter or ESXi host as a source of machines."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from pyVmomi import vim
@@ -24,6 +25,7 @@ from v2x.sources.vsphere.names import decoded
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.present import Present, check_disks, present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
+from v2x.sources.vsphere.sharing import SHARED
 from v2x.tls import Trust
 
 
@@ -36,6 +38,7 @@ class VsphereSource:
         self.session, self.options = session, options
         self._address, self._clock = address, clock
         self._notes: dict[str, list[str]] = {}
+        self._closed = False
 
     @classmethod
     def open(
@@ -49,8 +52,12 @@ class VsphereSource:
     ) -> "VsphereSource":
         """Logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
         options = options or VsphereOptions()
-        session = VsphereSession(address.host, address.port or 443, address.user, password, trust, proxy=options.proxy)
-        session.open()
+        place = address.host, address.port or 443, address.user
+
+        def make() -> VsphereSession:
+            return VsphereSession(*place, password, trust, proxy=options.proxy)
+
+        session = SHARED.take((*place, trust, options.proxy), make)
         return cls(session, address, options, clock or utc_now)
 
     def __enter__(self) -> "VsphereSource":
@@ -159,7 +166,8 @@ class VsphereSource:
             )
         from v2x.sources.vsphere.transports import open_disk
 
-        return open_disk(self.session, machine, disk, at, self.options.transport)
+        options = replace(self.options.transport, warn=lambda text: self._note(machine, text))
+        return open_disk(self.session, machine, disk, at, options)
 
     def confirm(self, machine: Machine, at: Checkpoint) -> None:
         """SourceError SOURCE-CHANGED if a machine that was read as it lay was started or written to since."""
@@ -234,7 +242,10 @@ class VsphereSource:
         return tuple(said)
 
     def close(self) -> None:
-        self.session.close()
+        """Lets go of the session; the last source that uses it logs out. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            SHARED.give(self.session)
 
 
 def _require_in_snapshots(machine: Machine) -> None:

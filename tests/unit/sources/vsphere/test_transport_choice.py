@@ -52,6 +52,18 @@ def test_what_the_user_set_up_goes_first_and_ssh_last(everything):
     assert usable(TransportOptions(), **OFF) == ["https", "nfc"]
 
 
+def test_a_disk_of_which_little_is_in_use_is_exported_where_nothing_tells_which_part():
+    size = place_for().capacity_bytes
+    thin = {**OFF, "committed_bytes": size // 5}
+    assert usable(TransportOptions(), **thin) == ["nfc", "https"]
+    assert usable(TransportOptions(), **{**thin, "committed_bytes": size // 3}) == ["https", "nfc"]
+    known = {"tracked_before": True, "change_id": "52 4d 5e 6f 01 02 03 04-05 06 07 08 09 0a 0b 0c/3"}
+    assert usable(TransportOptions(), **thin, **known) == ["https", "nfc"]
+    text = told(machine(allocated_bytes=1 << 20))
+    assert text.startswith("nfc: its host can export it while the machine is off; little of it is in use")
+    assert told(machine(allocated_bytes=1 << 20, change_tracking=True)).startswith("https: ")
+
+
 TWO = (DatastoreFile("ssd 1", "web/b.vmdk"), DatastoreFile("ssd 1", "web/a.vmdk"))
 DOMAINS = [
     ({}, ["vddk", "https", "nfc"]),

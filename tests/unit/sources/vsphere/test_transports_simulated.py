@@ -18,6 +18,7 @@ from v2x.errors import (
     BadImage,
     InputRefused,
     PermissionRefused,
+    Retry,
     SourceError,
     TrustError,
     UsageError,
@@ -264,7 +265,7 @@ def test_a_datacenter_in_folders_is_named_by_its_path_with_all_its_signs(bench):
 
 
 def test_a_server_that_fails_over_folder_leaves_the_lease(bench):
-    made = bench()
+    made = bench(tracking=True)
     made.session.sleep = lambda _: None
     made.simulator.faults.arm("status", target="folder", at=500, times=6)
     check(made.opened("auto"))
@@ -343,11 +344,29 @@ def test_a_session_that_ends_on_the_way_is_opened_again(bench, transport):
     check(reader)
 
 
-def test_a_cookie_that_grew_old_is_renewed(bench):
+def test_a_cookie_that_grew_old_is_renewed_without_ending_the_session_and_its_leases(bench):
     made = bench(settings={"cookie_life": 0.3})
+    lease = made.opened("nfc", position=1)
+    lease.read_into(0, bytearray(MIB))
     reader = made.opened("https")
     time.sleep(0.5)
+    logins = made.session.logins
     check(reader)
+    assert made.session.logins == logins
+    held = made.leases()
+    check(lease, OTHER)
+    assert held
+    assert made.simulator.ledger.effects_of("lease ended")[-1].says["outcome"] == "done"
+
+
+def test_where_no_cookie_for_files_is_given_the_session_logs_in_again(bench, monkeypatch):
+    made = bench(settings={"cookie_life": 0.3})
+    monkeypatch.setattr("v2x.sources.vsphere.transports.https.files_cookie", lambda *_: "")
+    reader = made.opened("https")
+    time.sleep(0.5)
+    logins = made.session.logins
+    check(reader)
+    assert made.session.logins > logins
 
 
 @pytest.mark.parametrize("transport", ["https", "nfc"])
@@ -368,6 +387,18 @@ def test_a_machine_that_moves_to_another_host_is_exported_there(bench, at):
     made.session.sleep = lambda _: None
     made.simulator.faults.arm("vmotion", target=made.machine.reference, at=at)
     check(made.opened("nfc"))
+    assert made.leases() == []
+
+
+def test_a_host_that_falls_away_ends_the_export_cleanly(bench):
+    made = bench()
+    made.session.sleep = lambda _: None
+    reader = made.opened("nfc")
+    made.simulator.faults.arm("host_reboot", target=made.machine.reference, at=300_000)
+    with pytest.raises(V2xError) as told:
+        check(reader)
+    assert told.value.retry is not Retry.NEVER or told.value.code == "HOST-LOST"
+    assert told.value.hint
     assert made.leases() == []
 
 
@@ -458,7 +489,7 @@ def test_disks_are_told_apart_by_their_place_not_by_their_order(bench, tmp_path)
 
 def test_without_the_privilege_for_files_auto_takes_the_lease(bench):
     account = Account("mover", "secret", frozenset(MIGRATION - {"Datastore.Browse", "Datastore.FileManagement"}))
-    made = bench(account=account)
+    made = bench(account=account, tracking=True)
     with pytest.raises(PermissionRefused, match=r"Datastore\.Browse"):
         made.opened("https")
     check(made.opened("auto"))

@@ -61,7 +61,7 @@ class Export:
             host=url.host,
             port=url.port,
             tls=self._session.host_tls(url.thumbprint) if url.thumbprint else self._session.tls,
-            cookie=session_cookie(self._session) if url.is_session_host else None,
+            cookie=session_cookie(self._session, self._options.proxy) if url.is_session_host else None,
             proxy=self._options.proxy,
             needs="VApp.Export",
             connections=1,

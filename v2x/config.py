@@ -6,6 +6,15 @@ address = "vsphere://administrator@vsphere.local@vc.example.org"
 secret = "file:~/.config/v2x/vcenter.pw"
 fingerprint = "sha256:…"
 
+[source.hyperv]
+address = "hyperv://CONTOSO\\\\v2x@hv1.example.org,hv2.example.org"
+secret = "keyring:v2x/hyperv"
+auth = "kerberos"
+[source.exports]
+address = "/srv/hyperv"
+shares = ['D:\\VMs=\\\\fileserver\\vms']
+smb_user = 'EXAMPLE\\reader'
+
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
@@ -56,10 +65,14 @@ from v2x.model.hook import MOMENTS, Hook
 from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
-_KEYS = {
-    "source": ("address", "secret", "ca", "fingerprint"),
-    "target": ("address", "secret", "ca", "fingerprint", "resource_set"),
+_KEYS = ("address", "secret", "ca", "fingerprint")
+_HYPERV_SETTINGS = ("auth", "transport", "configuration", "certificate", "certificate_key")
+"""How to log in to Hyper-V hosts; the source itself checks the values."""
+_SIDES = {
+    "source": (*_KEYS, *_HYPERV_SETTINGS, "shares", "smb_user", "smb_encryption", "experimental_vmcx"),
+    "target": (*_KEYS, "resource_set"),
 }
+_NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
 _TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh", "hook"})
 _VDDK_KEYS = ("libdir", "plugin", "nbdkit", "transports", "config", "compression")
 _SSH_KEYS = ("known_hosts", "user", "host", "port", "identity", "volumes")
@@ -169,21 +182,12 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
     if not isinstance(tables, dict):
         raise UsageError(f"{path}: {side} must be tables", hint=f"write [{side}.ALIAS]")
     found: dict[str, Endpoint] = {}
-    valid = f"keys are {', '.join(_KEYS[side])}"
+    keys = _SIDES[side]
     for alias, table in tables.items():
         where = f"{path}: [{side}.{alias}]"
-        if not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values()):
-            raise UsageError(f"{where} must hold texts only", hint=valid)
-        unknown = sorted(set(table) - set(_KEYS[side]))
-        if unknown:
-            hint = valid
-            if unknown[0] in {"password", "pass", "passwd"}:
-                hint = (
-                    'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
-                )
-            raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
-        if "address" not in table:
-            raise UsageError(f"{where} has no address", hint='add address = "…"')
+        if not isinstance(table, dict):
+            raise UsageError(f"{where} must hold keys", hint=f"keys are {', '.join(keys)}")
+        _check_keys(where, table, keys)
         found[alias] = Endpoint(
             alias=alias,
             address=table["address"],
@@ -191,8 +195,31 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
             resource_set=table.get("resource_set", ""),
+            settings={key: table[key] for key in _HYPERV_SETTINGS if key in table},
+            shares=tuple(table.get("shares", ())),
+            smb_user=table.get("smb_user", ""),
+            smb_encryption=table.get("smb_encryption", True),
+            experimental_vmcx=table.get("experimental_vmcx", False),
         )
     return found
+
+
+def _check_keys(where: str, table: Mapping[str, object], keys: tuple[str, ...]) -> None:
+    valid = f"keys are {', '.join(keys)}"
+    unknown = sorted(set(table) - set(keys))
+    if unknown:
+        hint = valid
+        if unknown[0] in {"password", "pass", "passwd"}:
+            hint = 'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
+        raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
+    for key, value in table.items():
+        wanted = _NOT_TEXTS.get(key, str)
+        texts = not isinstance(value, list) or all(isinstance(one, str) for one in value)
+        if not isinstance(value, wanted) or not texts:
+            word = {str: "a text", list: "a list of texts", bool: "true or false"}[wanted]
+            raise UsageError(f"{where}: {key} must be {word}", hint=valid)
+    if "address" not in table:
+        raise UsageError(f"{where} has no address", hint='add address = "…"')
 
 
 def parse_hooks(path: str, tables: object) -> dict[str, Hook]:

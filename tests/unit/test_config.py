@@ -62,6 +62,19 @@ def test_a_target_may_have_a_resource_set_and_a_source_may_not(tmp_path):
         load_config(file)
 
 
+def test_the_shares_of_a_hyper_v_host(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text(
+        "[source.hv]\naddress = '/exports'\nshares = ['D:=\\\\fs\\d']\nsmb_user = 'EX\\me'\n"
+        "smb_encryption = false\nexperimental_vmcx = true\n[source.plain]\naddress = '/x'\n"
+    )
+    found = load_config(file).sources
+    assert found["hv"].shares == (r"D:=\\fs\d",)
+    assert found["hv"].smb_user == r"EX\me"
+    assert (found["hv"].smb_encryption, found["hv"].experimental_vmcx) == (False, True)
+    assert (found["plain"].smb_encryption, found["plain"].experimental_vmcx, found["plain"].shares) == (True, False, ())
+
+
 def test_the_file_in_this_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert not load_config(None).targets
@@ -73,8 +86,12 @@ def test_the_file_in_this_folder_is_found(tmp_path, monkeypatch):
     ("text", "message"),
     [
         ("[source.a]\n", "no address"),
-        ("[source.a]\naddress = 1\n", "texts only"),
+        ("[source.a]\naddress = 1\n", "address must be a text"),
         ('[source.a]\naddress = "x"\npassword = "hunter2"\n', "unknown key password"),
+        ('[source.a]\naddress = "x"\nshares = "D:=y"\n', "shares must be a list of texts"),
+        ('[source.a]\naddress = "x"\nshares = [1]\n', "shares must be a list of texts"),
+        ('[source.a]\naddress = "x"\nsmb_encryption = "no"\n', "smb_encryption must be true or false"),
+        ('[target.a]\naddress = "x"\nshares = []\n', "unknown key shares"),
         ("[pool.a]\n", "unknown table"),
         ("source = 1\n", "must be tables"),
         ("[[[", "not valid TOML"),

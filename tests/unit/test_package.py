@@ -91,6 +91,7 @@ def test_the_wheel_holds_the_package_the_tables_and_nothing_else(unpacked: Path)
     assert {path.name for path in (unpacked / "v2x/mappings_data").glob("*.toml")} >= {"guest_os.toml", "limits.toml"}
     assert (unpacked / "v2x/simulators/xapi/datamodel.json.gz").is_file()
     assert (unpacked / "v2x/render/templates/report.html.j2").is_file()
+    assert (unpacked / "v2x/sources/hyperv/collect.ps1").is_file()
 
 
 def test_its_metadata_names_the_command_and_the_licence(unpacked: Path) -> None:

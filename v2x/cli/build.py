@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from v2x.app import App, Side
 from v2x.cli.options import Given
+from v2x.errors import UsageError
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.transports.options import Allocation, SshOptions, TransportOptions, VddkOptions
 
@@ -20,7 +21,14 @@ def build(given: Given) -> App:
         config=given.config,
         mappings=given.mappings,
         source_side=Side(
-            password_file=given.source_password_file, ca=given.source_ca, fingerprint=given.source_fingerprint
+            password_file=given.source_password_file,
+            ca=given.source_ca,
+            fingerprint=given.source_fingerprint,
+            settings=_settings(given),
+            shares=tuple(given.share or ()),
+            smb_user=given.smb_user or "",
+            smb_encryption=not given.no_smb_encryption,
+            experimental_vmcx=given.experimental_vmcx,
         ),
         target_side=Side(
             password_file=given.target_password_file, ca=given.target_ca, fingerprint=given.target_fingerprint
@@ -91,6 +99,17 @@ def count_machines(given: Given) -> Callable[[int], None] | None:
             shown.pop().close()
 
     return count
+
+
+def _settings(given: Given) -> dict[str, str]:
+    """The settings of the source, by the names that v2x.toml has for them."""
+    found = {}
+    for text in given.source_set or ():
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--source-set {text} is not KEY=VALUE", hint="for example --source-set auth=kerberos")
+        found[key] = value
+    return found
 
 
 def ask_password() -> Callable[[str], str]:

@@ -32,11 +32,13 @@ _PROGRAMS = (
     ("qemu-nbd", "qemu-utils", "reads VHD, VHDX and QCOW2"),
     ("nbdkit", "nbdkit", "reads disks over VDDK and SSH"),
 )
+_SITE = "apt install {}, and a venv made with --system-site-packages"
 _MODULES = (
-    ("nbd", "python3-libnbd", "reads disks through qemu-nbd"),
-    ("guestfs", "python3-guestfs", "fix-ups inside guests (later release)"),
+    ("nbd", _SITE.format("python3-libnbd"), "reads disks through qemu-nbd"),
+    ("guestfs", _SITE.format("python3-guestfs"), "fix-ups inside guests (later release)"),
+    ("gssapi", "apt install libkrb5-dev gcc python3-dev, then pip install 'v2x[kerberos]'", "Kerberos for Hyper-V"),
 )
-_PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi")
+_PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi", "pypsrp", "smbprotocol")
 
 
 def check_machine() -> list[Line]:
@@ -47,11 +49,10 @@ def check_machine() -> list[Line]:
         path = shutil.which(program)
         found = _version(program) if path else f"not found: {what}"
         lines.append(Line(name=program, ok=path is not None, found=found, remedy=f"apt install {package}"))
-    for module, package, what in _MODULES:
+    for module, remedy, what in _MODULES:
         try:
             importlib.import_module(module)
         except ImportError:
-            remedy = f"apt install {package}, and a venv made with --system-site-packages"
             lines.append(Line(name=module, ok=False, found=f"not importable: {what}", remedy=remedy))
         else:
             lines.append(Line(name=module, ok=True, found="importable"))

@@ -18,6 +18,7 @@ from v2x.cli.options import (
     UploadForm,
     shared,
 )
+from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
@@ -53,6 +54,9 @@ def migrate(
     mac: Annotated[MacPolicy, typer.Option(help="keep MAC addresses, or let the pool make new ones")] = MacPolicy.KEEP,
     vcpus: Annotated[int | None, typer.Option(min=1, help="virtual CPUs on the target")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="memory on the target, as 4 GiB")] = None,
+    firmware: Annotated[
+        Firmware | None, typer.Option(help="firmware on the target (default: as at the source)")
+    ] = None,
     template: Annotated[str | None, typer.Option(help="reference label of the template to use")] = None,
     host: Annotated[str | None, typer.Option(help="host of the pool that it prefers, by name or uuid")] = None,
     timezone: Annotated[
@@ -97,6 +101,9 @@ def migrate(
         typer.Option(metavar="SRC=ID", help="VLAN of a source network, where the source does not say; repeatable"),
     ] = None,
     start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
+    keep_source_off: Annotated[
+        bool, typer.Option("--keep-source-off", help="turn its automatic start at the source off once it is migrated")
+    ] = False,
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
 ) -> None:
@@ -116,6 +123,7 @@ def migrate(
         mac=mac,
         vcpus=vcpus,
         memory=memory,
+        firmware=firmware,
         template=template,
         host=host,
         timezone=timezone,
@@ -138,7 +146,7 @@ def migrate(
     app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
-    app.upload_format = upload_format
+    app.upload_format, app.keep_off = upload_format, keep_source_off
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
     if dry_run:

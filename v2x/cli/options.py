@@ -27,6 +27,11 @@ class Given:
     source_password_file: Path | None = None
     source_ca: Path | None = None
     source_fingerprint: str | None = None
+    source_set: list[str] | None = None
+    share: list[str] | None = None
+    smb_user: str | None = None
+    no_smb_encryption: bool = False
+    experimental_vmcx: bool = False
     target_password_file: Path | None = None
     target_ca: Path | None = None
     target_fingerprint: str | None = None
@@ -108,6 +113,25 @@ _SOURCE: dict[str, Any] = {
     "source_password_file": _file("file (mode 0600) with the source's password"),
     "source_ca": _file("PEM file with the CA of the source's certificate"),
     "source_fingerprint": _text("pin of the source's certificate, sha256:…"),
+    "source_set": Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="setting of a Hyper-V source, as in v2x.toml; repeatable"),
+    ],
+    "share": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar=r"FOLDER=\\SERVER\SHARE",
+            help="where a folder of a Hyper-V host is found on the network; repeatable",
+            show_default=False,
+        ),
+    ],
+    "smb_user": _text(r"user for these shares, DOMAIN\USER or USER@DOMAIN; the password is the source's"),
+    "no_smb_encryption": Annotated[
+        bool, typer.Option("--no-smb-encryption", help="take SMB transfers that are signed but not encrypted")
+    ],
+    "experimental_vmcx": Annotated[
+        bool, typer.Option("--experimental-vmcx", help="read Secure Boot and boot order of generation 2 from .vmcx")
+    ],
 }
 _TARGET: dict[str, Any] = {
     "target_password_file": _file("file (mode 0600) with the target's password"),

@@ -13,7 +13,7 @@ from v2x.mapping.resolve import REST
 from v2x.model.codec import to_plain
 from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Machine
+from v2x.model.machine import Firmware, Machine
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority
@@ -36,6 +36,7 @@ class Choices:
     mac: MacPolicy = MacPolicy.KEEP
     vcpus: int | None = None
     memory: str | None = None
+    firmware: Firmware | None = None
     template: str | None = None
     host: str | None = None
     timezone: str | None = None
@@ -142,6 +143,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         transfer=Transfer.WARM if choices.warm else Transfer.COLD,
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
+        firmware=choices.firmware or drafted.firmware,
         template=choices.template or drafted.template,
         host=choices.host or drafted.host,
         timezone=choices.timezone or drafted.timezone,

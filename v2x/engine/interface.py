@@ -31,6 +31,7 @@ class Order:
     target: str
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False
+    keep_off: bool = False
     read_all: bool = False
     stage: str = ""
     running: Running = Running.REFUSE

@@ -323,6 +323,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         observer=observer,
         verify=order.verify,
         start=order.start,
+        keep_off=order.keep_off,
         read_all=order.read_all,
         stage=Path(order.stage) if order.stage else None,
         running=order.running,

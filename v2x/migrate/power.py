@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from v2x.errors import SourceError, V2xError
 from v2x.model.machine import PowerState
 from v2x.model.plan import Running
-from v2x.sources.interface import HardPowerOff, PowerControl
+from v2x.sources.interface import HardPowerOff, Notes, PowerControl, StaysOff
 
 if TYPE_CHECKING:
     from v2x.migrate.steps import Work
@@ -79,6 +79,14 @@ def shut_down_guest(work: "Work", source: PowerControl) -> None:
     work.brought_down = True
 
 
+def stay_off(work: "Work") -> None:
+    """Before the machine is sealed: it does not start by itself at the source any more."""
+    if isinstance(work.source, StaysOff):
+        work.source.stay_off(work.machine)
+    else:
+        work.observer.warning("this source has no automatic start that could be turned off")
+
+
 def bring_back(work: "Work") -> None:
     """After a failure: switches on again what was brought down for nothing."""
     if not work.brought_down or not isinstance(work.source, PowerControl):
@@ -93,4 +101,7 @@ def bring_back(work: "Work") -> None:
         work.observer.warning(f"{name} is off at the source and could not be switched on again: {problem.message}")
     else:
         work.observer.warning(f"{name} was switched on again at the source")
+    if isinstance(work.source, Notes):
+        for note in work.source.notes(work.machine):
+            work.observer.warning(note)
     work.brought_down = False

@@ -17,7 +17,7 @@ from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
-from v2x.migrate.power import bring_down, refuse_running
+from v2x.migrate.power import bring_down, refuse_running, stay_off
 from v2x.migrate.room import Reservations, Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
@@ -46,9 +46,10 @@ class Work:
 
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
     are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
-    `running` says what may be done with a machine that runs; `brought_down` that this run did it. Of a `warm` one,
-    tracking of changes may be turned on where `enable_tracking`; `passes` are those of this attempt, the outage begins
-    when `cut_over` says so, or by itself once a pass takes no longer than `outage_seconds`.
+    `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
+    automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
+    `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
+    a pass takes no longer than `outage_seconds`.
     """
 
     tag: str
@@ -64,6 +65,7 @@ class Work:
     running: Running = Running.REFUSE
     shutdown_seconds: float = 600.0
     brought_down: bool = False
+    keep_off: bool = False
     place: str = ""
     reservations: Reservations = field(default_factory=Reservations)
     stopping: Callable[[], bool] = lambda: False
@@ -313,7 +315,7 @@ def _observer(work: Work, source: Disk) -> Observer:
 
 def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     reader = work.source.reader(work.machine, source, at)
-    _tell(work)
+    tell(work)
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
     return ZeroScan(reader) if work.read_all else reader
@@ -372,6 +374,10 @@ def integrity(work: Work) -> None:
 
 
 def seal(work: Work) -> None:
+    """The success marker, last; before it the source is kept from coming back with the same addresses, where asked."""
+    if work.keep_off:
+        stay_off(work)
+        tell(work)
     work.target.seal(work.held_claim(), work.spec)
     if isinstance(work.target, Remarks):
         for remark in work.target.remarks(work.held_claim()):

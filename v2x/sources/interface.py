@@ -178,3 +178,10 @@ class PowerControl(Protocol):
     def shutdown(self, machine: Machine, deadline_seconds: float) -> None: ...
 
     def power_on(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
+class StaysOff(Protocol):
+    """Sources that can keep a machine from starting by itself once its successor runs."""
+
+    def stay_off(self, machine: Machine) -> None: ...

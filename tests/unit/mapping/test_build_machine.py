@@ -246,6 +246,17 @@ def test_memory_of_the_plan_and_whole_mib(make_machine, make_row, facts, tables)
     )
 
 
+def test_dynamic_memory_gives_what_the_guest_asked_for_never_its_maximum(make_machine, make_row, facts, tables):
+    busy = Memory(size_bytes=GIB, dynamic_min_bytes=GIB, dynamic_max_bytes=TIB, demand_bytes=3 * GIB + 1)
+    made = build_machine(make_machine(memory=busy), make_row(), facts, tables)
+    assert made.memory_bytes == 3 * GIB + MIB
+    assert any(one.startswith("Memory: 1 GiB → 3") and "what it uses at the source" in one for one in made.notes)
+    idle = Memory(size_bytes=2 * GIB, dynamic_min_bytes=GIB, dynamic_max_bytes=TIB, demand_bytes=GIB)
+    assert build_machine(make_machine(memory=idle), make_row(), facts, tables).memory_bytes == 2 * GIB
+    chosen = build_machine(make_machine(memory=busy), make_row(memory_bytes=8 * GIB), facts, tables)
+    assert chosen.memory_bytes == 8 * GIB
+
+
 @pytest.mark.parametrize("change", [{"vcpus": 0}, {"memory_bytes": 0}])
 def test_nothing_is_not_a_size(make_machine, make_row, facts, tables, change):
     with pytest.raises(PlanError):

@@ -15,7 +15,7 @@ def check(context: Context) -> Iterator[Remark]:
     low, high = memory.dynamic_min_bytes, memory.dynamic_max_bytes
     if low is not None and high is not None and low != high:
         yield Remark(
-            f"{show_bytes(low)} to {show_bytes(high)} at the source, {show_bytes(memory.size_bytes)} after the move."
+            f"{show_bytes(low)} to {show_bytes(high)} at the source, {show_bytes(memory.needed_bytes)} after the move."
         )
 
 

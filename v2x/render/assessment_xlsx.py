@@ -9,7 +9,7 @@ from v2x.model.forecast import Forecast
 from v2x.model.machine import Disk, DiskBus, Nic, Other
 from v2x.model.units import GIB
 from v2x.render.assessment import VERDICTS, Assessed, Assessment, guest_name, pace_words, target_name
-from v2x.render.assessment_csv import edits, findings_of
+from v2x.render.assessment_csv import EDITABLE, edits, findings_of
 from v2x.render.baseline import Changes, spoken_verdict
 from v2x.render.spreadsheet import Column, Sheet, Value, workbook
 from v2x.render.words import show_time
@@ -54,7 +54,7 @@ def assessment_xlsx(assessment: Assessment) -> bytes:
     """The workbook; the same assessment gives the same bytes."""
     sheets = [
         Sheet(title="Summary", columns=_columns((("fact", 30), ("value", 80))), rows=_summary(assessment)),
-        Sheet(title="Machines", columns=_columns(_MACHINES), rows=_machines(assessment), toned=6),
+        Sheet(title="Machines", columns=_columns(_MACHINES, EDITABLE), rows=_machines(assessment), toned=6),
         Sheet(
             title="Findings",
             columns=_columns(tuple((name, _WIDE.get(name, 20)) for name in _FINDINGS)),
@@ -78,8 +78,8 @@ def assessment_xlsx(assessment: Assessment) -> bytes:
     )
 
 
-def _columns(named: tuple[tuple[str, int], ...]) -> tuple[Column, ...]:
-    return tuple(Column(header=name, width=width) for name, width in named)
+def _columns(named: tuple[tuple[str, int], ...], editable: tuple[str, ...] = ()) -> tuple[Column, ...]:
+    return tuple(Column(header=name, width=width, editable=name in editable) for name, width in named)
 
 
 def _summary(assessment: Assessment) -> Iterator[tuple[Value, Value]]:
@@ -92,6 +92,7 @@ def _summary(assessment: Assessment) -> Iterator[tuple[Value, Value]]:
     for verdict in VERDICTS:
         yield str(verdict), assessment.count(verdict)
     yield "open checks", assessment.open_checks
+    yield "to edit", "in the sheet Machines the coloured columns; then v2x plan draft … --from-report with this file"
     yield "disks", assessment.disk_count
     yield "capacity_gib", _gib(assessment.capacity_bytes)
     yield "memory_gib", _gib(assessment.memory_bytes)

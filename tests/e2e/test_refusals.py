@@ -193,7 +193,6 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("migrate", "x.ova", "--target", "./folder"), "ADDRESS"),
         (("migrate", "xapi://root@h", "--target", "xva:/tmp"), "ADDRESS"),
         (("inventory", "x.docx"), "USAGE"),
-        (("inventory", "vsphere://u@h"), "LATER"),
         (("batch", "rollback"), "LATER"),
         (("worker", "--state", "x"), "USAGE"),
         (("batch", "status", "--state", "x"), "USAGE"),

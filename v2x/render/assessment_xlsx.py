@@ -2,17 +2,16 @@
 """The assessment as a workbook: a summary, and sheets to filter by machine, finding, disk, network card and rule."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 from v2x.model.finding import Severity, Verdict
 from v2x.model.forecast import Forecast
-from v2x.model.machine import Disk, DiskBus, Nic, Other
+from v2x.model.machine import Nic
 from v2x.model.units import GIB
 from v2x.render.assessment import VERDICTS, Assessed, Assessment, guest_name, pace_words, target_name
 from v2x.render.assessment_csv import EDITABLE, edits, findings_of
 from v2x.render.baseline import Changes, spoken_verdict
 from v2x.render.spreadsheet import Column, Sheet, Value, workbook
-from v2x.render.words import show_time
+from v2x.render.words import show_place, show_time, show_word
 
 _TONES = {
     Verdict.READY.value: "good",
@@ -176,15 +175,15 @@ def _disks(assessment: Assessment) -> Iterator[tuple[Value, ...]]:
                 assessed.machine.name,
                 assessed.machine.id,
                 disk.label or disk.id,
-                _place(disk),
+                show_place(disk),
                 disk.controller_model,
-                _word(disk.format),
+                show_word(disk.format),
                 disk.subformat,
                 _gib(disk.capacity_bytes),
                 None if disk.allocated_bytes is None else _gib(disk.allocated_bytes),
                 disk.datastore,
-                _word(disk.mode),
-                _word(disk.backing),
+                show_word(disk.mode),
+                show_word(disk.backing),
                 _yes(disk.shared),
                 _yes(disk.encrypted),
                 "unknown" if disk.change_tracking is None else _yes(disk.change_tracking),
@@ -201,7 +200,7 @@ def _nics(assessment: Assessment) -> Iterator[tuple[Value, ...]]:
                 _card(nic),
                 nic.network,
                 nic.vlan,
-                _word(nic.model),
+                show_word(nic.model),
                 nic.mac,
                 _yes(nic.connected),
                 ", ".join(nic.ip_addresses),
@@ -244,14 +243,6 @@ def _hours(seconds: int) -> float:
 
 def _yes(is_so: bool) -> str:
     return "yes" if is_so else "no"
-
-
-def _word(value: StrEnum | Other) -> str:
-    return value.text or "unknown" if isinstance(value, Other) else value.value
-
-
-def _place(disk: Disk) -> str:
-    return "unknown" if disk.bus is DiskBus.UNKNOWN else f"{_word(disk.bus)} {disk.controller}:{disk.unit}"
 
 
 def _card(nic: Nic) -> str:

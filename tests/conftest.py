@@ -10,7 +10,7 @@ import pytest
 
 from v2x.simulators.xapi import Pool
 
-pytest_plugins = ["tests.images", "tests.vsphere_estate"]
+pytest_plugins = ["tests.hyperv_share", "tests.images", "tests.vsphere_estate"]
 
 
 @pytest.fixture

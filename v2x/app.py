@@ -12,7 +12,7 @@ from v2x.config import Config, load_config
 from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
-from v2x.errors import InputRefused, PlanError, UsageError
+from v2x.errors import InputRefused, LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
@@ -29,10 +29,11 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
-from v2x.model.plan import Endpoint, Plan, PlanRow
+from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
+from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.interface import Source
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.target.interface import MakesNetworks, Target
@@ -43,11 +44,16 @@ Ask = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """What the command line says of one side: trust and password; it goes before what an alias says."""
+    """What the command line says of one side: trust, password, settings; it goes before what an alias says."""
 
     password_file: Path | None = None
     ca: Path | None = None
     fingerprint: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
+    smb_user: str = ""
+    smb_encryption: bool = True
+    experimental_vmcx: bool = False
 
 
 @dataclass(kw_only=True)
@@ -55,8 +61,9 @@ class App:
     """One run of the program: configuration, mapping tables, passwords asked for once.
 
     `ask` prompts for a password without echo; None where nobody can be asked. `vsphere` are the choices for vSphere
-    sources, `shutdown_minutes` is how long a guest may take to shut down. `target_network` is the pool's network
-    that disks travel over; `pool_autostart` lets machines that start with their host turn that on for the pool.
+    sources, `shutdown_minutes` is how long a guest may take to shut down, `keep_off` turns automatic starts at the
+    source off once a machine is migrated. `target_network` is the pool's network that disks travel over;
+    `pool_autostart` lets machines that start with their host turn that on for the pool.
     """
 
     config: Config
@@ -66,15 +73,20 @@ class App:
     ask: Ask | None = None
     stage: Path | None = None
     read_all: bool = False
+    keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
     source_network: str = ""
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
     vsphere: VsphereOptions = field(default_factory=VsphereOptions)
+    enable_tracking: bool = False
+    outage_seconds: float = 60.0
+    sync_minutes: float = 60.0
     shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
+    _smb_refusals: dict[str, dict[tuple[str, int], LoginError]] = field(default_factory=dict)
 
     @classmethod
     def create(
@@ -107,7 +119,12 @@ class App:
             found,
             address=str(address),
             ca_file=str(given.ca) if given.ca else found.ca_file,
-            fingerprint=parse_fingerprint(pin) if pin else "",
+            fingerprint=",".join(parse_fingerprint(one) for one in pin.split(",")) if pin else "",
+            settings={**found.settings, **given.settings},
+            shares=given.shares or found.shares,
+            smb_user=given.smb_user or found.smb_user,
+            smb_encryption=given.smb_encryption and found.smb_encryption,
+            experimental_vmcx=given.experimental_vmcx or found.experimental_vmcx,
         )
 
     def open_source(self, endpoint: Endpoint) -> Source:
@@ -117,14 +134,51 @@ class App:
         address = _address("source", endpoint.address)
         if self.source_network:
             raise _no_source_network(endpoint, address)
+        if address.scheme is Scheme.HYPERV:
+            return self._open_hyperv(address, endpoint)
         if address.scheme not in SERVERS:
-            return open_source(address.path if address.scheme is Scheme.PATH else endpoint.address, clock=self.now)
+            return open_source(
+                address.path if address.scheme is Scheme.PATH else endpoint.address,
+                clock=self.now,
+                shares=self._shares(endpoint),
+                experimental=endpoint.experimental_vmcx,
+            )
         return open_source(
             endpoint.address,
             clock=self.now,
             password=self._password("source", endpoint),
             trust=Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="source"),
             options=self.vsphere,
+        )
+
+    def _shares(self, endpoint: Endpoint) -> ShareOptions | None:
+        """How the files of a Hyper-V host are reached over its shares; None where nothing says so."""
+        if not endpoint.shares and not endpoint.smb_user:
+            return None
+        from v2x.disks.smb.paths import parse_rule
+
+        return ShareOptions(
+            user=endpoint.smb_user,
+            password=lambda: self._password("source", endpoint, who=f"{endpoint.smb_user} on the file server"),
+            rules=tuple(parse_rule(text) for text in endpoint.shares),
+            encryption=endpoint.smb_encryption,
+            refusals=self._smb_refusals.setdefault(endpoint.smb_user, {}),
+        )
+
+    def _open_hyperv(self, address: Address, endpoint: Endpoint) -> Source:
+        from v2x.sources.hyperv.login import needs_password
+        from v2x.sources.hyperv.opening import open_hyperv
+
+        needed = needs_password(endpoint.settings)
+        password = self._password("source", endpoint) if needed else self._password_if_given("source", endpoint)
+        return open_hyperv(
+            address,
+            password,
+            self._shares(replace(endpoint, smb_user=endpoint.smb_user or address.user)),
+            ca_file=endpoint.ca_file,
+            fingerprint=endpoint.fingerprint,
+            settings=endpoint.settings,
+            clock=self.now,
         )
 
     def open_target(self, endpoint: Endpoint) -> Target:
@@ -204,18 +258,28 @@ class App:
         """Takes `device`, or without one the pool's only uplink, for every switch that no rule names."""
         self.rules = with_uplink(self.rules, device, facts)
 
-    def _password(self, side: str, endpoint: Endpoint) -> Secret:
+    def _password(self, side: str, endpoint: Endpoint, who: str = "") -> Secret:
         key = f"{side} {endpoint.address}"
         if key not in self._passwords:
             given = self.source_side if side == "source" else self.target_side
             self._passwords[key] = secrets.find(
                 side=side,
-                who=_address(side, endpoint.address).who,
+                who=who or _address(side, endpoint.address).who,
                 file=str(given.password_file) if given.password_file else "",
                 reference=endpoint.secret,
                 ask=self.ask,
             )
         return self._passwords[key]
+
+    def _password_if_given(self, side: str, endpoint: Endpoint) -> Secret | None:
+        """For logins that can do without: nobody is asked."""
+        asking, self.ask = self.ask, None
+        try:
+            return self._password(side, endpoint)
+        except LoginError:
+            return None
+        finally:
+            self.ask = asking
 
     def inventory(self, endpoint: Endpoint, select: Callable[[str], bool] | None = None) -> Inventory:
         source = self.open_source(endpoint)
@@ -260,12 +324,18 @@ class App:
             target=row.target,
             verify=row.verify,
             start=row.start,
-            read_all=self.read_all,
+            # Transports of vSphere read everything by themselves, and once.
+            read_all=self.read_all and inventory.source.kind != "vsphere",
+            keep_off=self.keep_off,
             stage=str(self.stage) if self.stage else "",
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),
             hooks=row.hooks,
+            warm=row.transfer is Transfer.WARM,
+            enable_tracking=self.enable_tracking,
+            outage_seconds=self.outage_seconds,
+            sync_minutes=self.sync_minutes,
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
         )

@@ -6,10 +6,27 @@ address = "vsphere://administrator@vsphere.local@vc.example.org"
 secret = "file:~/.config/v2x/vcenter.pw"
 fingerprint = "sha256:…"
 
+[source.hyperv]
+address = "hyperv://CONTOSO\\\\v2x@hv1.example.org,hv2.example.org"
+secret = "keyring:v2x/hyperv"
+auth = "kerberos"
+[source.exports]
+address = "/srv/hyperv"
+shares = ['D:\\VMs=\\\\fileserver\\vms']
+smb_user = 'EXAMPLE\\reader'
+
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
 resource_set = "U8kmJKszJC0"
+
+how disks are read from vSphere, where a program of the user's is needed (see docs/vsphere-transports.md):
+
+[vddk]
+libdir = "/opt/vmware-vix-disklib-distrib"
+
+[ssh]
+known_hosts = "~/.ssh/known_hosts"
 
 and rules for where networks and disks go, the first that fits wins:
 
@@ -48,22 +65,30 @@ from v2x.model.hook import MOMENTS, Hook
 from v2x.model.placement import NetworkRule, Rules, StorageRule, UplinkRule
 from v2x.model.plan import Endpoint
 
-_KEYS = {
-    "source": ("address", "secret", "ca", "fingerprint"),
-    "target": ("address", "secret", "ca", "fingerprint", "resource_set"),
+_KEYS = ("address", "secret", "ca", "fingerprint")
+_HYPERV_SETTINGS = ("auth", "transport", "configuration", "certificate", "certificate_key")
+"""How to log in to Hyper-V hosts; the source itself checks the values."""
+_SIDES = {
+    "source": (*_KEYS, *_HYPERV_SETTINGS, "shares", "smb_user", "smb_encryption", "experimental_vmcx"),
+    "target": (*_KEYS, "resource_set"),
 }
-_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "hook"})
+_NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
+_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh", "hook"})
+_VDDK_KEYS = ("libdir", "plugin", "nbdkit", "transports", "config", "compression")
+_SSH_KEYS = ("known_hosts", "user", "host", "port", "identity", "volumes")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VLAN_IDS = range(4096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a v2x.toml names by alias, and its rules for networks and storage."""
+    """What a v2x.toml names by alias, its rules for networks and storage, and its texts for reading vSphere's disks."""
 
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
     targets: Mapping[str, Endpoint] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+    vddk: Mapping[str, str] = field(default_factory=dict)
+    ssh: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, Hook] = field(default_factory=dict)
 
 
@@ -83,7 +108,8 @@ def load_config(path: str | Path | None) -> Config:
     if unknown:
         raise UsageError(
             f"{path}: unknown table [{unknown[0]}]",
-            hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]] and [[storage]]",
+            hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]], [[storage]], [vddk] "
+            "and [ssh]",
         )
     hooks = parse_hooks(str(path), document.get("hook", {}))
     if hooks and Path(path).stat().st_mode & 0o077:
@@ -95,7 +121,26 @@ def load_config(path: str | Path | None) -> Config:
         sources=_endpoints(path, "source", document.get("source", {})),
         targets=_endpoints(path, "target", document.get("target", {})),
         rules=_rules(path, document),
+        vddk=_texts(path, "vddk", document, _VDDK_KEYS),
+        ssh=_texts(path, "ssh", document, _SSH_KEYS),
     )
+
+
+def _texts(path: str | Path, kind: str, document: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:
+    """The table [kind] of texts that are not empty; a port may be a number."""
+    table = document.get(kind, {})
+    valid = f"keys are {', '.join(keys)}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {kind} must be a table", hint=f"write [{kind}]; {valid}")
+    found = {}
+    for key, value in table.items():
+        if key not in keys:
+            raise UsageError(f"{path}: [{kind}]: unknown key {key}", hint=valid)
+        text = str(value) if key == "port" else value
+        if not isinstance(text, str) or not text or (key == "port" and not (text.isdecimal() and len(text) < 6)):
+            raise UsageError(f"{path}: [{kind}]: {key} must be a {'number' if key == 'port' else 'text'}", hint=valid)
+        found[key] = text
+    return found
 
 
 def _rules(path: str | Path, document: Mapping[str, object]) -> Rules:
@@ -137,21 +182,12 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
     if not isinstance(tables, dict):
         raise UsageError(f"{path}: {side} must be tables", hint=f"write [{side}.ALIAS]")
     found: dict[str, Endpoint] = {}
-    valid = f"keys are {', '.join(_KEYS[side])}"
+    keys = _SIDES[side]
     for alias, table in tables.items():
         where = f"{path}: [{side}.{alias}]"
-        if not isinstance(table, dict) or any(not isinstance(value, str) for value in table.values()):
-            raise UsageError(f"{where} must hold texts only", hint=valid)
-        unknown = sorted(set(table) - set(_KEYS[side]))
-        if unknown:
-            hint = valid
-            if unknown[0] in {"password", "pass", "passwd"}:
-                hint = (
-                    'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
-                )
-            raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
-        if "address" not in table:
-            raise UsageError(f"{where} has no address", hint='add address = "…"')
+        if not isinstance(table, dict):
+            raise UsageError(f"{where} must hold keys", hint=f"keys are {', '.join(keys)}")
+        _check_keys(where, table, keys)
         found[alias] = Endpoint(
             alias=alias,
             address=table["address"],
@@ -159,8 +195,31 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
             resource_set=table.get("resource_set", ""),
+            settings={key: table[key] for key in _HYPERV_SETTINGS if key in table},
+            shares=tuple(table.get("shares", ())),
+            smb_user=table.get("smb_user", ""),
+            smb_encryption=table.get("smb_encryption", True),
+            experimental_vmcx=table.get("experimental_vmcx", False),
         )
     return found
+
+
+def _check_keys(where: str, table: Mapping[str, object], keys: tuple[str, ...]) -> None:
+    valid = f"keys are {', '.join(keys)}"
+    unknown = sorted(set(table) - set(keys))
+    if unknown:
+        hint = valid
+        if unknown[0] in {"password", "pass", "passwd"}:
+            hint = 'a password is never written here: use secret = "file:PATH", "env:NAME" or "keyring:SERVICE/USER"'
+        raise UsageError(f"{where}: unknown key {unknown[0]}", hint=hint)
+    for key, value in table.items():
+        wanted = _NOT_TEXTS.get(key, str)
+        texts = not isinstance(value, list) or all(isinstance(one, str) for one in value)
+        if not isinstance(value, wanted) or not texts:
+            word = {str: "a text", list: "a list of texts", bool: "true or false"}[wanted]
+            raise UsageError(f"{where}: {key} must be {word}", hint=valid)
+    if "address" not in table:
+        raise UsageError(f"{where} has no address", hint='add address = "…"')
 
 
 def parse_hooks(path: str, tables: object) -> dict[str, Hook]:
@@ -176,9 +235,9 @@ def _hook(where: str, name: str, table: object) -> Hook:
         raise UsageError(f"{where} is no hook", hint=f"keys are {', '.join(sorted(keys))}")
     at, command, url = table.get("at"), table.get("command", []), table.get("url", "")
     seconds, stops = table.get("seconds", 300), table.get("stops", True)
-    if not _texts(at) or not at or any(moment not in MOMENTS for moment in at):
+    if not _are_texts(at) or not at or any(moment not in MOMENTS for moment in at):
         raise UsageError(f"{where}: at must be a list of moments", hint=f"moments are {', '.join(MOMENTS)}")
-    if not _texts(command) or not isinstance(url, str) or bool(command) == bool(url):
+    if not _are_texts(command) or not isinstance(url, str) or bool(command) == bool(url):
         raise UsageError(f"{where} needs a command or a url", hint='command = ["/path/to/program", "word"]')
     if command and not command[0].startswith("/"):
         raise UsageError(f"{where}: {command[0]} is no absolute path", hint="name the program with its whole path")
@@ -191,7 +250,7 @@ def _hook(where: str, name: str, table: object) -> Hook:
     return Hook(name=name, at=tuple(at), command=tuple(command), url=url, seconds=float(seconds), stops=stops)
 
 
-def _texts(value: object) -> bool:
+def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) and one for one in value)
 
 

@@ -7,9 +7,10 @@ A format is one line in FORMATS: a function that writes `raw` with the test's im
 import itertools
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +24,17 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.mapahead import MapAhead
 from v2x.disks.raw import RawReader
 from v2x.disks.readahead import ReadAhead
+from v2x.disks.smb.connection import SmbAccess
+from v2x.disks.smb.listing import SmbFolder
+from v2x.disks.smb.paths import parse_unc
+from v2x.disks.smb.server import SmbServers
 from v2x.disks.vhd import open_vhd
 from v2x.disks.vhdx import open_vhdx
 from v2x.disks.vmdk import open_vmdk
 from v2x.disks.vmdk.flowing import FlowingReader
 from v2x.disks.wrap import Counted, Digest, Rate, Retry, Throttle, Wrapper
+from v2x.secrets import Secret
+from v2x.simulators.hyperv.share import Share
 
 MIB = 1 << 20
 
@@ -278,6 +285,9 @@ FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "http ranges": http_ranges,
 }
 
+# The same files, opened over a network share.
+OVER_SMB = {f"{name} over SMB": FORMATS[name] for name in ("vhd chain", "vhdx-fixed", "vhdx chain", "vhdx with a log")}
+
 SHAPES: dict[str, tuple[int, list[tuple[int, int]]]] = {
     "odd": (5 * MIB + 3 * 512, [(0, 512), (MIB - 700, 70_000), (3 * MIB + 5, 9), (5 * MIB, 3 * 512)]),
     "one sector": (512, [(0, 512)]),
@@ -291,9 +301,24 @@ def raw(request: pytest.FixtureRequest, pattern: Callable[..., bytes]) -> bytes:
     return pattern(*SHAPES[request.param])
 
 
-@pytest.fixture(params=list(FORMATS))
+@pytest.fixture(scope="module")
+def file_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], SmbFolder]]:
+    """A listing over SMB of any folder below the tests' own."""
+    base = tmp_path_factory.getbasetemp()
+    with Share(tmp_path_factory.mktemp("samba"), {"D$": base}) as share:
+        servers = SmbServers(SmbAccess(user=share.user, password=Secret(share.password)))
+        root = parse_unc(share.unc("D$"))
+        yield lambda folder: SmbFolder(servers, root.child(str(folder.relative_to(base)).replace("/", "\\")))
+        servers.close()
+
+
+@pytest.fixture(params=[*FORMATS, *OVER_SMB])
 def reader(request: pytest.FixtureRequest, images: Any, raw: bytes) -> Any:
-    opened = FORMATS[request.param](images, raw)
+    plain = images.listing
+    if request.param in OVER_SMB:
+        images.listing = request.getfixturevalue("file_server")(images.folder)
+    opened = (FORMATS | OVER_SMB)[request.param](images, raw)
+    images.listing = plain
     yield opened
     opened.close()
 

@@ -4,7 +4,8 @@
 import hashlib
 import importlib.util
 import shutil
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,12 +14,24 @@ from types import ModuleType
 
 import pytest
 
+from tests.hyperv_estates import estate, virtual_machine
+from tests.hyperv_exports import Stored, export
+from tests.hyperv_images import Vhdx
+from v2x.disks.smb.paths import parse_rule
 from v2x.errors import Unsupported, V2xError
+from v2x.model.address import parse_address
 from v2x.model.codec import from_json, to_json
 from v2x.model.inventory import INVENTORY_SCHEMA, Inventory
 from v2x.model.machine import Machine
+from v2x.secrets import Secret
+from v2x.simulators.hyperv.described import Estate, HardDisk, Image
+from v2x.simulators.hyperv.profiles import profile_named
+from v2x.simulators.hyperv.service import HyperV
+from v2x.simulators.hyperv.telling import Teller
 from v2x.sources import open_source
-from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.sources.hyperv.access import ShareOptions
+from v2x.sources.hyperv.opening import open_hyperv
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Source
 
 MIB = 1 << 20
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -49,6 +62,7 @@ class Case:
     readable: bool = True
     checkpoints: bool = True
     instead: str = ""
+    opener: Callable[[], Source] | None = None
 
 
 @pytest.fixture(scope="module")
@@ -113,23 +127,77 @@ def _rvtools(folder: Path, _disks: Path) -> Path:
     return path
 
 
+def _described(disks: Path) -> Estate:
+    """A Hyper-V host with the machine, its disks to be found in `D:\\`."""
+    drives = [HardDisk(path=f"D:\\{Path(name).stem}.vhdx", location=unit) for unit, name in enumerate(DISKS)]
+    images = [Image(path=one.path, size=size) for one, size in zip(drives, DISKS.values(), strict=True)]
+    return estate(virtual_machine(name="tiny", disks=drives), images=images)
+
+
+def _write_vhdx(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, (name, size) in enumerate(DISKS.items(), 1):
+        Vhdx(raw=kit.content(size, seed)).write(folder / f"{Path(name).stem}.vhdx")
+
+
+def _hyperv_collected(folder: Path, disks: Path) -> Path:
+    _write_vhdx(folder)
+    made = _described(disks)
+    teller = Teller(made, made.hosts[0], profile_named("2022"), lambda path: folder / path[3:], "admin")
+    (folder / "host.json").write_text("".join(teller.pieces()))
+    return folder / "host.json"
+
+
+def _hyperv(binary: bool) -> Callable[[Path, Path], Path]:
+    """An export of Hyper-V with the same disks; without its own manifest, like every export there."""
+
+    def build(folder: Path, _disks: Path) -> Path:
+        names = {f"tiny-{number}.vhdx": number for number in range(1, len(DISKS) + 1)}
+        stored = Stored(name="tiny", ide={(0, number - 1): f"D:\\{name}" for name, number in names.items()}, switch="")
+        images = {
+            name: Vhdx(raw=kit.content(size, seed), data_write=uuid.UUID(int=seed)).packed()
+            for seed, (name, size) in enumerate(zip(names, DISKS.values(), strict=True), 1)
+        }
+        return export(folder, stored, images, binary=binary)
+
+    return build
+
+
 BUILDERS: dict[str, Callable[[Path, Path], Path]] = {
+    "hyperv_collected": _hyperv_collected,
     "ovf": _ovf,
     "ova": _ova,
     "vmx": _vmx,
     "folder": _folder,
     "inventory_file": _saved,
     "rvtools": _rvtools,
+    "hyperv xml": _hyperv(binary=False),
+    "hyperv vmcx": _hyperv(binary=True),
 }
 DISKLESS = {"inventory_file": "tiny.ovf", "rvtools": "OVA"}
 
 
-@pytest.fixture(params=sorted(BUILDERS))
-def case(request: pytest.FixtureRequest, tmp_path: Path, disks: Path, contents: tuple[bytes, ...]) -> Case:
-    address = BUILDERS[request.param](tmp_path, disks)
+@pytest.fixture(params=[*sorted(BUILDERS), "hyperv"])
+def case(request: pytest.FixtureRequest, tmp_path: Path, disks: Path, contents: tuple[bytes, ...]) -> Iterator[Case]:
     kind = request.param
-    return Case(
+    if kind == "hyperv":
+        _write_vhdx(tmp_path / "state" / "drives" / "D")
+        with HyperV(tmp_path / "state", estate=_described(disks)) as served:
+            yield Case(tmp_path / "state" / "drives", contents, opener=lambda: _live(served))
+        return
+    address = BUILDERS[kind](tmp_path, disks)
+    yield Case(
         address, contents, readable=kind not in DISKLESS, checkpoints=kind != "rvtools", instead=DISKLESS.get(kind, "")
+    )
+
+
+def _live(served: HyperV) -> Source:
+    return open_hyperv(
+        parse_address(served.address),
+        Secret(served.password),
+        ShareOptions(user=served.user, rules=tuple(parse_rule(rule) for rule in served.rules)),
+        fingerprint=served.fingerprint,
+        clock=lambda: MOMENT,
     )
 
 
@@ -142,6 +210,8 @@ def _snapshot(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def _opened(case: Case) -> Source:
+    if case.opener is not None:
+        return case.opener()
     return open_source(case.address, clock=lambda: MOMENT)
 
 
@@ -247,6 +317,21 @@ def test_reader_refuses_a_disk_that_was_written_to_since(case: Case) -> None:
         with pytest.raises(V2xError) as refused:
             source.reader(machine, machine.disks[0], stale)
     assert refused.value.code == "SOURCE-CHANGED"
+
+
+def test_a_disk_that_was_written_to_is_told_afterwards(case: Case) -> None:
+    with _opened(case) as source:
+        if not isinstance(source, Confirms):
+            assert not case.readable
+            return
+        machine = source.inventory().machines[0]
+        at = _checkpoint(case, source, machine)
+        source.confirm(machine, at)
+        for disk in machine.disks:
+            with pytest.raises(V2xError) as refused:
+                source.confirm(machine, replace(at, points=at.points | {disk.id: "1:2:3"}))
+            assert refused.value.code == "SOURCE-CHANGED"
+            assert disk.label in refused.value.message
 
 
 def test_release_works_again_and_without_a_checkpoint(case: Case) -> None:

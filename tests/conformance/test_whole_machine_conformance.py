@@ -164,20 +164,19 @@ def test_a_windows_machine_with_everything(pool: Pool, target: XapiTarget, table
         assert any(note.startswith("vTPM: present → none") for note in spec.notes)
 
     assert vm["VCPUs_max"] == vm["VCPUs_at_startup"] == 4
-    assert vm["VCPUs_params"] == {"weight": "512", "cap": vm["VCPUs_params"]["cap"]}
-    assert 0 < int(vm["VCPUs_params"]["cap"]) < 400
+    # 100 MHz of processors with 2400 MHz.
+    assert vm["VCPUs_params"] == {"weight": "512", "cap": "5"}
     assert vm["memory_static_max"] == vm["memory_dynamic_max"] == vm["memory_dynamic_min"] == 4 * GIB
     assert vm["memory_static_min"] <= 4 * GIB
     assert vm["generation_id"] not in ("", None) and not vm["has_vendor_device"] and vm["domain_type"] == "hvm"
     assert vm["bios_strings"]["system-manufacturer"] == "VMware, Inc."
     assert vm["bios_strings"]["system-serial-number"].startswith("VMware-56 4d")
 
-    assert vm["tags"] == ["prod", "tier-1"] or sorted(vm["tags"]) == ["prod", "tier-1"]
+    assert sorted(vm["tags"]) == ["prod", "tier-1"]
     assert vm["name_description"].startswith("Owner: Ada\nRack 4\nMoved by v2x from vc")
     other = vm["other_config"]
     assert other["XenCenter.CustomFields.cost"] == "42" and other["folder"] == "/Servers/Windows"
     assert other["auto_poweron"] == "true" and other["xo:resource_set"] == '"U8km"'
-    assert record(pool, "host", facts.hosts[0].uuid)["name_label"] == "xcp-host-1"
     assert pool.records("host")[vm["affinity"]]["name_label"] == "xcp-host-1"
     assert pool.records("VM_appliance")[vm["appliance"]]["name_label"] == "shop"
     assert (vm["order"], vm["start_delay"]) == (2, 60)
@@ -191,7 +190,7 @@ def check_devices(pool: Pool, vm: dict[str, Any]) -> None:
     vbds = {pool.records("VBD")[vbd]["userdevice"]: pool.records("VBD")[vbd] for vbd in vm["VBDs"]}
     assert sorted(vbds) == ["0", "1", "2", "3", "4"]
     assert vbds["3"]["type"] == "CD" and vbds["3"]["empty"] and vbds["3"]["mode"] == "RO"
-    assert [vbds[device]["bootable"] for device in "01 24".replace(" ", "")] == [True, False, False, False]
+    assert [vbds[device]["bootable"] for device in "0124"] == [True, False, False, False]
     names = {device: pool.records("VDI")[vbds[device]["VDI"]]["name_label"] for device in "0124"}
     assert names == {device: f"win Hard disk {number + 1}" for number, device in enumerate("0124")}
     srs = [pool.records("SR")[pool.records("VDI")[vbds[d]["VDI"]]["SR"]]["name_label"] for d in "0124"]

@@ -27,6 +27,30 @@ def test_several_sources_and_targets_by_alias(tmp_path):
     assert config.targets["pool1"].ca_file == "/ca.pem"
 
 
+def test_how_vspheres_disks_are_read(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text('[vddk]\nlibdir = "/opt/vix"\ntransports = "nbd"\n[ssh]\nknown_hosts = "~/known"\nport = 2222\n')
+    config = load_config(file)
+    assert config.vddk == {"libdir": "/opt/vix", "transports": "nbd"}
+    assert config.ssh == {"known_hosts": "~/known", "port": "2222"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[vddk]\npath = '/x'\n", r"\[vddk\]: unknown key path"),
+        ("[vddk]\nlibdir = 3\n", r"\[vddk\]: libdir must be a text"),
+        ("[ssh]\nport = 'ssh'\n", r"\[ssh\]: port must be a number"),
+        ("vddk = 1\n", "vddk must be a table"),
+        ("[ssh]\npassword = 'x'\n", r"\[ssh\]: unknown key password"),
+    ],
+)
+def test_faults_there_are_named(tmp_path, text, message):
+    (tmp_path / "v2x.toml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_config(tmp_path / "v2x.toml")
+
+
 def test_a_target_may_have_a_resource_set_and_a_source_may_not(tmp_path):
     file = tmp_path / "v2x.toml"
     file.write_text(GOOD + 'resource_set = "U8kmJKszJC0"\n')
@@ -36,6 +60,19 @@ def test_a_target_may_have_a_resource_set_and_a_source_may_not(tmp_path):
     file.write_text('[source.a]\naddress = "x"\nresource_set = "y"\n')
     with pytest.raises(UsageError, match="unknown key resource_set"):
         load_config(file)
+
+
+def test_the_shares_of_a_hyper_v_host(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text(
+        "[source.hv]\naddress = '/exports'\nshares = ['D:=\\\\fs\\d']\nsmb_user = 'EX\\me'\n"
+        "smb_encryption = false\nexperimental_vmcx = true\n[source.plain]\naddress = '/x'\n"
+    )
+    found = load_config(file).sources
+    assert found["hv"].shares == (r"D:=\\fs\d",)
+    assert found["hv"].smb_user == r"EX\me"
+    assert (found["hv"].smb_encryption, found["hv"].experimental_vmcx) == (False, True)
+    assert (found["plain"].smb_encryption, found["plain"].experimental_vmcx, found["plain"].shares) == (True, False, ())
 
 
 def test_the_file_in_this_folder_is_found(tmp_path, monkeypatch):
@@ -49,8 +86,12 @@ def test_the_file_in_this_folder_is_found(tmp_path, monkeypatch):
     ("text", "message"),
     [
         ("[source.a]\n", "no address"),
-        ("[source.a]\naddress = 1\n", "texts only"),
+        ("[source.a]\naddress = 1\n", "address must be a text"),
         ('[source.a]\naddress = "x"\npassword = "hunter2"\n', "unknown key password"),
+        ('[source.a]\naddress = "x"\nshares = "D:=y"\n', "shares must be a list of texts"),
+        ('[source.a]\naddress = "x"\nshares = [1]\n', "shares must be a list of texts"),
+        ('[source.a]\naddress = "x"\nsmb_encryption = "no"\n', "smb_encryption must be true or false"),
+        ('[target.a]\naddress = "x"\nshares = []\n', "unknown key shares"),
         ("[pool.a]\n", "unknown table"),
         ("source = 1\n", "must be tables"),
         ("[[[", "not valid TOML"),

@@ -31,6 +31,9 @@ def convert(
     info: Annotated[bool, typer.Option("--info", help="say what IN is, convert nothing")] = False,
     tool: Annotated[Tool, typer.Option(help="v2x's own readers and writers, or qemu-img for both")] = Tool.NATIVE,
     compare: Annotated[bool, typer.Option("--compare", help="read both again with qemu-img and compare")] = False,
+    native_4k: Annotated[
+        bool, typer.Option("--large-sectors", help="copy the bytes of a VHDX with 4096-byte sectors; it boots nowhere")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="overwrite OUT")] = False,
 ) -> None:
     """Converts a disk, or an appliance, from file to file; the format is given, never guessed."""
@@ -38,7 +41,11 @@ def convert(
     from v2x.cli.converting import Wish, convert_appliance, convert_disk, describe_disk
     from v2x.errors import UsageError
 
-    wish = Wish(source=source, source_format=source_format, disk=disk, force=force, compare=compare)
+    if native_4k and tool is Tool.QEMU_IMG:
+        raise UsageError("qemu-img reads no disks with 4096-byte sectors", hint="leave out --tool")
+    wish = Wish(
+        source=source, source_format=source_format, disk=disk, force=force, compare=compare, native_4k=native_4k
+    )
     if info:
         done = describe_disk(wish)
     elif output is None:

@@ -41,6 +41,7 @@ class Wish:
     disk: str | None = None
     force: bool = False
     compare: bool = False
+    native_4k: bool = False
 
     @property
     def is_appliance(self) -> bool:
@@ -135,15 +136,18 @@ def _opened(wish: Wish) -> Iterator[DiskReader]:
         with _from_appliance(wish.source, wish.disk) as reader:
             yield reader
         return
-    reader = open_disk(wish.source, _format(wish))
+    reader = open_disk(wish.source, _format(wish), native_4k=wish.native_4k)
     try:
         yield reader
     finally:
         reader.close()
 
 
-def open_disk(path: Path, kind: DiskFormat) -> DiskReader:
-    """Opens a disk file of a given format; natively where v2x has a reader, else through qemu-nbd."""
+def open_disk(path: Path, kind: DiskFormat, *, native_4k: bool = False) -> DiskReader:
+    """Opens a disk file of a given format; natively where v2x has a reader, else through qemu-nbd.
+
+    `native_4k` reads a VHDX with sectors of 4096 bytes too, for who wants its bytes only.
+    """
     if not path.is_file():
         raise UsageError(f"{path} is not a file", hint="give a disk image")
     if kind is DiskFormat.RAW:
@@ -163,7 +167,7 @@ def open_disk(path: Path, kind: DiskFormat) -> DiskReader:
         from v2x.disks.vhdx import open_vhdx
 
         with closing(FolderListing(path.parent)) as listing:
-            return open_vhdx(listing, path.name)
+            return open_vhdx(listing, path.name, native_4k=native_4k)
     from v2x.disks.nbd import open_through_qemu
 
     return open_through_qemu(path, kind)

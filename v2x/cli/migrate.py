@@ -7,11 +7,21 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import CreateNetworks, Given, SourceNetwork, TargetNetworkName, Uplink, UploadForm, shared
+from v2x.cli.options import (
+    CreateNetworks,
+    EnableTracking,
+    Given,
+    OutageSeconds,
+    SourceNetwork,
+    TargetNetworkName,
+    Uplink,
+    UploadForm,
+    shared,
+)
+from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import Allocation
 
 
 class Convert(StrEnum):
@@ -44,6 +54,9 @@ def migrate(
     mac: Annotated[MacPolicy, typer.Option(help="keep MAC addresses, or let the pool make new ones")] = MacPolicy.KEEP,
     vcpus: Annotated[int | None, typer.Option(min=1, help="virtual CPUs on the target")] = None,
     memory: Annotated[str | None, typer.Option(metavar="SIZE", help="memory on the target, as 4 GiB")] = None,
+    firmware: Annotated[
+        Firmware | None, typer.Option(help="firmware on the target (default: as at the source)")
+    ] = None,
     template: Annotated[str | None, typer.Option(help="reference label of the template to use")] = None,
     host: Annotated[str | None, typer.Option(help="host of the pool that it prefers, by name or uuid")] = None,
     timezone: Annotated[
@@ -67,7 +80,11 @@ def migrate(
     source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
-    warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="copy while the machine runs, then shut it down for the last changes")
+    ] = False,
+    enable_cbt: EnableTracking = False,
+    outage: OutageSeconds = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
@@ -77,7 +94,6 @@ def migrate(
         Running,
         typer.Option(help="a machine that runs: refuse it, copy a snapshot of it, or bring it down first"),
     ] = Running.REFUSE,
-    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
     vlan: Annotated[
@@ -85,6 +101,9 @@ def migrate(
         typer.Option(metavar="SRC=ID", help="VLAN of a source network, where the source does not say; repeatable"),
     ] = None,
     start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
+    keep_source_off: Annotated[
+        bool, typer.Option("--keep-source-off", help="turn its automatic start at the source off once it is migrated")
+    ] = False,
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
 ) -> None:
@@ -104,6 +123,7 @@ def migrate(
         mac=mac,
         vcpus=vcpus,
         memory=memory,
+        firmware=firmware,
         template=template,
         host=host,
         timezone=timezone,
@@ -114,26 +134,20 @@ def migrate(
         resource_set=resource_set,
         verify=verify,
         running=running,
+        warm=warm,
         start=start,
         create_networks=create_networks,
         uplink=uplink,
         vlans=tuple(vlan or ()),
         dry_run=dry_run,
         stage=stage,
-        read_all=allocation is Allocation.READ_ALL,
-        later=tuple(
-            option
-            for option, chosen in (
-                ("--warm", warm),
-                (f"--convert {convert}", convert is not Convert.OFF),
-            )
-            if chosen
-        ),
+        later=tuple(option for option, chosen in ((f"--convert {convert}", convert is not Convert.OFF),) if chosen),
     )
-    app = build(given, allocation)
+    app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
-    app.upload_format = upload_format
+    app.upload_format, app.keep_off = upload_format, keep_source_off
+    app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
     if dry_run:
         describe(app, plan, findings, as_json=given.json)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import TransportChoice
+from v2x.sources.vsphere.transports.options import Allocation, TransportChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +27,24 @@ class Given:
     source_password_file: Path | None = None
     source_ca: Path | None = None
     source_fingerprint: str | None = None
+    source_set: list[str] | None = None
+    share: list[str] | None = None
+    smb_user: str | None = None
+    no_smb_encryption: bool = False
+    experimental_vmcx: bool = False
     target_password_file: Path | None = None
     target_ca: Path | None = None
     target_fingerprint: str | None = None
     transport: TransportChoice = TransportChoice.AUTO
+    allocation: Allocation = Allocation.AUTO
     quiesce: bool = False
     shutdown_minutes: float = 10.0
     source_proxy: str = ""
-    vddk: Path | None = None
+    vddk_libdir: Path | None = None
     ssh_known_hosts: Path | None = None
-    ssh_user: str = "root"
+    ssh_user: str | None = None
     ssh_identity: Path | None = None
+    ssh_host: str | None = None
 
 
 CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")]
@@ -71,6 +78,15 @@ BatchName = Annotated[
 ]
 RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
 
+EnableTracking = Annotated[
+    bool, typer.Option("--enable-cbt", help="warm: turn change tracking on at the source where it is off")
+]
+OutageSeconds = Annotated[
+    float, typer.Option(min=1, metavar="SECONDS", help="warm: passes go on until one takes no longer than this")
+]
+SyncMinutes = Annotated[
+    float, typer.Option(min=0.01, metavar="MINUTES", help="warm: time between passes while the cutover is waited for")
+]
 MetricsPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="port on 127.0.0.1 for Prometheus (0: a free one)", show_default=False),
@@ -97,6 +113,25 @@ _SOURCE: dict[str, Any] = {
     "source_password_file": _file("file (mode 0600) with the source's password"),
     "source_ca": _file("PEM file with the CA of the source's certificate"),
     "source_fingerprint": _text("pin of the source's certificate, sha256:…"),
+    "source_set": Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="setting of a Hyper-V source, as in v2x.toml; repeatable"),
+    ],
+    "share": Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar=r"FOLDER=\\SERVER\SHARE",
+            help="where a folder of a Hyper-V host is found on the network; repeatable",
+            show_default=False,
+        ),
+    ],
+    "smb_user": _text(r"user for these shares, DOMAIN\USER or USER@DOMAIN; the password is the source's"),
+    "no_smb_encryption": Annotated[
+        bool, typer.Option("--no-smb-encryption", help="take SMB transfers that are signed but not encrypted")
+    ],
+    "experimental_vmcx": Annotated[
+        bool, typer.Option("--experimental-vmcx", help="read Secure Boot and boot order of generation 2 from .vmcx")
+    ],
 }
 _TARGET: dict[str, Any] = {
     "target_password_file": _file("file (mode 0600) with the target's password"),
@@ -107,12 +142,14 @@ _TARGET: dict[str, Any] = {
 
 _READING: dict[str, Any] = {
     "transport": Annotated[TransportChoice, typer.Option(help="how disks are read from vSphere")],
+    "allocation": Annotated[Allocation, typer.Option(help="how used blocks are found")],
     "quiesce": Annotated[bool, typer.Option("--quiesce", help="let the guest write everything out before a snapshot")],
     "shutdown_minutes": Annotated[float, typer.Option(min=0, help="how long a guest may take to shut down")],
-    "vddk": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib)"),
+    "vddk_libdir": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib); allows transport vddk"),
     "ssh_known_hosts": _file("known_hosts file with the keys of ESXi hosts; allows transport ssh"),
-    "ssh_user": Annotated[str, typer.Option(help="user of ESXi hosts over SSH")],
-    "ssh_identity": _file("private key for ESXi hosts over SSH (default: the password)"),
+    "ssh_user": _text("user of ESXi hosts over SSH (default: root)"),
+    "ssh_identity": _file("private key for ESXi hosts over SSH (default: SSH_AUTH_SOCK, else the password)"),
+    "ssh_host": _text("the ESXi host to reach over SSH (default: the machine's)"),
 }
 _PROXY: dict[str, Any] = {
     "source_proxy": Annotated[

@@ -17,13 +17,16 @@ from v2x.errors import TrustError, UsageError, V2xError
 from v2x.mapping.networks import NetworkChoice, Places, resolve_network
 from v2x.mapping.resolve import reference
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Machine
+from v2x.model.machine import Firmware, Machine
 from v2x.model.target import TargetFacts
-from v2x.model.units import show_bytes
+from v2x.model.units import GIB, show_bytes
 from v2x.plan import parse_size, write_size
 from v2x.render import text_of_findings, text_of_machine
 from v2x.text import printable
 from v2x.tls import seen_fingerprint
+
+_USUAL_MEMORY_BYTES = 4 * GIB
+_MOST_VCPUS = 255
 
 
 def ask_and_migrate(given: Given, report: Path | None) -> None:
@@ -62,7 +65,7 @@ def _ask(question: str, default: str = "") -> str:
 
 def _source(app: App) -> tuple[str, Inventory]:
     while True:
-        text = _ask("Source: an .ova, .ovf or .vmx file, or a folder of them")
+        text = _ask("Source: an .ova, .ovf or .vmx file, a Hyper-V export, or a folder of them")
         try:
             inventory = app.inventory(app.endpoint("source", text))
         except V2xError as problem:
@@ -136,9 +139,25 @@ def _choices(machine: Machine, facts: TargetFacts, places: Places, before: Choic
             show.note(f"  {printable(sr.name, 50)}  {show_bytes(sr.free_bytes)} free")
         storage = (_known("Storage repository", default, [sr.name for sr in stores]),)
     networks = _networks(machine, facts, places)
-    memory = _memory(before.memory or write_size(machine.memory.size_bytes))
+    vcpus = before.vcpus
+    if machine.cpu.count < 1:
+        show.note("  Only disks are known of this machine; its hardware is yours to say.")
+        vcpus = _vcpus(before.vcpus or 2)
+    memory = _memory(before.memory or write_size(machine.memory.size_bytes or _USUAL_MEMORY_BYTES))
+    firmware = before.firmware
+    if not machine.firmware_stated:
+        firmware = Firmware(_known("Firmware (bios, uefi)", str(firmware or machine.firmware), list(Firmware)))
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
-    return replace(before, name=name, storage=storage, networks=networks, memory=memory, start=start)
+    return replace(
+        before,
+        name=name,
+        storage=storage,
+        networks=networks,
+        vcpus=vcpus,
+        memory=memory,
+        firmware=firmware,
+        start=start,
+    )
 
 
 def _networks(machine: Machine, facts: TargetFacts, places: Places) -> tuple[str, ...]:
@@ -161,6 +180,14 @@ def _networks(machine: Machine, facts: TargetFacts, places: Places) -> tuple[str
         label = f"Network for {printable(nic.label)} (now on {printable(nic.network) or 'none'})"
         chosen.append(f"{nic.position}={_known(label, default, known)}")
     return tuple(chosen)
+
+
+def _vcpus(default: int) -> int:
+    while True:
+        answer = _ask("Virtual CPUs", str(default))
+        if answer.isascii() and answer.isdecimal() and 0 < int(answer) <= _MOST_VCPUS:
+            return int(answer)
+        show.note(f"  a number from 1 to {_MOST_VCPUS}")
 
 
 def _memory(default: str) -> str:
@@ -186,14 +213,25 @@ def _command(choices: Choices, app: App) -> str:
     words = ["v2x", "migrate", choices.source, choices.vm or "", "--target", choices.target]
     if app.target_side.fingerprint:
         words += ["--target-fingerprint", app.target_side.fingerprint]
+    words += [word for share in app.source_side.shares for word in ("--share", share)]
+    if app.source_side.smb_user:
+        words += ["--smb-user", app.source_side.smb_user]
+    if not app.source_side.smb_encryption:
+        words.append("--no-smb-encryption")
+    if app.source_side.experimental_vmcx:
+        words.append("--experimental-vmcx")
     if choices.name:
         words += ["--name", choices.name]
     for sr in choices.storage:
         words += ["--sr", sr]
     for network in choices.networks:
         words += ["--network", network]
+    if choices.vcpus:
+        words += ["--vcpus", str(choices.vcpus)]
     if choices.memory:
         words += ["--memory", choices.memory]
+    if choices.firmware:
+        words += ["--firmware", choices.firmware.value]
     if choices.start:
         words.append("--start")
     return shlex.join(words)

@@ -13,9 +13,9 @@ from v2x.mapping.resolve import REST
 from v2x.model.codec import to_plain
 from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Machine
+from v2x.model.machine import Firmware, Machine
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running
+from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
@@ -36,6 +36,7 @@ class Choices:
     mac: MacPolicy = MacPolicy.KEEP
     vcpus: int | None = None
     memory: str | None = None
+    firmware: Firmware | None = None
     template: str | None = None
     host: str | None = None
     timezone: str | None = None
@@ -51,8 +52,8 @@ class Choices:
     uplink: str = ""
     vlans: tuple[str, ...] = ()
     stage: Path | None = None
-    read_all: bool = False
     dry_run: bool = False
+    warm: bool = False
     later: tuple[str, ...] = ()
 
 
@@ -82,7 +83,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         now=app.now(),
     )
     row = _row(drafted.rows[0], machine, choices)
-    app.stage, app.read_all = choices.stage, choices.read_all
+    app.stage = choices.stage
     plan = replace(drafted, rows=(row,), id=plan_id((row,)))
     made: list[Finding] = []
     if choices.create_networks and not choices.dry_run:
@@ -93,6 +94,7 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     findings = [
         one
         for one in assess(only, facts, app.tables, app.rules)
+        if one.severity is not Severity.UNKNOWN or one.machine_id
         if not (choices.as_template and one.rule == "machine.template")
     ]
     return plan, [*findings, *made]
@@ -138,8 +140,10 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         storage={**drafted.storage, **_storage(machine, choices.storage)},
         networks={**drafted.networks, **_networks(machine, choices.networks)},
         mac=choices.mac,
+        transfer=Transfer.WARM if choices.warm else Transfer.COLD,
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
+        firmware=choices.firmware or drafted.firmware,
         template=choices.template or drafted.template,
         host=choices.host or drafted.host,
         timezone=choices.timezone or drafted.timezone,

@@ -20,9 +20,12 @@ class FileSource:
         self._size = os.fstat(fd).st_size
 
     @classmethod
-    def open(cls, path: str | Path, *, dir_fd: int | None = None) -> "FileSource":
-        """Opens `path`. UnsafeImage for a symbolic link, device, pipe or folder; SourceError if it cannot be read."""
-        name = Path(path).name
+    def open(cls, path: str | Path, *, dir_fd: int | None = None, name: str = "") -> "FileSource":
+        """Opens `path`. UnsafeImage for a symbolic link, device, pipe or folder; SourceError if it cannot be read.
+
+        `name` is what its listing calls it, where that is not the file's own name.
+        """
+        name = name or Path(path).name
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             fd = os.open(path, flags, dir_fd=dir_fd)

@@ -6,8 +6,8 @@ of its own, in which case the layer below decides. Below the base, and beyond th
 its child, everything is zeros. A single file is a chain of one layer.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from v2x.disks.extent import Extent, joined
 from v2x.disks.interface import Buffer
@@ -15,6 +15,10 @@ from v2x.errors import BadImage
 
 MAX_DEPTH: Final = 64
 MAX_DISK_BYTES: Final = 64 << 40
+
+CRUMB_BYTES: Final = 64 << 10
+SPAN_BYTES: Final = 2 << 20
+FEWEST_CRUMBS: Final = 4
 
 ABSENT: Final = 0
 ZERO: Final = 1
@@ -60,6 +64,15 @@ class Layer(Protocol):
     def clone(self) -> "Layer": ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class SpanLayer(Layer, Protocol):
+    """A layer whose parts' `at` is an offset of its file, so that neighbours can be read at once."""
+
+    def read_span(self, at: int, view: memoryview) -> None:
+        """Fills `view` from offset `at` of the file, whatever these bytes belong to; they lie between its parts."""
+        ...
 
 
 def fill_zeros(view: memoryview) -> None:
@@ -111,17 +124,47 @@ class ChainReader:
     def _fill(self, level: int, offset: int, view: memoryview) -> None:
         layer = self._layers[level]
         inside = min(len(view), max(0, layer.size - offset))
-        for part in layer.parts(offset, inside):
-            at = part.start - offset
-            piece = view[at : at + part.length]
-            if part.kind == DATA:
-                layer.read_part(part, piece)
-            elif part.kind == ABSENT and level + 1 < len(self._layers):
-                self._fill(level + 1, part.start, piece)
+        for parts in crumbs(layer.parts(offset, inside)):
+            if len(parts) < FEWEST_CRUMBS:
+                for part in parts:
+                    self._fill_part(level, part, view[part.start - offset :][: part.length])
             else:
-                fill_zeros(piece)
+                begin = parts[0].start - offset
+                self._fill_crumbs(level, parts, view[begin : parts[-1].start + parts[-1].length - offset])
         if inside < len(view):
             fill_zeros(view[inside:])
+
+    def _fill_part(self, level: int, part: Part, piece: memoryview) -> None:
+        if part.kind == DATA:
+            self._layers[level].read_part(part, piece)
+        elif part.kind == ABSENT and level + 1 < len(self._layers):
+            self._fill(level + 1, part.start, piece)
+        else:
+            fill_zeros(piece)
+
+    def _fill_crumbs(self, level: int, parts: Sequence[Part], view: memoryview) -> None:
+        """Many small parts: what the layers below have for all of them at once, then this layer's own over it.
+
+        A checkpoint's disk alternates with its parent from one cluster of the guest's file system to the next; one
+        request for each of them would be hundreds for a block, and each a round trip where the file is on a share.
+        """
+        layer, first = self._layers[level], parts[0].start
+        if any(part.kind == ABSENT for part in parts):
+            below = level + 1 < len(self._layers)
+            self._fill(level + 1, first, view) if below else fill_zeros(view)
+        for part in parts:
+            if part.kind == ZERO:
+                fill_zeros(view[part.start - first :][: part.length])
+        for group in _neighbours([part for part in parts if part.kind == DATA]):
+            begin, shift = group[0].start, group[0].at - group[0].start
+            if len(group) == 1 or not isinstance(layer, SpanLayer):
+                for part in group:
+                    layer.read_part(part, view[part.start - first :][: part.length])
+                continue
+            scratch = memoryview(bytearray(group[-1].start + group[-1].length - begin))
+            layer.read_span(begin + shift, scratch)
+            for part in group:
+                view[part.start - first :][: part.length] = scratch[part.start - begin :][: part.length]
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         check_range(start, length, self._size)
@@ -144,6 +187,36 @@ class ChainReader:
     def close(self) -> None:
         for layer in self._layers:
             layer.close()
+
+
+def crumbs(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Neighbouring parts below CRUMB_BYTES in groups that span at most SPAN_BYTES; larger parts one by one."""
+    group: list[Part] = []
+    for part in parts:
+        if part.length >= CRUMB_BYTES:
+            if group:
+                yield group
+            yield [part]
+            group = []
+            continue
+        if group and part.start + part.length - group[0].start > SPAN_BYTES:
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
+
+
+def _neighbours(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Parts that lie in the file as they lie on the disk, as those of one block do."""
+    group: list[Part] = []
+    for part in parts:
+        if group and part.at - part.start != group[0].at - group[0].start:
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
 
 
 def too_deep(depth: int) -> BadImage:

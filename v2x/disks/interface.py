@@ -39,6 +39,16 @@ class ByteSource(Protocol):
 
 
 @runtime_checkable
+class Stamped(Protocol):
+    """A byte source that tells whether its file may have been written to."""
+
+    @property
+    def write_id(self) -> str:
+        """Equal as long as the file was not written to; without blanks."""
+        ...
+
+
+@runtime_checkable
 class DiskReader(Protocol):
     """A disk as the guest sees it. Read only. One thread per reader; `clone()` for another.
 

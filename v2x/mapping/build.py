@@ -183,7 +183,8 @@ def _cores_per_socket(machine: Machine, vcpus: int, guest_row: GuestOsRow | None
 
 
 def _memory(machine: Machine, row: PlanRow, ledger: Ledger) -> int:
-    wanted = machine.memory.size_bytes if row.memory_bytes is None else row.memory_bytes
+    needed = machine.memory.needed_bytes
+    wanted = needed if row.memory_bytes is None else row.memory_bytes
     if wanted < 1:
         raise PlanError(
             f"machine {machine.name!r}: {wanted} bytes of memory", hint="give a size such as 2 GiB in column memory"
@@ -191,6 +192,8 @@ def _memory(machine: Machine, row: PlanRow, ledger: Ledger) -> int:
     memory_bytes = round_up(wanted, MIB)
     if memory_bytes != machine.memory.size_bytes:
         why = "as the plan says" if row.memory_bytes is not None else "a whole number of MiB"
+        if row.memory_bytes is None and needed > machine.memory.size_bytes:
+            why = "what it uses at the source"
         ledger.note(f"Memory: {show_bytes(machine.memory.size_bytes)} → {show_bytes(memory_bytes)}, {why}.")
     low, high = machine.memory.dynamic_min_bytes, machine.memory.dynamic_max_bytes
     if low is not None or high is not None:

@@ -7,6 +7,7 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
 from v2x.disks.interface import DiskReader
@@ -16,12 +17,12 @@ from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
-from v2x.migrate.power import bring_down, refuse_running
+from v2x.migrate.power import bring_down, refuse_running, stay_off
 from v2x.migrate.room import Reservations, Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
 from v2x.model.machine import Disk, DiskBacking, Machine
-from v2x.model.migration import DiskResult, VerifyLevel
+from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 from v2x.model.units import show_bytes
@@ -45,7 +46,10 @@ class Work:
 
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
     are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
-    `running` says what may be done with a machine that runs; `brought_down` that this run did it.
+    `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
+    automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
+    `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
+    a pass takes no longer than `outage_seconds`.
     """
 
     tag: str
@@ -61,6 +65,7 @@ class Work:
     running: Running = Running.REFUSE
     shutdown_seconds: float = 600.0
     brought_down: bool = False
+    keep_off: bool = False
     place: str = ""
     reservations: Reservations = field(default_factory=Reservations)
     stopping: Callable[[], bool] = lambda: False
@@ -71,6 +76,13 @@ class Work:
     integrity: "IntegrityCheck | None" = None
     results: list[DiskResult] = field(default_factory=list)
     thick: frozenset[str] = frozenset()
+    warm: bool = False
+    enable_tracking: bool = False
+    turned_on_tracking: bool = False
+    outage_seconds: float = 60.0
+    waits_for_cutover: bool = False
+    cut_over: Callable[[], bool] = lambda: False
+    passes: list[Pass] = field(default_factory=list)
 
     def held_claim(self) -> Claim:
         if self.claim is None:
@@ -84,6 +96,14 @@ class Work:
 
     def source_disk(self, disk_id: str) -> Disk:
         return next(disk for disk in self.machine.disks if disk.id == disk_id)
+
+
+class Next(Enum):
+    """What follows a step that may be repeated."""
+
+    AGAIN = "again"
+    GO_ON = "go on"
+    WAIT = "wait"
 
 
 class IntegrityCheck:
@@ -122,7 +142,7 @@ def preflight(work: Work) -> None:
         work.claim, work.already = found, True
         return
     machine = work.machine
-    for disk in machine.disks:
+    for disk in (one for one in machine.disks if not one.lent_by):
         if disk.backing is DiskBacking.MISSING:
             raise InputRefused(
                 f"{disk.label} of {machine.name} is missing: {', '.join(disk.files) or disk.id}",
@@ -145,7 +165,8 @@ def preflight(work: Work) -> None:
             code="TEMPLATE",
             hint="make a template of it there (--as-template), or deploy a machine from it first",
         )
-    refuse_running(work)
+    if not work.warm:
+        refuse_running(work)
     _check_room(work, found)
 
 
@@ -199,10 +220,11 @@ def checkpoint(work: Work) -> None:
     """The point in time that is copied; a running machine is brought down first where its row says so."""
     bring_down(work)
     work.checkpoint = work.source.checkpoint(work.machine, work.tag)
-    _tell(work)
+    tell(work)
 
 
-def _tell(work: Work) -> None:
+def tell(work: Work) -> None:
+    """Passes on what the source has to say of what it did."""
     if isinstance(work.source, Notes):
         for note in work.source.notes(work.machine):
             work.observer.warning(note)
@@ -293,6 +315,7 @@ def _observer(work: Work, source: Disk) -> Observer:
 
 def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     reader = work.source.reader(work.machine, source, at)
+    tell(work)
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
     return ZeroScan(reader) if work.read_all else reader
@@ -332,7 +355,7 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
         vdi=done.disk.id,
         capacity_bytes=size_bytes,
         target_bytes=done.disk.size_bytes,
-        data_bytes=len(done.blocks) * BLOCK_BYTES,
+        data_bytes=(len(done.blocks) - done.empty) * BLOCK_BYTES,
         sent_bytes=done.sent_bytes,
         resumed_at_bytes=done.resumed_at_bytes,
         segments=done.segments,
@@ -351,6 +374,10 @@ def integrity(work: Work) -> None:
 
 
 def seal(work: Work) -> None:
+    """The success marker, last; before it the source is kept from coming back with the same addresses, where asked."""
+    if work.keep_off:
+        stay_off(work)
+        tell(work)
     work.target.seal(work.held_claim(), work.spec)
     if isinstance(work.target, Remarks):
         for remark in work.target.remarks(work.held_claim()):
@@ -361,4 +388,4 @@ def seal(work: Work) -> None:
 
 def release(work: Work) -> None:
     work.source.release(work.machine, work.tag)
-    _tell(work)
+    tell(work)

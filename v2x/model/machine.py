@@ -142,6 +142,11 @@ class Memory:
     limit_bytes: int | None = None
     shares: int | None = None
 
+    @property
+    def needed_bytes(self) -> int:
+        """What a machine of fixed size needs: what it starts with, or asked for in operation if that is more."""
+        return max(self.size_bytes, self.demand_bytes or 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:

@@ -79,6 +79,9 @@ class Endpoint:
     """An address with what is needed to trust it; a secret is only ever referred to, never held.
 
     `resource_set` is the one of Xen Orchestra that machines get where nothing else is said, for targets.
+    `settings` are the kind of source's own: how to log in to Hyper-V hosts.
+    `shares` say where folders of a Hyper-V host are found on the network (FOLDER=\\\\SERVER\\SHARE), `smb_user` logs in
+    there. `experimental_vmcx` reads the keys of generation 2 from .vmcx files.
     """
 
     alias: str
@@ -87,6 +90,11 @@ class Endpoint:
     fingerprint: str = ""
     secret: str = ""
     resource_set: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
+    smb_user: str = ""
+    smb_encryption: bool = True
+    experimental_vmcx: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

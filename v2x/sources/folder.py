@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder that holds several appliances and machines, also one level below: their inventories as one."""
+"""A folder that holds several appliances and machines, also one level below: their inventories as one.
+
+Machines of VMware are looked for up to one level below, exported Hyper-V machines in all folders.
+"""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +16,10 @@ from v2x.disks.interface import DiskReader
 from v2x.errors import InputRefused, SourceError, V2xError
 from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
 from v2x.model.machine import Disk, Machine
-from v2x.sources.interface import Checkpoint, Integrity, Source
+from v2x.sources.hyperv.access import ShareOptions
+from v2x.sources.hyperv.folder import HypervFolderSource
+from v2x.sources.hyperv.tree import files_below, is_configuration
+from v2x.sources.interface import Checkpoint, Confirms, Integrity, Source
 from v2x.sources.local_files import Clock, utc_now
 from v2x.sources.manifest import Progress
 from v2x.sources.ovf import OvfSource
@@ -21,6 +27,8 @@ from v2x.sources.vmx import VmxSource
 
 SUFFIXES = (".ova", ".ovf", ".vmx", ".vmtx")
 MOST_SOURCES = 2_000
+_HYPERV = "."
+"""Stands for the Hyper-V machines below the folder, which are one source with all their configurations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +46,18 @@ class FolderSource:
     Machines of one id in two files get the file's name added to theirs, so that each can be named.
     """
 
-    def __init__(self, folder: str | Path, address: str = "", clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        address: str = "",
+        clock: Clock = utc_now,
+        *,
+        shares: ShareOptions | None = None,
+        experimental: bool = False,
+    ) -> None:
         self._folder = Path(folder)
+        self._shares = shares
+        self._experimental = experimental
         self._address = address or str(folder)
         self._clock = clock
         self._open: dict[str, Source] = {}
@@ -47,7 +65,7 @@ class FolderSource:
         self._problems: list[SourceProblem] = []
         self._parts: list[tuple[str, Inventory]] = []
         first: V2xError | None = None
-        for relative in _candidates(self._folder, self._problems):
+        for relative in [*_candidates(self._folder, self._problems), *_exported(self._folder)]:
             try:
                 with self._opened(relative) as source:
                     self._parts.append((relative, source.inventory()))
@@ -62,8 +80,16 @@ class FolderSource:
         self._found = _numbered(self._parts)
 
     @classmethod
-    def open(cls, path: str | Path, address: str = "", clock: Clock | None = None) -> "FolderSource":
-        return cls(path, address, clock or utc_now)
+    def open(
+        cls,
+        path: str | Path,
+        address: str = "",
+        clock: Clock | None = None,
+        *,
+        shares: ShareOptions | None = None,
+        experimental: bool = False,
+    ) -> "FolderSource":
+        return cls(path, address, clock or utc_now, shares=shares, experimental=experimental)
 
     def __enter__(self) -> "FolderSource":
         return self
@@ -76,7 +102,11 @@ class FolderSource:
     def inventory(self, select: Callable[[str], bool] | None = None) -> Inventory:
         """`folder` of a machine is the subfolder its file lies in, empty for the folder itself."""
         machines = [
-            replace(found.machine, id=key, folder=found.relative.partition("/")[0] if "/" in found.relative else "")
+            replace(
+                found.machine,
+                id=key,
+                folder=found.relative.partition("/")[0] if "/" in found.relative else found.machine.folder,
+            )
             for key, found in self._found.items()
         ]
         parts = [part for _, part in self._parts]
@@ -97,6 +127,11 @@ class FolderSource:
         source, inner = self._of(machine)
         return source.reader(inner, disk, replace(at, machine_id=inner.id))
 
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        source, inner = self._of(machine)
+        if isinstance(source, Confirms):
+            source.confirm(inner, replace(at, machine_id=inner.id))
+
     def release(self, machine: Machine, tag: str) -> None:
         source, inner = self._of(machine)
         source.release(inner, tag)
@@ -110,6 +145,10 @@ class FolderSource:
 
     def _opened(self, relative: str) -> Source:
         path = self._folder / relative
+        if relative == _HYPERV:
+            return HypervFolderSource.open(
+                self._folder, relative, self._clock, shares=self._shares, experimental=self._experimental
+            )
         opener = OvfSource.open if path.suffix.lower() in {".ova", ".ovf"} else VmxSource.open
         return opener(path, relative, self._clock)
 
@@ -155,6 +194,20 @@ def _candidates(folder: Path, problems: list[SourceProblem]) -> Iterator[str]:
                     hint="give a folder with fewer of them, or one file",
                 )
             yield str(Path(found.path).relative_to(folder))
+
+
+def holds_appliances(folder: Path) -> bool:
+    """Whether there is any appliance or machine of VMware in the folder or one level below it."""
+    with suppress(SourceError, InputRefused):
+        return next(iter(_candidates(folder, [])), None) is not None
+    return False
+
+
+def _exported(folder: Path) -> list[str]:
+    """Disks without a configuration are not looked for here: those of an OVF would count as machines of their own."""
+    with suppress(InputRefused, SourceError):
+        return [_HYPERV] if any(is_configuration(path) for path in files_below(folder)) else []
+    return []
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

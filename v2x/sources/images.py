@@ -3,12 +3,12 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing, Listing, plain_name
 from v2x.errors import Unsupported
-from v2x.model.machine import DiskFormat, Other
+from v2x.model.machine import Disk, DiskBacking, DiskFormat, Other
 from v2x.sources.ova import OvaListing
 
 SECTOR_BYTES = 512
@@ -28,6 +28,7 @@ class ImageFacts:
     raw_device: bool = False
     adapter: str = ""
     uuid: str = ""
+    sector_bytes: int | None = None
     chain: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -148,8 +149,22 @@ def _describe_differencing(listing: Listing, chain: Sequence[str], kind: DiskFor
         capacity_bytes=found.capacity_bytes,
         allocated_bytes=found.allocated_bytes,
         subformat=found.variant,
+        sector_bytes=found.sector_bytes,
         chain=found.chain,
         files=found.chain,
         missing=found.missing,
         problem=found.problem,
+    )
+
+
+def with_facts(disk: Disk, facts: ImageFacts, files: Sequence[str]) -> Disk:
+    """The disk with what the headers of its files say."""
+    return replace(
+        disk,
+        capacity_bytes=facts.capacity_bytes,
+        allocated_bytes=facts.allocated_bytes,
+        subformat=facts.subformat,
+        logical_sector_bytes=facts.sector_bytes,
+        files=tuple(files),
+        backing=DiskBacking.MISSING if facts.missing else DiskBacking.FILE,
     )

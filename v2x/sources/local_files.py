@@ -22,7 +22,7 @@ def utc_now() -> datetime:
 
 def file_checkpoint(listing: Listing, machine: Machine, tag: str) -> Checkpoint:
     """The write identifiers of all files of all disks. A disk that cannot be read has a point all the same."""
-    points = {disk.id: _point(listing, disk) for disk in machine.disks}
+    points = {disk.id: file_point(listing, disk) for disk in machine.disks}
     return Checkpoint(tag=tag, machine_id=machine.id, points=points)
 
 
@@ -39,7 +39,7 @@ def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint) 
         raise SourceError(
             f"the checkpoint {at.tag} does not know disk {disk.label} of {machine.name}", hint="run the command again"
         )
-    check_point(at.points[disk.id], _point(listing, disk), disk)
+    check_point(at.points[disk.id], file_point(listing, disk), disk)
     reader = open_image(listing, disk.files, disk.format)
     if reader.size != disk.capacity_bytes and disk.capacity_bytes:
         size = reader.size
@@ -52,7 +52,19 @@ def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint) 
     return reader
 
 
-def _point(listing: Listing, disk: Disk) -> str:
+def file_confirm(listing: Listing, machine: Machine, at: Checkpoint) -> None:
+    """SourceError SOURCE-CHANGED if the files of a disk are not those of the checkpoint any more."""
+    for disk in machine.disks:
+        file_recheck(listing, disk, at)
+
+
+def file_recheck(listing: Listing, disk: Disk, at: Checkpoint) -> None:
+    """The same for one disk."""
+    check_point(at.points.get(disk.id, ""), file_point(listing, disk), disk)
+
+
+def file_point(listing: Listing, disk: Disk) -> str:
+    """The write identifiers of all files that the disk's bytes lie in."""
     if disk.backing is not DiskBacking.FILE or disk.compression:
         return f"{disk.backing}:{disk.capacity_bytes}:{disk.compression}"
     try:

@@ -15,7 +15,7 @@ from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.sources.chunks import ChunkListing
 from v2x.sources.images import image_files
 from v2x.sources.interface import Checkpoint
-from v2x.sources.local_files import Clock, file_checkpoint, file_reader, utc_now
+from v2x.sources.local_files import Clock, file_checkpoint, file_confirm, file_reader, utc_now
 from v2x.sources.manifest import Manifest, Progress, check_bytes, read_manifest, verify_manifest
 from v2x.sources.ova import OvaListing
 from v2x.sources.ovf_dialects import plain_uuid
@@ -90,6 +90,9 @@ class OvfSource:
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         return file_reader(self._listing, machine, disk, at)
+
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        file_confirm(self._listing, machine, at)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""

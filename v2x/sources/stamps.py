@@ -3,9 +3,9 @@
 
 from collections.abc import Iterable
 
-from v2x.disks.bytesource import FileSource
+from v2x.disks.interface import ByteSource, Stamped
 from v2x.disks.listing import Listing
-from v2x.errors import SourceError
+from v2x.errors import BadImage, SourceError, Unsupported
 from v2x.model.machine import Disk, DiskBacking
 from v2x.sources.chunks import ChunkListing
 from v2x.sources.ova import OvaListing
@@ -20,9 +20,22 @@ def stamp(listing: Listing, name: str) -> str:
         return f"{listing.write_id}@{member.offset}+{member.size}"
     source = listing.open(name)
     try:
-        return source.write_id if isinstance(source, FileSource) else str(source.size)
+        written = source.write_id if isinstance(source, Stamped) else str(source.size)
+        return f"{written}{_own_ids(source)}"
     finally:
         source.close()
+
+
+def _own_ids(source: ByteSource) -> str:
+    """What the file itself says of its writes; nothing for what does not, or what is damaged."""
+    if not source.name.lower().endswith((".vhdx", ".avhdx")):
+        return ""
+    from v2x.disks.vhdx import write_ids
+
+    try:
+        return f":{write_ids(source)}"
+    except (BadImage, Unsupported):
+        return ""
 
 
 def disk_point(listing: Listing, disk: Disk, files: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from v2x.errors import InputRefused, SourceError
 from v2x.model.inventory import Datastore, Inventory, SourceInfo, SourceNetwork, SourceProblem
 from v2x.model.machine import Disk, Machine, PowerState, Snapshot
 from v2x.sources.interface import Checkpoint
-from v2x.sources.local_files import Clock, file_checkpoint, file_reader, utc_now
+from v2x.sources.local_files import Clock, file_checkpoint, file_confirm, file_reader, utc_now
 from v2x.sources.vmsd import read_snapshots
 from v2x.sources.vmx_disks import SlotReader
 from v2x.sources.vmx_file import VmxFile, read_vmx
@@ -75,6 +75,9 @@ class VmxSource:
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         return file_reader(self._listing, machine, disk, at)
+
+    def confirm(self, machine: Machine, at: Checkpoint) -> None:
+        file_confirm(self._listing, machine, at)
 
     def release(self, machine: Machine, tag: str) -> None:
         """Nothing was created."""

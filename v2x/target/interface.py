@@ -97,6 +97,15 @@ class DiskWriter(Protocol):
 
 
 @runtime_checkable
+class LeavesOut(Protocol):
+    """Writers that can pass over an announced block: what the disk holds there stays."""
+
+    def leave_out(self, number: int, data: Buffer) -> None:
+        """In place of `write`, for a block of zeros where the disk was never written to. `data` are the zeros."""
+        ...
+
+
+@runtime_checkable
 class Target(Protocol):
     """A place machines go to; used as a context manager."""
 
@@ -139,6 +148,27 @@ class ReadBack(Protocol):
     """Targets whose disks can be read again, for verification."""
 
     def reader(self, claim: Claim, disk: ClaimedDisk) -> DiskReader: ...
+
+
+@runtime_checkable
+class Patches(Protocol):
+    """Targets whose disks can be brought from one point in time to a later one."""
+
+    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+        """Opens a disk that was begun for any blocks of it, zeros included; its point stays as it is.
+
+        A mark that stands lower than a block that was written is raised, a higher one stays. SegmentLost carries how
+        far this writer came. Unsupported where the storage takes whole disks only.
+        """
+        ...
+
+    def advance(self, claim: Claim, disk: ClaimedDisk, point: str) -> ClaimedDisk:
+        """Notes that the whole disk now holds `point`."""
+        ...
+
+    def resize(self, claim: Claim, disk: ClaimedDisk, size_bytes: int) -> ClaimedDisk:
+        """Grows a disk to at least `size_bytes`; what is new reads as zeros."""
+        ...
 
 
 @runtime_checkable

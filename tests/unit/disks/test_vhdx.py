@@ -284,3 +284,60 @@ def test_impossible_entries_for_sector_bitmaps_are_refused(images: Any, raw: byt
     images.patch("x.avhdx", BAT_AT + 4096 * 8, struct.pack("<Q", entry))
     with pytest.raises(BadImage):
         open_vhdx(images.listing, "x.avhdx")
+
+
+class Requests:
+    """A listing that counts the reads of its files."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.count = 0
+
+    def names(self) -> list[str]:
+        return list(self._inner.names())
+
+    def open(self, name: str) -> Any:
+        source = self._inner.open(name)
+        plain = source.read_into
+
+        def read_into(offset: int, buffer: Any) -> None:
+            self.count += 1
+            plain(offset, buffer)
+
+        source.read_into = read_into
+        return source
+
+
+@pytest.mark.parametrize("step", [2, 8, 97])
+def test_a_block_that_alternates_with_its_parent_takes_few_requests(images: Any, raw: bytes, step: int) -> None:
+    """One for every stretch of sectors would be a thousand round trips for a block on a share."""
+    Vhdx(raw=raw, data_write=BASE).write(images.path("base.vhdx"))
+    newer = random.Random(9).randbytes(len(raw))
+    own = {sector for sector in range(2048) if sector // step % 2}
+    child = Vhdx(
+        raw=newer,
+        data_write=CHILD,
+        parent=linkage(BASE),
+        sectors=dict.fromkeys(range(4), own),
+        states={4: ZERO},
+    )
+    child.write(images.path("x.avhdx"))
+    expected = bytearray(raw)
+    for number in range(4):
+        for sector in own:
+            at = number * MIB + sector * 512
+            expected[at : at + 512] = newer[at : at + 512]
+    expected[4 * MIB : 5 * MIB] = bytes(MIB)
+    expected[5 * MIB :] = newer[5 * MIB :]
+    requests = Requests(images.listing)
+    reader = open_vhdx(requests, "x.avhdx")
+    requests.count = 0
+    assert piece(reader, 0, 6 * MIB) == expected
+    # Of each block its bitmap's entry, its bitmap, its own bytes and the parent's, with the edges of larger groups.
+    assert requests.count <= 4 * 10
+    chance = random.Random(step)
+    for _ in range(50):
+        at = chance.randrange(4 * MIB)
+        length = chance.randrange(1, 300_000)
+        assert piece(reader, at, length) == expected[at : at + length]
+    reader.close()

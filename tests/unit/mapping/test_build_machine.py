@@ -246,6 +246,17 @@ def test_memory_of_the_plan_and_whole_mib(make_machine, make_row, facts, tables)
     )
 
 
+def test_dynamic_memory_gives_what_the_guest_asked_for_never_its_maximum(make_machine, make_row, facts, tables):
+    busy = Memory(size_bytes=GIB, dynamic_min_bytes=GIB, dynamic_max_bytes=TIB, demand_bytes=3 * GIB + 1)
+    made = build_machine(make_machine(memory=busy), make_row(), facts, tables)
+    assert made.memory_bytes == 3 * GIB + MIB
+    assert any(one.startswith("Memory: 1 GiB → 3") and "what it uses at the source" in one for one in made.notes)
+    idle = Memory(size_bytes=2 * GIB, dynamic_min_bytes=GIB, dynamic_max_bytes=TIB, demand_bytes=GIB)
+    assert build_machine(make_machine(memory=idle), make_row(), facts, tables).memory_bytes == 2 * GIB
+    chosen = build_machine(make_machine(memory=busy), make_row(memory_bytes=8 * GIB), facts, tables)
+    assert chosen.memory_bytes == 8 * GIB
+
+
 @pytest.mark.parametrize("change", [{"vcpus": 0}, {"memory_bytes": 0}])
 def test_nothing_is_not_a_size(make_machine, make_row, facts, tables, change):
     with pytest.raises(PlanError):
@@ -463,3 +474,14 @@ def test_the_same_input_gives_the_same_machine(make_machine, make_row, facts, ta
     assert build_machine(make_machine(), make_row(), facts, tables) == build_machine(
         make_machine(), make_row(), facts, tables
     )
+
+
+def test_a_lent_disk_stays_with_its_owner(make_machine, make_row, facts, tables):
+    machine = make_machine()
+    own = machine.disks[0]
+    lent = replace(own, id="scsi0:9", label="Hard disk 2", position=0, lent_by="another")
+    machine = replace(machine, disks=(lent, replace(own, position=1)))
+    made = build_machine(machine, make_row(), facts, tables)
+    assert [disk.source_disk for disk in made.disks] == [own.id]
+    assert made.disks[0].bootable and made.disks[0].device == "0"
+    assert "Hard disk 2: left out, it belongs to another machine" in joined(made)

@@ -107,5 +107,7 @@ def test_a_folder_that_takes_no_files_is_named(tmp_path, make_plan, make_row):
 def test_no_secret_is_written(tmp_path, make_plan, make_row):
     save_plan(make_plan(make_row(1)), tmp_path / "plan.csv")
     document = json.loads((tmp_path / "plan.json").read_text())
-    assert set(document["targets"][0]) == {"alias", "address", "ca_file", "fingerprint", "secret", "resource_set"}
+    known = {"alias", "address", "ca_file", "fingerprint", "secret", "resource_set"}
+    known |= {"settings", "shares", "smb_user", "smb_encryption", "experimental_vmcx"}
+    assert set(document["targets"][0]) == known
     assert document["targets"][0]["secret"] == ""

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.mapping.scheduling import slowest_mhz
 from v2x.model.finding import Severity
@@ -32,5 +33,6 @@ RULE = MachineRule(
     label="Processor and memory reservations and affinity are not carried over",
     remedy="Set a cap or an affinity on the new machine if they are still needed; Xen has no reservations.",
     source="XAPI: VCPUs-params; processor numbers mean nothing on another host",
+    always_known=LISTED,
     check=check,
 )

@@ -217,6 +217,9 @@ class DynamicVhd:
     def read_part(self, part: Part, view: memoryview) -> None:
         self._source.read_into(part.at, view)
 
+    def read_span(self, at: int, view: memoryview) -> None:
+        self._source.read_into(at, view)
+
     def clone(self) -> "DynamicVhd":
         return DynamicVhd(self._source.clone(), self._footer, self._header, self._table)
 

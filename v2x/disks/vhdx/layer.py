@@ -169,6 +169,9 @@ class VhdxLayer:
     def read_part(self, part: Part, view: memoryview) -> None:
         self._source.read_into(part.at, view)
 
+    def read_span(self, at: int, view: memoryview) -> None:
+        self._source.read_into(at, view)
+
     def clone(self) -> "VhdxLayer":
         return VhdxLayer(self._source.clone(), self._image)
 
@@ -203,5 +206,6 @@ def native_4k_refused(name: str, sector_bytes: int) -> Unsupported:
     return Unsupported(
         f"{name} has sectors of {sector_bytes:,} bytes (4Kn): its partitions would not be found "
         "on XCP-ng, whose disks have sectors of 512 bytes",
-        hint="copy its content to a disk with 512-byte sectors inside the guest",
+        hint="copy its content to a disk with 512-byte sectors inside the guest; "
+        "v2x convert --large-sectors gives its bytes as a file",
     )

@@ -17,6 +17,15 @@ def _identify(source: ByteSource) -> Identity:
     return Identity(read_header(source).data_write_id)
 
 
+def write_ids(source: ByteSource) -> str:
+    """What a VHDX says of its own writes: a host that opens it to write changes the first part, its guest the second.
+
+    Told without regard to file times, which Windows updates late. BadImage.
+    """
+    header = read_header(source)
+    return f"{header.file_write_id}/{header.data_write_id}/{header.sequence}"
+
+
 def _format(native_4k: bool) -> Format:
     return Format((".vhdx", ".avhdx"), partial(open_layer, native_4k=native_4k), _identify)
 

@@ -27,9 +27,13 @@ _HEADER = struct.Struct("<4sIQ16s16s16sHHIQ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The current header. `data_write_id` changes with the disk's content; `log_id` is `NO_LOG` when all is written."""
+    """The current header. `data_write_id` changes with the disk's content; `log_id` is `NO_LOG` when all is written.
+
+    `file_write_id` changes with every opening for writing.
+    """
 
     sequence: int
+    file_write_id: UUID
     data_write_id: UUID
     log_id: UUID
     log_version: int
@@ -76,7 +80,7 @@ def read_header(source: ByteSource) -> Header:
 
 def _parsed(source: ByteSource, raw: bytes) -> Header:
     name = source.name
-    _, _, sequence, _, data_write, log, log_version, version, log_bytes, log_offset = _HEADER.unpack_from(raw)
+    _, _, sequence, file_write, data_write, log, log_version, version, log_bytes, log_offset = _HEADER.unpack_from(raw)
     if version != 1:
         raise Unsupported(f"{name} is a VHDX of the unknown version {version}")
     if log_offset % MIB or log_bytes % MIB or (log_bytes and log_offset < MIB):
@@ -84,6 +88,7 @@ def _parsed(source: ByteSource, raw: bytes) -> Header:
     require_inside(source, log_offset, log_bytes, "the log")
     return Header(
         sequence=sequence,
+        file_write_id=UUID(bytes_le=file_write),
         data_write_id=UUID(bytes_le=data_write),
         log_id=UUID(bytes_le=log),
         log_version=log_version,

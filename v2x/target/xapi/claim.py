@@ -20,6 +20,7 @@ from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, ConnectionLost, passing_gone, xapi_code
 from v2x.target.xapi.finishing import finish
 from v2x.target.xapi.listing import records
+from v2x.target.xapi.mirror import Mirror
 from v2x.target.xapi.owner import Ownership
 
 _ATTEMPTS = 6
@@ -39,6 +40,7 @@ class Claims:
     ) -> None:
         """`reachable` takes an SR's reference and raises where no host may write a new disk to it."""
         self._client, self._ownership = client, ownership
+        self._mirror = Mirror(client)
         self.remarks: dict[str, tuple[str, ...]] = {}
         self._pool_auto_start, self._reachable = pool_auto_start, reachable
 
@@ -157,7 +159,7 @@ class Claims:
             raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again") from error
 
     def _held(self, claim: Claim) -> Found | None:
-        """The claim's VM by its uuid where it still is the one; else by tag, which reads all VMs of the pool."""
+        """The claim's VM by its uuid where it still is the one; else by tag."""
         if claim.id:
             try:
                 reference = str(self._client.call("VM.get_by_uuid", claim.id))
@@ -173,10 +175,11 @@ class Claims:
     def _machine(self, tag: str) -> Found | None:
         """The one VM of the migration, sealed or not. Conflict when there are several."""
         found: list[Found] = []
-        for reference, listed in records(self._client, "VM", *tags.LISTED).items():
-            if tags.claimed_by(listed, tag) or tags.sealed_by(listed, tag):
-                with passing_gone():
-                    found.append((reference, self._client.call("VM.get_record", reference)))
+        for reference in self._mirror.of("VM", tag):
+            with passing_gone():
+                record = self._client.call("VM.get_record", reference)
+                if tags.is_of(record, tag):
+                    found.append((reference, record))
         if len(found) > 1:
             names = ", ".join(sorted(f"{record.get('uuid')} ({record.get('name_label')})" for _, record in found))
             raise Conflict(
@@ -265,7 +268,8 @@ class Claims:
 
     def _unfinished(self, tag: str) -> dict[str, Found]:
         """The VDIs of an unsealed claim by source disk. Sealed ones without their VM are the user's."""
-        return vdi.by_disk(item for item in vdi.of_migration(self._client, tag) if tags.claimed_by(item[1], tag))
+        found = vdi.own(self._client, self._mirror.of("VDI", tag), tag)
+        return vdi.by_disk(item for item in found if tags.claimed_by(item[1], tag))
 
     def _sealed(self, tag: str, found: Found) -> Claim:
         own = vdi.by_disk(vdi.of_machine(self._client, found[1], tag))

@@ -4,6 +4,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Surroundings
-from v2x.target.xapi import facts, network, streams
+from v2x.target.xapi import facts, network, streams, vdi
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
@@ -150,6 +151,32 @@ class XapiTarget:
             mark_bytes=disk.mark_bytes,
             settings=self._settings,
         )
+
+    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+        target = self._disk(claim, disk)
+        sr = self.client.call("SR.get_record", target.sr)
+        if self._chosen(target, sr) not in streams.SEGMENTED:
+            raise Unsupported(
+                f"{sr.get('name_label')} takes whole disks only, so that changes cannot be added to {target.name}",
+                hint="choose another SR for a warm migration, or migrate the machine cold",
+            )
+        return self.writer(claim, replace(disk, mark_bytes=0), blocks, disk.point)
+
+    def advance(self, claim: Claim, disk: ClaimedDisk, point: str) -> ClaimedDisk:
+        self._ownership.check(self._claims.reference(claim), claim.name)
+        target = self._disk(claim, disk)
+        vdi.set_mark(self.client, target.vdi, target.size_bytes)
+        vdi.advance(self.client, target.vdi, point)
+        return replace(disk, point=point, mark_bytes=target.size_bytes)
+
+    def resize(self, claim: Claim, disk: ClaimedDisk, size_bytes: int) -> ClaimedDisk:
+        target = self._disk(claim, disk)
+        if target.size_bytes < size_bytes:
+            self._ownership.check(self._claims.reference(claim), claim.name)
+            vdi.wait_released(self.client, target.vdi, self._settings.release)
+            self.client.call("VDI.resize", target.vdi, str(size_bytes))
+            target = self._disk(claim, disk)
+        return replace(disk, size_bytes=target.size_bytes)
 
     def reader(self, claim: Claim, disk: ClaimedDisk) -> VdiReader:
         return VdiReader(self.client, self._routes, self._disk(claim, disk))

@@ -73,11 +73,9 @@ class Routes:
 
         TargetError where there is none, or where it has no address on the chosen network.
         """
-        plugged = []
-        for reference in self._client.call("SR.get_PBDs", sr):
-            pbd = self._client.call("PBD.get_record", reference)
-            if pbd.get("currently_attached"):
-                plugged.append(str(pbd.get("host")))
+        # One call instead of one for each host of the pool, before each upload.
+        pbds = self._client.call("PBD.get_all_records_where", f'field "SR" = "{sr}"')
+        plugged = [str(pbd.get("host")) for pbd in pbds.values() if pbd.get("currently_attached")]
         if not plugged:
             raise TargetError(
                 "no host has the storage repository attached", hint="repair it (xe pbd-plug), then run again"

@@ -8,7 +8,7 @@ Facts: xapi, vhd-tool impl.ml, vhd_format f.ml, ocaml-qcow qcow_stream.ml.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from v2x.disks.interface import Buffer
@@ -44,7 +44,16 @@ class Stream(Protocol):
     def foot(self) -> Iterator[Piece]: ...
 
 
+@runtime_checkable
+class TellsBlanks(Protocol):
+    """Streams whose receiver can be told not to write a block that was announced and is in the stream."""
+
+    def blank(self, number: int, data: Buffer) -> Iterator[Piece]: ...
+
+
 class Vhd:
+    """The receiver writes the sectors whose bit is set in a block's bitmap, and throws the others away."""
+
     query: Mapping[str, str] = MappingProxyType({"format": "vhd"})
 
     def __init__(self, size_bytes: int, blocks: Sequence[int], *, uuid: UUID, timestamp: int) -> None:
@@ -57,7 +66,13 @@ class Vhd:
         yield made
 
     def block(self, number: int, data: Buffer) -> Iterator[Piece]:
-        yield self._layout.bitmap(number)
+        return self._pieces(self._layout.bitmap(number), data)
+
+    def blank(self, number: int, data: Buffer) -> Iterator[Piece]:
+        return self._pieces(bytes(len(self._layout.bitmap(number))), data)
+
+    def _pieces(self, bitmap: Piece, data: Buffer) -> Iterator[Piece]:
+        yield bitmap
         yield data
         if len(data) < BLOCK_BYTES:
             yield bytes(BLOCK_BYTES - len(data))

@@ -20,7 +20,7 @@ from v2x.target.xapi.failures import BUSY, error_from
 from v2x.target.xapi.listing import number
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer, SegmentTiming
-from v2x.target.xapi.streams import Piece, Stream
+from v2x.target.xapi.streams import Piece, Stream, TellsBlanks
 from v2x.target.xapi.transfer import Transfer, open_transfer
 
 _PROGRESS_SECONDS = 60.0
@@ -95,17 +95,24 @@ class SegmentWriter:
         return self._segments
 
     def write(self, number: int, data: Buffer) -> None:
+        self._put(number, data, blank=False)
+        self._sent_bytes += len(data)
+
+    def leave_out(self, number: int, data: Buffer) -> None:
+        """The block's zeros travel, since it was announced; a format that can say so has the pool not write them."""
+        self._put(number, data, blank=True)
+
+    def _put(self, number: int, data: Buffer, *, blank: bool) -> None:
         if self._next >= len(self._blocks) or self._blocks[self._next] != number:
             raise ValueError(f"block {number} was not announced, or comes out of order")
         if len(data) != BLOCK_BYTES and (len(data) > BLOCK_BYTES or self._next + 1 < len(self._blocks)):
             raise ValueError(f"block {number} has {len(data)} bytes, and only the last one may be short")
         try:
             segment = self._segment or self._open()
-            segment.send_block(number, data)
+            segment.send_block(number, data, blank=blank)
         except ConnectError as problem:
             raise self._lost(problem) from None
         self._next += 1
-        self._sent_bytes += len(data)
         if segment.is_full:
             self._close(segment)
 
@@ -315,8 +322,10 @@ class _Segment:
     def send_head(self) -> None:
         self._send(self._stream.head())
 
-    def send_block(self, number: int, data: Buffer) -> None:
-        self._send(self._stream.block(number, data))
+    def send_block(self, number: int, data: Buffer, *, blank: bool) -> None:
+        stream = self._stream
+        told = stream.blank if blank and isinstance(stream, TellsBlanks) else stream.block
+        self._send(told(number, data))
         self._left -= 1
         now = self._client.now()
         self.timing.sent(now, self._sent_bytes)

@@ -10,18 +10,12 @@ from v2x.target.interface import ClaimedDisk
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import passing_gone
-from v2x.target.xapi.listing import number, records
+from v2x.target.xapi.listing import number
 
 _NULL = "OpaqueRef:NULL"
 _DESCRIPTION_CHARS = 16 * 1024
 
 Found = tuple[str, Mapping[str, Any]]
-
-
-def of_migration(client: Client, tag: str) -> list[Found]:
-    """The migration's own VDIs, sealed or not, as (reference, record), by uuid. Looks at all VDIs of the pool."""
-    listed = records(client, "VDI", *tags.LISTED)
-    return _own(client, (reference for reference, record in listed.items() if _is_of(record, tag)), tag)
 
 
 def of_machine(client: Client, vm: Mapping[str, Any], tag: str) -> list[Found]:
@@ -30,20 +24,17 @@ def of_machine(client: Client, vm: Mapping[str, Any], tag: str) -> list[Found]:
     for vbd in vm.get("VBDs") or ():
         with passing_gone():
             held.append(str(client.call("VBD.get_VDI", vbd)))
-    return _own(client, (reference for reference in dict.fromkeys(held) if reference != _NULL), tag)
+    return own(client, (reference for reference in dict.fromkeys(held) if reference != _NULL), tag)
 
 
-def _own(client: Client, references: Iterable[str], tag: str) -> list[Found]:
+def own(client: Client, references: Iterable[str], tag: str) -> list[Found]:
+    """Those of the VDIs that are the migration's own, sealed or not, as (reference, record), by uuid."""
     found: list[Found] = []
     for reference in references:
         with passing_gone():
             found.append((reference, client.call("VDI.get_record", reference)))
-    own = (item for item in found if _is_of(item[1], tag))
-    return sorted(own, key=lambda item: str(item[1].get("uuid", "")))
-
-
-def _is_of(record: Mapping[str, Any], tag: str) -> bool:
-    return tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
+    ours = (item for item in found if tags.is_of(item[1], tag))
+    return sorted(ours, key=lambda item: str(item[1].get("uuid", "")))
 
 
 def by_disk(vdis: Iterable[Found]) -> dict[str, Found]:
@@ -71,7 +62,7 @@ def claimed(record: Mapping[str, Any]) -> ClaimedDisk:
         id=str(record.get("uuid", "")),
         size_bytes=size,
         mark_bytes=size if done else min(size, max(tags.marks(own).values(), default=0)),
-        point=own.get(tags.POINT, ""),
+        point=tags.point(own),
     )
 
 
@@ -121,11 +112,26 @@ def begin(client: Client, reference: str, point: str) -> None:
 
     Written before the first byte is sent: a VDI without it is sure to be fresh, so zeros may be left out.
     """
-    found = tags.put(client, "VDI", reference, tags.POINT, point)
+    own = client.call("VDI.get_other_config", reference)
+    found = tags.point(own if isinstance(own, dict) else {})
+    found = found or tags.put(client, "VDI", reference, tags.POINT, point)
     if found != point:
         raise Conflict(
             f"the disk on the pool holds another point in time ({found})", hint="it must be made anew", code="POINT"
         )
+
+
+def advance(client: Client, reference: str, point: str) -> None:
+    """Notes that the whole VDI was brought to `point`. The new key is there before the old ones go."""
+    own = client.call("VDI.get_other_config", reference)
+    found = tags.points(own if isinstance(own, dict) else {})
+    if not found or found[max(found)] != point:
+        key = tags.point_key(max(found, default=-1) + 1)
+        if tags.put(client, "VDI", reference, key, point) != point:
+            raise Conflict("another run writes the same disk", hint="run again when it has ended", code="OWNED")
+        found[max(found, default=-1) + 1] = point
+    for old in sorted(found)[:-1]:
+        tags.drop(client, "VDI", reference, tags.point_key(old))
 
 
 def set_mark(client: Client, reference: str, mark_bytes: int) -> None:
@@ -186,6 +192,8 @@ def seal(client: Client, reference: str, record: Mapping[str, Any], tag: str) ->
     """Turns the claim tags into v2x-sealed; v2x-self and v2x-disk stay. Safe to repeat at any point."""
     tags.put(client, "VDI", reference, tags.SEALED, tag)
     own = tags.config(record)
-    for key in [*(tags.mark_key(old) for old in tags.marks(own)), tags.POINT, tags.MIGRATION]:
+    marks = (tags.mark_key(old) for old in tags.marks(own))
+    points = (tags.point_key(old) for old in tags.points(own))
+    for key in [*marks, *points, tags.MIGRATION]:
         if key in own:
             tags.drop(client, "VDI", reference, key)

@@ -11,6 +11,11 @@ def test_speaks_of_a_range(make, speak):
     ) == [("", "1 GiB to 8 GiB at the source, 2 GiB after the move.")]
 
 
+def test_counts_what_the_guest_asked_for(make, speak):
+    busy = make.memory(size_bytes=GIB, dynamic_min_bytes=GIB, dynamic_max_bytes=8 * GIB, demand_bytes=3 * GIB)
+    assert speak(RULE, make.machine(memory=busy)) == [("", "1 GiB to 8 GiB at the source, 3 GiB after the move.")]
+
+
 def test_is_silent_about_a_fixed_size(make, speak):
     assert speak(RULE, make.machine()) == []
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from v2x.simulators.xapi.certificate import certificate_of
+from v2x.simulators.certificate import certificate_of
 
 Fault = Callable[["Handler", int, int], bool]
 

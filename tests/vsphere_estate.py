@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that start simulated vCenters and ESXi hosts, for all rooms."""
 
+import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyVim.connect import SmartConnect
+from pyVmomi import vim, vmodl
 
 from v2x.simulators.vsphere import VsphereSimulator
 
@@ -47,3 +51,54 @@ def patterned(path: Path, size_bytes: int, *, seed: int = 1, every: int = 4) -> 
             file.seek(number * block)
             file.write((seed * 1_000_003 + number).to_bytes(8, "little") * (block // 8))
     return path
+
+
+def pinned(simulator: VsphereSimulator, host: str = "") -> ssl.SSLContext:
+    """A context that trusts the certificate of the API, or of one host, and no other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(cadata=simulator.certificates[host])
+    return context
+
+
+def service_of(simulator: VsphereSimulator, user: str = "", password: str = "") -> Any:
+    """A logged-in pyVmomi service instance, over a connection that is really pinned."""
+    return SmartConnect(
+        host="127.1",
+        port=simulator.port,
+        user=user or simulator.user,
+        pwd=password or simulator.password,
+        sslContext=pinned(simulator),
+    )
+
+
+def finished(task: Any) -> Any:
+    """The task's result; raises its fault."""
+    while task.info.state in ("queued", "running"):
+        time.sleep(0.01)
+    if task.info.error is not None:
+        raise task.info.error
+    return task.info.result
+
+
+def everything(service: Any, kind: type, *paths: str, page: int = 0) -> list[tuple[Any, dict[str, Any]]]:
+    """(object, path → value) for every object of a type, by one traversal and as many pages as it takes."""
+    collector = vmodl.query.PropertyCollector
+    view = service.content.viewManager.CreateContainerView(service.content.rootFolder, [kind], True)
+    walk = collector.TraversalSpec(name="v", path="view", skip=False, type=vim.view.ContainerView)
+    spec = collector.FilterSpec(
+        propSet=[collector.PropertySpec(type=kind, pathSet=list(paths), all=not paths)],
+        objectSet=[collector.ObjectSpec(obj=view, skip=True, selectSet=[walk])],
+    )
+    options = collector.RetrieveOptions(maxObjects=page or None)
+    told = service.content.propertyCollector.RetrievePropertiesEx([spec], options)
+    found = []
+    while told is not None:
+        found += [(o.obj, {p.name: p.val for p in o.propSet}) for o in told.objects]
+        told = service.content.propertyCollector.ContinueRetrievePropertiesEx(told.token) if told.token else None
+    view.DestroyView()
+    return found
+
+
+def disks_in(config: Any) -> list[Any]:
+    return [d for d in config.hardware.device if isinstance(d, vim.vm.device.VirtualDisk)]

@@ -29,7 +29,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
-from v2x.model.plan import Endpoint, Plan, PlanRow
+from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
@@ -75,13 +75,18 @@ class App:
     read_all: bool = False
     keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
+    source_network: str = ""
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
     pool_autostart: bool = False
     vsphere: VsphereOptions = field(default_factory=VsphereOptions)
+    enable_tracking: bool = False
+    outage_seconds: float = 60.0
+    sync_minutes: float = 60.0
     shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
+    _smb_refusals: dict[str, dict[tuple[str, int], LoginError]] = field(default_factory=dict)
 
     @classmethod
     def create(
@@ -127,6 +132,8 @@ class App:
         from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
+        if self.source_network:
+            raise _no_source_network(endpoint, address)
         if address.scheme is Scheme.HYPERV:
             return self._open_hyperv(address, endpoint)
         if address.scheme not in SERVERS:
@@ -155,6 +162,7 @@ class App:
             password=lambda: self._password("source", endpoint, who=f"{endpoint.smb_user} on the file server"),
             rules=tuple(parse_rule(text) for text in endpoint.shares),
             encryption=endpoint.smb_encryption,
+            refusals=self._smb_refusals.setdefault(endpoint.smb_user, {}),
         )
 
     def _open_hyperv(self, address: Address, endpoint: Endpoint) -> Source:
@@ -316,26 +324,38 @@ class App:
             target=row.target,
             verify=row.verify,
             start=row.start,
+            # Transports of vSphere read everything by themselves, and once.
+            read_all=self.read_all and inventory.source.kind != "vsphere",
             keep_off=self.keep_off,
-            read_all=self.read_all,
             stage=str(self.stage) if self.stage else "",
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),
             hooks=row.hooks,
+            warm=row.transfer is Transfer.WARM,
+            enable_tracking=self.enable_tracking,
+            outage_seconds=self.outage_seconds,
+            sync_minutes=self.sync_minutes,
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
         )
 
-    def is_migrated(self, plan: Plan, row: PlanRow) -> bool:
-        """Whether an earlier run of this row finished, as far as the plan's facts tell."""
-        inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
-        machines = inventory.machines if inventory else ()
-        machine = next((one for one in machines if one.id == row.machine_id), None)
-        if inventory is None or facts is None or machine is None:
-            return False
-        tag = migration_tag(inventory, machine, facts, target_name(machine, row))
-        return any(one.tag == tag for one in facts.migrated)
+    def migrated(self, plan: Plan) -> set[str]:
+        """Ids of the machines whose rows an earlier run finished, as far as the plan's facts tell."""
+        tags = {alias: {one.tag for one in facts.migrated} for alias, facts in plan.facts.items()}
+        machines = {
+            (alias, machine.id): machine
+            for alias, inventory in plan.inventories.items()
+            for machine in inventory.machines
+        }
+        found = set()
+        for row in plan.rows:
+            machine, facts = machines.get((row.source, row.machine_id)), plan.facts.get(row.target)
+            if machine is not None and facts is not None and tags[row.target]:
+                tag = migration_tag(plan.inventories[row.source], machine, facts, target_name(machine, row))
+                if tag in tags[row.target]:
+                    found.add(row.machine_id)
+        return found
 
     def is_on_target(self, plan: Plan, order: Order) -> bool:
         """Whether what an order made is there, as far as the plan's facts tell; a file's is taken to be."""
@@ -369,6 +389,20 @@ class OpenDoors:
 
     def target(self, alias: str) -> Target:
         return self._app.open_target(self._targets[alias])
+
+
+def _no_source_network(endpoint: Endpoint, address: Address) -> UsageError:
+    if address.scheme is Scheme.PATH:
+        return UsageError(
+            f"{endpoint.address} is read from files of this machine, over no network that v2x could choose",
+            code="SOURCE-NETWORK",
+            hint="leave out --source-network; mount the files over the network that shall carry them",
+        )
+    return UsageError(
+        f"--source-network for {address.scheme} sources comes with a later release",
+        code="LATER",
+        hint="give the source by the address that it has on that network",
+    )
 
 
 def _address(side: str, text: str) -> Address:

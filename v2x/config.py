@@ -18,6 +18,15 @@ smb_user = 'EXAMPLE\\reader'
 [target.pool1]
 address = "xapi://root@xcp1.example.org"
 ca = "/etc/ssl/private-ca.pem"
+resource_set = "U8kmJKszJC0"
+
+how disks are read from vSphere, where a program of the user's is needed (see docs/vsphere-transports.md):
+
+[vddk]
+libdir = "/opt/vmware-vix-disklib-distrib"
+
+[ssh]
+known_hosts = "~/.ssh/known_hosts"
 
 and rules for where networks and disks go, the first that fits wins:
 
@@ -59,20 +68,27 @@ from v2x.model.plan import Endpoint
 _KEYS = ("address", "secret", "ca", "fingerprint")
 _HYPERV_SETTINGS = ("auth", "transport", "configuration", "certificate", "certificate_key")
 """How to log in to Hyper-V hosts; the source itself checks the values."""
-_SOURCE_KEYS = (*_KEYS, *_HYPERV_SETTINGS, "shares", "smb_user", "smb_encryption", "experimental_vmcx")
+_SIDES = {
+    "source": (*_KEYS, *_HYPERV_SETTINGS, "shares", "smb_user", "smb_encryption", "experimental_vmcx"),
+    "target": (*_KEYS, "resource_set"),
+}
 _NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
-_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "hook"})
+_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh", "hook"})
+_VDDK_KEYS = ("libdir", "plugin", "nbdkit", "transports", "config", "compression")
+_SSH_KEYS = ("known_hosts", "user", "host", "port", "identity", "volumes")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VLAN_IDS = range(4096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a v2x.toml names by alias, and its rules for networks and storage."""
+    """What a v2x.toml names by alias, its rules for networks and storage, and its texts for reading vSphere's disks."""
 
     sources: Mapping[str, Endpoint] = field(default_factory=dict)
     targets: Mapping[str, Endpoint] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+    vddk: Mapping[str, str] = field(default_factory=dict)
+    ssh: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, Hook] = field(default_factory=dict)
 
 
@@ -92,7 +108,8 @@ def load_config(path: str | Path | None) -> Config:
     if unknown:
         raise UsageError(
             f"{path}: unknown table [{unknown[0]}]",
-            hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]] and [[storage]]",
+            hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]], [[storage]], [vddk] "
+            "and [ssh]",
         )
     hooks = parse_hooks(str(path), document.get("hook", {}))
     if hooks and Path(path).stat().st_mode & 0o077:
@@ -104,7 +121,26 @@ def load_config(path: str | Path | None) -> Config:
         sources=_endpoints(path, "source", document.get("source", {})),
         targets=_endpoints(path, "target", document.get("target", {})),
         rules=_rules(path, document),
+        vddk=_texts(path, "vddk", document, _VDDK_KEYS),
+        ssh=_texts(path, "ssh", document, _SSH_KEYS),
     )
+
+
+def _texts(path: str | Path, kind: str, document: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:
+    """The table [kind] of texts that are not empty; a port may be a number."""
+    table = document.get(kind, {})
+    valid = f"keys are {', '.join(keys)}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: {kind} must be a table", hint=f"write [{kind}]; {valid}")
+    found = {}
+    for key, value in table.items():
+        if key not in keys:
+            raise UsageError(f"{path}: [{kind}]: unknown key {key}", hint=valid)
+        text = str(value) if key == "port" else value
+        if not isinstance(text, str) or not text or (key == "port" and not (text.isdecimal() and len(text) < 6)):
+            raise UsageError(f"{path}: [{kind}]: {key} must be a {'number' if key == 'port' else 'text'}", hint=valid)
+        found[key] = text
+    return found
 
 
 def _rules(path: str | Path, document: Mapping[str, object]) -> Rules:
@@ -146,7 +182,7 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
     if not isinstance(tables, dict):
         raise UsageError(f"{path}: {side} must be tables", hint=f"write [{side}.ALIAS]")
     found: dict[str, Endpoint] = {}
-    keys = _SOURCE_KEYS if side == "source" else _KEYS
+    keys = _SIDES[side]
     for alias, table in tables.items():
         where = f"{path}: [{side}.{alias}]"
         if not isinstance(table, dict):
@@ -158,6 +194,7 @@ def _endpoints(path: str | Path, side: str, tables: object) -> dict[str, Endpoin
             ca_file=table.get("ca", ""),
             fingerprint=table.get("fingerprint", ""),
             secret=table.get("secret", ""),
+            resource_set=table.get("resource_set", ""),
             settings={key: table[key] for key in _HYPERV_SETTINGS if key in table},
             shares=tuple(table.get("shares", ())),
             smb_user=table.get("smb_user", ""),
@@ -198,9 +235,9 @@ def _hook(where: str, name: str, table: object) -> Hook:
         raise UsageError(f"{where} is no hook", hint=f"keys are {', '.join(sorted(keys))}")
     at, command, url = table.get("at"), table.get("command", []), table.get("url", "")
     seconds, stops = table.get("seconds", 300), table.get("stops", True)
-    if not _texts(at) or not at or any(moment not in MOMENTS for moment in at):
+    if not _are_texts(at) or not at or any(moment not in MOMENTS for moment in at):
         raise UsageError(f"{where}: at must be a list of moments", hint=f"moments are {', '.join(MOMENTS)}")
-    if not _texts(command) or not isinstance(url, str) or bool(command) == bool(url):
+    if not _are_texts(command) or not isinstance(url, str) or bool(command) == bool(url):
         raise UsageError(f"{where} needs a command or a url", hint='command = ["/path/to/program", "word"]')
     if command and not command[0].startswith("/"):
         raise UsageError(f"{where}: {command[0]} is no absolute path", hint="name the program with its whole path")
@@ -213,7 +250,7 @@ def _hook(where: str, name: str, table: object) -> Hook:
     return Hook(name=name, at=tuple(at), command=tuple(command), url=url, seconds=float(seconds), stops=stops)
 
 
-def _texts(value: object) -> bool:
+def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) and one for one in value)
 
 

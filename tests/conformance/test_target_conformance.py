@@ -19,7 +19,7 @@ from v2x.secrets import Secret
 from v2x.simulators.xapi import Pool
 from v2x.simulators.xapi.profiles import DEFAULT_PROFILE, PROFILES
 from v2x.target import open_xapi, open_xva
-from v2x.target.interface import Claim, Leftovers, ReadBack, Starts, Target
+from v2x.target.interface import Claim, LeavesOut, Leftovers, ReadBack, Starts, Target
 from v2x.tls import Trust
 
 BLOCK = 2 * MIB
@@ -385,6 +385,36 @@ def test_blocks_must_come_as_announced(place: Place, tag: str) -> None:
         writer.abort()
         with pytest.raises(ValueError, match="point"):
             target.writer(claim, claim.disks[0], [0], "")
+        target.discard(claim)
+
+
+@pytest.mark.parametrize("empty", [{0, 3}, {2}, {0, 2, 3}])
+def test_blocks_of_zeros_can_be_left_out_and_take_no_room(place: Place, tag: str, empty: set[int]) -> None:
+    """Also the first and the last one, and in a segment of nothing else."""
+    with place.open() as target:
+        claim = target.claim(place.spec, tag)
+        disk = claim.disks[0]
+        writer = target.writer(claim, disk, BLOCKS["d0"], POINT)
+        assert isinstance(writer, LeavesOut)
+        for number in BLOCKS["d0"]:
+            length = len(data_of("d0", number))
+            if number in empty:
+                writer.leave_out(number, memoryview(bytearray(length)))
+            else:
+                writer.write(number, memoryview(bytearray(data_of("d0", number))))
+        with pytest.raises(ValueError, match="announced"):
+            writer.leave_out(3, memoryview(bytearray(BLOCK)))
+        assert writer.commit() == disk.size_bytes
+        assert writer.sent_bytes == sum(len(data_of("d0", number)) for number in set(BLOCKS["d0"]) - empty)
+        reader, content = target.reader(claim, disk), bytearray(disk.size_bytes)
+        reader.read_into(0, content)
+        held = {one.start // BLOCK for one in reader.extents(0, reader.size) if one.data and one.length > MIB}
+        reader.close()
+        want = bytearray(whole("d0", disk.size_bytes))
+        for number in empty:
+            want[number * BLOCK : (number + 1) * BLOCK] = bytes(len(want[number * BLOCK : (number + 1) * BLOCK]))
+        assert content == want
+        assert held <= set(BLOCKS["d0"]) - empty
         target.discard(claim)
 
 

@@ -25,6 +25,7 @@ from tests.hyperv_images import (
     read_by_libvhdi,
     write_sparse,
 )
+from v2x.disks.smb.server import SmbHandle
 from v2x.migrate import steps
 
 MIB = 1 << 20
@@ -66,11 +67,16 @@ def same(vdi: Path, wanted: bytes) -> None:
 
 
 @pytest.fixture
-def host(tmp_path, hyperv_share, monkeypatch):
+def share(tmp_path, hyperv_share):
+    """The drive D: of a host."""
+    (tmp_path / "drive" / "VMs" / "web").mkdir(parents=True)
+    return hyperv_share(D=tmp_path / "drive")
+
+
+@pytest.fixture
+def host(tmp_path, share, monkeypatch):
     """(folder of the host's drive D:, words for v2x that reach it over its share)."""
     drive = tmp_path / "drive"
-    (drive / "VMs" / "web").mkdir(parents=True)
-    share = hyperv_share(D=drive)
     monkeypatch.setenv("V2X_SOURCE_PASSWORD", share.password)
     (rule,) = share.rules
     return drive / "VMs" / "web", ("--share", rule, "--smb-user", share.user)
@@ -93,6 +99,26 @@ def test_generation_2_with_a_chain_of_three_on_a_share(bench, host, tmp_path):
     (disk,) = inventory["machines"][0]["disks"]
     assert disk["files"] == [f"{HOST_FOLDER}\\{path.name}" for path in paths]
     assert inventory["problems"] == []
+
+
+def test_connections_that_break_again_and_again_cost_time_only(bench, host, share, tmp_path, monkeypatch):
+    folder, words = host
+    raw = random.Random(12).randbytes(16 * MIB)
+    Vhdx(raw=raw, shuffle=4).write(folder / "web.vhdx")
+    config = export(tmp_path / "config", Stored(ide={(0, 0): f"{HOST_FOLDER}\\web.vhdx"}), {})
+    plain, reads = SmbHandle.read_into, []
+
+    def read_into(self, offset, view):
+        reads.append(offset)
+        if len(reads) % 9 == 0:
+            share.cut()
+        plain(self, offset, view)
+
+    monkeypatch.setattr(SmbHandle, "read_into", read_into)
+    ran = bench.migrate(config, "web", *words)
+    assert ran.code == 0, ran.err
+    assert len(reads) > 18
+    same(bench.vdis_of(bench.vm("web"))[0], raw)
 
 
 def test_a_log_that_was_not_written_and_blocks_out_of_order_on_a_share(bench, host, tmp_path):

@@ -116,6 +116,60 @@ def test_fail_on(bench, estate):
     assert "[FINDINGS]" in ran.err
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_an_edited_report_goes_into_the_plan(bench, estate, form):
+    folder, _ = estate
+    report = f"report.{form}"
+    ran = bench.v2x("assess", folder, "--target", bench.target, "--format", form, "-o", report)
+    assert ran.code == 0, ran.err
+    if form == "csv":
+        _edit(Path(report), "db", key="machine", rule="", exclude="yes", note="not yet")
+        _edit(Path(report), "web", key="machine", rule="", target_name="www", wave="7")
+    else:
+        book = openpyxl.load_workbook(report)
+        columns = {cell.value: cell.column for cell in book["Machines"][1]}
+        for row in range(2, 5):
+            name = book["Machines"].cell(row, columns["machine"]).value
+            for column, value in {
+                "db": {"exclude": "yes", "note": "not yet"},
+                "web": {"target_name": "www", "wave": 7},
+            }.get(name, {}).items():
+                book["Machines"].cell(row, columns[column]).value = value
+        book.save(report)
+    ran = bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv", "--from-report", report)
+    assert ran.code == 0, ran.err
+    rows = {row["machine_name"]: row for row in csv.DictReader(Path("plan.csv").read_text("utf-8-sig").splitlines())}
+    assert (rows["db"]["exclude"], rows["db"]["note"]) == ("yes", "not yet")
+    assert (rows["web"]["target_name"], rows["web"]["wave"], rows["web"]["exclude"]) == ("www", "7", "no")
+    assert bench.v2x("plan", "check", "plan.csv").code == 0
+
+
+def test_a_report_that_is_none_is_refused_before_anything(bench, estate):
+    folder, _ = estate
+    Path("other.csv").write_text("a,b\n1,2\n")
+    ran = bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv", "--from-report", "other.csv")
+    assert ran.code == 2, ran.err
+    assert "no report of v2x assess" in ran.err
+    assert not Path("plan.csv").exists()
+
+
+def test_an_estimate_by_a_speed_that_is_given_or_was_measured(bench, estate):
+    folder, _ = estate
+    ran = bench.v2x("assess", folder, "--json", "--throughput", "1MiB/s", pool=False)
+    assert ran.code == 0, ran.err
+    assert (ran.json["forecast"]["bytes_per_second"], ran.json["forecast"]["pace_measured"]) == (1 << 20, False)
+    moved = bench.migrate(folder / "web.ova", "web", "--json")
+    assert moved.code == 0, moved.err
+    Path("run.json").write_text(json.dumps(moved.json))
+    ran = bench.v2x("assess", folder, "--json", "--measured", "run.json", pool=False)
+    assert ran.code == 0, ran.err
+    assert ran.json["forecast"]["pace_measured"] is True
+    assert bench.v2x("assess", folder, "--measured", "run.json", "--throughput", "1MiB", pool=False).code == 2
+    Path("bad.json").write_text("{}")
+    assert bench.v2x("assess", folder, "--measured", "bad.json", pool=False).code == 6
+    assert bench.v2x("assess", folder, "--measured", "none.json", pool=False).code == 6
+
+
 def test_a_batch_from_a_plan(bench, estate, same_bytes, tmp_path):
     folder, raws = estate
     assert bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv").code == 0
@@ -140,12 +194,12 @@ def test_a_batch_from_a_plan(bench, estate, same_bytes, tmp_path):
     assert len(bench.pool.ledger.to_json()["imports"]) == imports, "what is there is not sent again"
 
 
-def _edit(path, machine, **changes):
+def _edit(path, machine, key="machine_name", rule=None, **changes):
     text = path.read_text(encoding="utf-8-sig").splitlines()
     reader = csv.DictReader(text)
     rows = list(reader)
     for row in rows:
-        if row["machine_name"] == machine:
+        if row[key] == machine and (rule is None or row["rule"] == rule):
             row.update(changes)
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.DictWriter(file, reader.fieldnames)

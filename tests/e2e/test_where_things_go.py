@@ -202,3 +202,35 @@ def test_the_wizard_asks_without_a_default_and_says_why(bench, ova):
     child.close()
     assert child.exitstatus == 0, child.before
     assert networks_of(bench, "web") == ["VLAN 10", "Internal"]
+
+
+def test_a_resource_set_comes_from_the_option_the_target_or_the_plan(bench, ova, tmp_path):
+    def belongs(name):
+        return json.loads(bench.vm(name)["other_config"].get("xo:resource_set", '""'))
+
+    def migrate(name, *words):
+        ran = bench.v2x("migrate", ova, "--name", name, "--network", f"*={MANAGEMENT}", "--mac", "new", "--target",
+                        "pool", "--report", tmp_path / f"{name}.json", *words)  # fmt: skip
+        assert ran.code == 0, ran.err
+        return ran
+
+    config = f'[target.pool]\naddress = "{bench.target}"\n'
+    Path("v2x.toml").write_text(config)
+    migrate("none")
+    assert belongs("none") == ""
+    assert "recompute all limits" in migrate("own", "--resource-set", "Set-A").out
+    assert belongs("own") == "Set-A"
+    Path("v2x.toml").write_text(f'{config}resource_set = "Set-B"\n')
+    migrate("default")
+    assert belongs("default") == "Set-B"
+    plan = tmp_path / "plan.csv"
+    ran = bench.v2x("plan", "draft", ova, "--network", f"*={MANAGEMENT}", "--target", "pool", "-o", plan)
+    assert ran.code == 0, ran.err
+    rows = list(csv.DictReader(plan.read_text(encoding="utf-8-sig").splitlines()))
+    assert [row["resource_set"] for row in rows] == ["Set-B"]
+
+
+def test_files_have_no_network_to_choose(bench, ova):
+    ran = bench.migrate(ova, "--source-network", "10.0.0.0/8")
+    assert ran.code == 2 and "SOURCE-NETWORK" in ran.err and "mount" in ran.err
+    assert not [vm for vm in bench.pool.records("VM").values() if "web" in vm["name_label"]]

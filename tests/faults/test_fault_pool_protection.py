@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What other people can do to an unfinished machine, and what it gets only when it is whole."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -189,6 +190,27 @@ def test_host_ha_and_automatic_start(simulated_pool: Callable[..., Pool]) -> Non
     assert pool.records("pool")[pool.state.pool_ref]["other_config"]["auto_poweron"] == "true"
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_resource_set_weight_and_cap(simulated_pool: Callable[..., Pool], profile: str) -> None:
+    """Xen Orchestra reads the set's id as JSON; nothing belongs to a set before it is whole."""
+    pool = simulated_pool(profile=profile)
+    planned = spec(pool, resource_set="U8kmJKszJC0", vcpus_params={"weight": "512", "cap": "150"})
+    with opened(pool) as target:
+        claim = target.claim(planned, "tag")
+        assert "xo:resource_set" not in record(pool, claim)["other_config"]
+        finish(target, claim, planned)
+        target.seal(claim, planned)
+        done = record(pool, claim)
+        assert json.loads(done["other_config"]["xo:resource_set"]) == "U8kmJKszJC0"
+        assert done["VCPUs_params"] == {"weight": "512", "cap": "150"}
+        assert target.remarks(claim) == ()
+        template = spec(pool, name="t", resource_set="U8kmJKszJC0", is_template=True)
+        claim = target.claim(template, "template")
+        finish(target, claim, template)
+        assert "xo:resource_set" not in record(pool, claim)["other_config"]
+        assert any("resource set" in remark for remark in target.remarks(claim))
+
+
 def test_a_role_that_may_not_set_them_finishes_all_the_same(simulated_pool: Callable[..., Pool]) -> None:
     pool = simulated_pool(accounts=[Account("ada", "secret", role="vm-admin")])
     planned = spec(pool, ha_priority=HaPriority.RESTART, start_group=StartGroup(name="g", key="k"), tags=("t",))
@@ -219,3 +241,26 @@ def test_no_disk_is_made_where_no_host_takes_it(simulated_pool: Callable[..., Po
     with opened(pool) as target, pytest.raises(V2xError, match="is being evacuated"):
         target.claim(spec(pool), "tag")
     assert not [vdi for vdi in pool.records("VDI").values() if vdi["name_label"] == "disk"]
+
+
+@pytest.mark.parametrize("how", ["detached", "removed"])
+def test_a_disk_that_somebody_took_away_is_missed_before_the_seal(
+    simulated_pool: Callable[..., Pool], how: str
+) -> None:
+    pool = simulated_pool()
+    planned = spec(pool)
+    with opened(pool) as target:
+        claim = target.claim(planned, "tag")
+        (vbd,) = record(pool, claim)["VBDs"]
+        if how == "detached":
+            target.client.call("VBD.destroy", vbd)
+        else:
+            target.client.call("VDI.destroy", pool.records("VBD")[vbd]["VDI"])
+        with pytest.raises(Conflict, match="web has lost disk") as lost:
+            target.seal(claim, planned)
+        assert "run the migration again" in lost.value.hint
+        assert record(pool, claim)["blocked_operations"]
+        again = target.claim(planned, "tag")
+        assert (again.disks[0].id == claim.disks[0].id) is (how == "detached")
+        finish(target, again, planned)
+        assert len(record(pool, again)["VBDs"]) == 1 and record(pool, again)["other_config"]["v2x-sealed"] == "tag"

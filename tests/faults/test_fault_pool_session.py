@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions, names and other people's objects: what a pool may answer, and what must never be touched."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,18 +10,20 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from tests.estate import machine
 from v2x.errors import Conflict, ConnectError, LoginError, PermissionRefused, TargetError, TrustError, Unsupported
+from v2x.migrate.steps import Work, preflight
 from v2x.model.machine import Firmware
 from v2x.model.target import SecureBoot, TargetDisk, TargetMachine, TargetNic
 from v2x.model.units import GIB, MIB
 from v2x.secrets import Secret
 from v2x.simulators.xapi import Account, Layout, Pool
 from v2x.target import open_xapi
-from v2x.target.xapi.client import wire
+from v2x.target.xapi.connection import wire
 from v2x.target.xapi.failures import ConnectionLost
 from v2x.target.xapi.owner import is_alive, this_run
 from v2x.target.xapi.pool import XapiTarget
@@ -168,18 +171,26 @@ def test_lost_answer_makes_no_second_machine(simulated_pool: Callable[..., Pool]
     """The connection breaks after VM.create and VDI.create took effect; the same run looks, and adopts."""
     pool = simulated_pool()
     with opened(pool, sleep=lambda seconds: time.sleep(seconds / 50)) as target:
-        real = target.client._once
+        real, real_list = target.client._once, target.client._read
         broken: set[str] = set()
         cut = ("VM.create", "VDI.create", "VBD.create", "VIF.create", "VM.get_all_records")
 
-        def once(reference: str, method: str, params: tuple[object, ...]) -> Any:
-            answer = real(reference, method, params)
+        def once(reference: str, method: str, params: tuple[object, ...], timeout: float = 0.0) -> Any:
+            answer = real(reference, method, params, timeout)
+            if method in cut and method not in broken:
+                broken.add(method)
+                raise ConnectionLost(f"{method}: cut")
+            return answer
+
+        def listed(reference: str, method: str) -> bytes:
+            answer = real_list(reference, method)
             if method in cut and method not in broken:
                 broken.add(method)
                 raise ConnectionLost(f"{method}: cut")
             return answer
 
         target.client._once = once  # type: ignore[method-assign]
+        target.client._read = listed  # type: ignore[method-assign]
         claim = target.claim(spec(pool), "tag")
     assert len(broken) == 5
     assert claim.fresh
@@ -377,3 +388,38 @@ def test_this_process_lives_and_an_ended_one_does_not() -> None:
     assert not is_alive(owner)
     assert not is_alive("elsewhere:11111111:1:1")
     assert not is_alive("nonsense")
+
+
+@pytest.mark.parametrize("left", range(1, 8))
+def test_a_seal_that_was_killed_while_tidying_is_finished(simulated_pool: Callable[..., Pool], left: int) -> None:
+    """The next run finds the machine sealed; what the killed one had not tidied yet is tidied then."""
+    pool = simulated_pool()
+    planned = spec(pool)
+
+    class Killed(BaseException):
+        pass
+
+    with opened(pool) as target:
+        claim = target.claim(planned, "tag")
+        target.writer(claim, claim.disks[0], [], "p").commit()
+        real, after = target.client.call, []
+
+        def call(method: str, *params: object) -> Any:
+            if "v2x-sealed" in params or after:
+                after.append(method)
+            if len(after) > left:
+                raise Killed
+            return real(method, *params)
+
+        target.client.call = call  # type: ignore[method-assign]
+        with contextlib.suppress(Killed):
+            target.seal(claim, planned)
+        target.client.call = real  # type: ignore[method-assign]
+    with opened(pool) as target:
+        found = target.find("tag")
+        assert found is not None and found.sealed
+        preflight(Work(tag="tag", machine=machine(0), spec=planned, source=cast(Any, None), target=target,
+                       observer=cast(Any, None)))  # fmt: skip
+    assert not [
+        one for kind in ("VM", "VDI") for one in pool.records(kind).values() if "v2x-migration" in one["other_config"]
+    ]

@@ -16,6 +16,7 @@ import openpyxl
 import pytest
 
 from v2x.model.finding import Finding, Severity
+from v2x.model.forecast import Forecast, Outlook, Pace, Place, Wave
 from v2x.model.inventory import Inventory, SourceInfo
 from v2x.model.machine import (
     CdDrive,
@@ -68,11 +69,15 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 ELEMENTS = {
     "html", "head", "meta", "title", "style", "body", "a", "header", "main", "footer", "section", "article", "h1", "h2",
     "h3", "h4", "p", "dl", "dt", "dd", "div", "span", "b", "br", "ul", "ol", "li", "svg", "rect", "table", "thead",
-    "tbody", "tr", "th", "td", "code",
+    "tbody", "tr", "th", "td", "code", "small", "circle", "text", "form", "label", "input", "select", "option",
+    "button", "details", "summary", "nav", "noscript", "script",
 }  # fmt: skip
 ATTRIBUTES = {
     "lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "role", "tabindex", "scope",
     "aria-label", "aria-labelledby", "data-label", "viewbox", "preserveaspectratio", "x", "y", "width", "height",
+    "cx", "cy", "r", "fill", "stroke-width", "stroke-dasharray", "stroke-dashoffset", "text-anchor", "type", "value",
+    "hidden", "placeholder", "autocomplete", "spellcheck", "aria-hidden", "aria-pressed", "aria-live", "data-rule",
+    "data-verdict", "data-wave", "data-sort",
 }  # fmt: skip
 
 
@@ -82,6 +87,8 @@ def findings_of(word):
                 remedy="Do something.", machine_id="vm", machine_name=word, source="a document"),
         Finding(rule="other.rule", severity=Severity.WARNING, label="Another", text=word, subject=word,
                 remedy="Do something.", machine_id="", machine_name=word),
+        Finding(rule="third.rule", severity=Severity.UNKNOWN, label="A third", text=f"Not known: {word}", remedy=word,
+                at_stake=Severity.BLOCKER, machines=("vm",)),
     ]  # fmt: skip
 
 
@@ -116,7 +123,18 @@ def assessment(form, word):
         ), machines=(PastMachine(id="gone", name=word + " gone", verdict=word),
                      PastMachine(id="vm", name=word, verdict=word + " past")),
     )  # fmt: skip
-    return render_findings(form, inventory, facts, findings_of(word), now=NOW, version="0.1.0", baseline=past)
+    pace = Pace(bytes_per_second=10**8, origin=word)
+    made = TargetMachine(
+        source_id="vm", name=word, description=word, firmware=Firmware.UEFI, secure_boot=SecureBoot.AUTO, vtpm=False,
+        vcpus=1, memory_bytes=2**30, platform={}, boot_order="c", template=word, template_name=word, notes=(word,),
+    )  # fmt: skip
+    place = Place(subject=word, target=word, reason=word)
+    outlook = Outlook(machine_id="vm", made=made, problem=word, storage=(place,), networks=(place,), wave=1)
+    forecast = Forecast(pace=pace, outlooks={"vm": outlook}, waves=(
+        Wave(number=1, reason=word, machines=("vm",), data_bytes=1, seconds=1),))  # fmt: skip
+    return render_findings(
+        form, inventory, facts, findings_of(word), now=NOW, version="0.1.0", baseline=past, forecast=forecast
+    )
 
 
 def run(form, word):
@@ -140,7 +158,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
         self.elements, self.attributes, self.links, self.shape = set(), set(), [], []
-        self.styles, self._in_style = [], False
+        self.styles, self.scripts, self.data, self._into = [], [], [], None
         self.policy = ""
         self.feed(text)
         self.close()
@@ -148,8 +166,12 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.elements.add(tag)
         self.shape.append(tag)
-        self._in_style = tag == "style"
         values = dict(attrs)
+        self._into = None
+        if tag == "style":
+            self._into = self.styles
+        elif tag == "script":
+            self._into = self.data if values.get("type") == "application/json" else self.scripts
         self.attributes |= set(values)
         if "href" in values:
             self.links.append(values["href"])
@@ -157,14 +179,18 @@ class Page(HTMLParser):
             self.policy = values["content"]
 
     def handle_endtag(self, tag):
-        self._in_style = False
+        self._into = None
 
     def handle_data(self, data):
-        if self._in_style:
-            self.styles.append(data)
+        if self._into is not None:
+            self._into.append(data)
 
     def handle_comment(self, data):
         raise AssertionError(f"a comment: {data!r}")
+
+
+def digest(text):
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def is_harmless(text):
@@ -189,8 +215,37 @@ def test_markup_in_names_never_becomes_an_element(make, name):
 def test_the_policy_of_a_page_allows_its_own_style_and_nothing_else(make, name):
     page = Page(make("html", ATTACKS[name]).decode())
     assert len(page.styles) == 1
-    digest = base64.b64encode(hashlib.sha256(page.styles[0].encode()).digest()).decode()
-    assert page.policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src 'sha256-{digest(page.styles[0])}'; base-uri 'none'; form-action 'none'"
+    if make is assessment:
+        assert len(page.scripts) == 1
+        policy += f"; script-src 'sha256-{digest(page.scripts[0])}'; require-trusted-types-for 'script'"
+    else:
+        assert not page.scripts
+    assert page.policy == policy
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_data_of_a_page_is_json_without_a_sign_of_markup(name):
+    page = Page(assessment("html", ATTACKS[name]).decode())
+    assert len(page.data) == 1
+    assert not set(page.data[0]) & set("<>&")
+    assert all(is_harmless(text) for text in json.loads(page.data[0])["texts"])
+    assert page.scripts == Page(assessment("html", "plain").decode()).scripts
+
+
+def test_the_script_of_a_page_never_parses_markup():
+    script = Page(assessment("html", "plain").decode()).scripts[0]
+    for word in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+        "fetch(",
+        "//#",
+    ):
+        assert word not in script
 
 
 def test_the_style_of_a_page_loads_nothing():
@@ -218,7 +273,7 @@ def test_no_cell_of_a_spreadsheet_begins_like_a_formula(name):
     text = assessment("csv", ATTACKS[name]).decode().removeprefix("\ufeff")
     assert is_harmless(text.replace("\r\n", "\n"))
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    assert {len(row) for row in rows} == {10}
+    assert {len(row) for row in rows} == {14}
     for cell in (cell for row in rows for cell in row):
         assert not cell.startswith(FORMULA_SIGNS)
 

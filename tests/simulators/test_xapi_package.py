@@ -11,8 +11,10 @@ import subprocess
 import sys
 import xmlrpc.client
 import zipfile
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,8 +90,10 @@ def test_every_profile_starts_from_the_wheel_with_the_extra_alone(unpacked):
     assert used - _needed(unpacked) - {"v2x"} == set()
 
 
-def test_the_command_runs_from_the_wheel(unpacked):
-    process = _run(unpacked, "-m", "v2x", "simulate", "xapi", "--json", "--profile", "xcp-ng-8.2", "--hosts", "2")
+@contextlib.contextmanager
+def _simulated(unpacked: Path, *options: str) -> Iterator[Callable[..., Any]]:
+    """`v2x simulate xapi` with these options; yields a function that makes calls with a session."""
+    process = _run(unpacked, "-m", "v2x", "simulate", "xapi", "--json", *options)
     try:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
@@ -98,10 +102,25 @@ def test_the_command_runs_from_the_wheel(unpacked):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         proxy = xmlrpc.client.ServerProxy(f"https://{address}", context=context)
         session = proxy.session.login_with_password(ready["user"], ready["password"])["Value"]
-        hosts = proxy.host.get_all_records(session)["Value"]
-        assert len(hosts) == 2
-        assert {h["software_version"]["product_version"] for h in hosts.values()} == {"8.2.1"}
+        yield lambda name, *params: getattr(proxy, name)(session, *params)["Value"]
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
     assert process.returncode == 0
+
+
+def test_the_command_runs_from_the_wheel(unpacked):
+    with _simulated(unpacked, "--profile", "xcp-ng-8.2", "--hosts", "2") as call:
+        hosts = call("host.get_all_records")
+        assert len(hosts) == 2
+        assert {h["software_version"]["product_version"] for h in hosts.values()} == {"8.2.1"}
+
+
+def test_a_fresh_pool_is_filled_once(unpacked, tmp_path):
+    options = ("--state", str(tmp_path / "pool"), "--nics", "3", "--vms", "7")
+    for _ in range(2):
+        with _simulated(unpacked, *options) as call:
+            vms = [v for v in call("VM.get_all_records").values() if "populated" in v["tags"]]
+            assert len(vms) == 7
+            physical = [p["device"] for p in call("PIF.get_all_records").values() if p["physical"]]
+            assert sorted(physical) == ["eth0", "eth1", "eth2"]

@@ -173,6 +173,25 @@ def test_invariant_15_a_checkpoint_is_a_suspended_snapshot(simulated_pool, clien
     assert client.rpc("VM.get_power_state", vm) == "Running"
 
 
+def test_a_checkpoint_can_be_cloned_and_destroyed_but_a_suspended_vm_cannot(simulated_pool, client_of, refused):
+    client = client_of(simulated_pool(guest_agent=True))
+    vm = client.vm()
+    client.rpc("VM.start", vm, False, False)
+    made = client.rpc("VM.checkpoint", vm, "c")
+    assert {"clone", "copy", "destroy", "revert"} <= set(client.rpc("VM.get_allowed_operations", made))
+    image = client.rpc("VM.get_suspend_VDI", made)
+    client.rpc("VM.clone", made, "from a checkpoint")
+    client.rpc("VM.destroy", made)
+    with pytest.raises(refused):
+        client.rpc("VDI.get_uuid", image)
+    client.rpc("VM.suspend", vm)
+    for call in (("VM.destroy", vm), ("VM.clone", vm, "x")):
+        with pytest.raises(refused) as failed:
+            client.rpc(*call)
+        assert failed.value.args == ("VM_BAD_POWER_STATE", vm, "halted", "suspended")
+    assert not {"clone", "copy", "destroy"} & set(client.rpc("VM.get_allowed_operations", vm))
+
+
 def test_a_checkpoint_needs_the_agent(client, refused):
     vm = client.vm()
     client.rpc("VM.start", vm, False, False)

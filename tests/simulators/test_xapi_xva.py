@@ -195,8 +195,12 @@ def damage(archive: Archive, kind: str) -> bytes:
     if kind == "last chunk":
         body = b"".join(chunk("Ref:10", n, first[n * MIB : (n + 1) * MIB]) for n in range(2))
         return good + body + chunk("Ref:2", 0, second[:MIB]) + bytes(1024)
-    if kind == "checksum":
-        return good + chunk("Ref:10", 0, first[:MIB], digest="0" * 16) + bytes(1024)
+    if kind in ("checksum", "sha1 checksum"):  # all is well but for the digest of one chunk
+        name = "xxhash" if kind == "checksum" else "checksum"
+        wrong = chunk("Ref:10", 0, first[:MIB], name, digest="0" * (16 if kind == "checksum" else 40))
+        return good + archive.data(name).replace(chunk("Ref:10", 0, first[:MIB], name), wrong) + bytes(1024)
+    if kind == "end of the last disk":
+        return good + archive.data()[: -2 * 512 - MIB - 512] + bytes(1024)
     if kind == "no ova":
         return archive.data() + bytes(1024)
     if kind == "short":
@@ -216,6 +220,8 @@ def damage(archive: Archive, kind: str) -> bytes:
         ("order", "IMPORT_ERROR"),
         ("last chunk", "IMPORT_ERROR"),
         ("checksum", "IMPORT_ERROR"),
+        ("sha1 checksum", "IMPORT_ERROR"),
+        ("end of the last disk", "IMPORT_ERROR"),
         ("no ova", "IMPORT_ERROR_UNEXPECTED_FILE"),
         ("short", "IMPORT_ERROR_PREMATURE_EOF"),
         ("version", "IMPORT_INCOMPATIBLE_VERSION"),
@@ -241,6 +247,16 @@ def test_invariant_33_gaps_are_counted_in_lengths_of_the_first_chunk(client, con
     assert content_of(vdi)[:2048] == archive.disks["Ref:2"]
 
 
+def test_invariant_33_a_gap_before_a_short_last_chunk_has_whole_chunks(client, content_of, archive, take):
+    content = os.urandom(MIB) + bytes(2 * MIB) + os.urandom(MIB // 2)
+    archive.disks = {"Ref:2": content}
+    parts = chunk("Ref:2", 0, content[:MIB]) + chunk("Ref:2", 3, content[3 * MIB :])
+    record = take(member("ova.xml", archive.ova()) + parts + bytes(1024))
+    assert record["status"] == "success", record["error_info"]
+    vdi = next(client.rpc("VBD.get_VDI", v) for v in client.rpc("VM.get_VBDs", vms_of(record)[0]))
+    assert content_of(vdi)[: len(content)] == content
+
+
 def test_invariant_33_refusals_before_the_200(client, archive):
     task = client.task()
     answer = client.put("/import", b"", task_id=task, headers={"Transfer-Encoding": "chunked"}, length=False)
@@ -260,3 +276,53 @@ def test_invariant_33_another_hosts_sr_is_redirected_to(simulated_pool, client_o
     answer = client.put("/import", b"", sr_id=client.sr("Local storage 2"))
     assert answer.status == 302
     assert answer.headers["location"].startswith(f"https://{pool.addresses[1]}/import?")
+
+
+def test_invariant_33_an_import_under_way_is_marked(pool, client, archive):
+    """A client may remap the NICs from the moment that the task says object_creation=complete."""
+    pool.settings.read_rate = 4 * MIB
+    task = client.task()
+    token = client.rpc("event.from", [f"task/{task}"], "", 1.0)["token"]
+    client.put("/import", archive.whole(), task_id=task)
+    while client.rpc("task.get_other_config", task).get("object_creation") != "complete":
+        token = client.rpc("event.from", [f"task/{task}"], token, 5.0)["token"]
+    (vm,) = client.rpc("VM.get_by_name_label", "imported")
+    record = client.rpc("VM.get_record", vm)
+    assert client.rpc("task.get_status", task) == "pending"
+    assert record["current_operations"] == {task: "import"}
+    assert record["other_config"]["import_task"] == task
+    marks = [
+        v["sm_config"].get("import_task") for v in client.rpc("VDI.get_all_records").values() if v["type"] == "user"
+    ]
+    assert marks.count(task) == 2
+    (vif,) = record["VIFs"]
+    other = client.rpc("network.get_by_name_label", "Internal")[0]
+    client.rpc("VIF.move", vif, other)
+    answer = client.answer("VM.start", client.session, vm, False, False)
+    assert answer["ErrorDescription"][0] == "OTHER_OPERATION_IN_PROGRESS"
+    pool.settings.read_rate = 0
+    assert client.finished(task)["status"] == "success"
+    assert client.rpc("VIF.get_network", vif) == other
+    assert client.rpc("VM.get_current_operations", vm) == {}
+    assert not [v for v in client.rpc("VDI.get_all_records").values() if "import_task" in v["sm_config"]]
+
+
+def test_invariant_33_the_cancel_of_an_import_takes_everything_back(pool, client, archive):
+    pool.settings.read_rate, pool.settings.cancel_poll = 4 * MIB, 0
+    before = {c: set(pool.records(c)) for c in ("VM", "VDI", "VBD", "VIF", "network")}
+    task = client.task()
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        client.put("/import", archive.whole(), task_id=task)
+    client.rpc("task.cancel", task)
+    record = client.finished(task)
+    assert (record["status"], record["error_info"]) == ("cancelled", ["TASK_CANCELLED", task])
+    assert {c: set(pool.records(c)) for c in before} == before
+
+
+def test_invariant_33_memory_of_a_record_without_parent_is_reset(client, archive, take):
+    archive.vm |= {"memory_dynamic_max": str(300 * MIB), "memory_dynamic_min": str(200 * MIB)}
+    kept = vms_of(take(archive.whole()))[0]
+    assert client.rpc("VM.get_memory_dynamic_max", kept) == str(300 * MIB)
+    del archive.vm["parent"]
+    reset = vms_of(take(archive.whole()))[0]
+    assert client.rpc("VM.get_memory_dynamic_max", reset) == client.rpc("VM.get_memory_static_max", reset)

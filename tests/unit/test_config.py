@@ -27,6 +27,41 @@ def test_several_sources_and_targets_by_alias(tmp_path):
     assert config.targets["pool1"].ca_file == "/ca.pem"
 
 
+def test_how_vspheres_disks_are_read(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text('[vddk]\nlibdir = "/opt/vix"\ntransports = "nbd"\n[ssh]\nknown_hosts = "~/known"\nport = 2222\n')
+    config = load_config(file)
+    assert config.vddk == {"libdir": "/opt/vix", "transports": "nbd"}
+    assert config.ssh == {"known_hosts": "~/known", "port": "2222"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[vddk]\npath = '/x'\n", r"\[vddk\]: unknown key path"),
+        ("[vddk]\nlibdir = 3\n", r"\[vddk\]: libdir must be a text"),
+        ("[ssh]\nport = 'ssh'\n", r"\[ssh\]: port must be a number"),
+        ("vddk = 1\n", "vddk must be a table"),
+        ("[ssh]\npassword = 'x'\n", r"\[ssh\]: unknown key password"),
+    ],
+)
+def test_faults_there_are_named(tmp_path, text, message):
+    (tmp_path / "v2x.toml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        load_config(tmp_path / "v2x.toml")
+
+
+def test_a_target_may_have_a_resource_set_and_a_source_may_not(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text(GOOD + 'resource_set = "U8kmJKszJC0"\n')
+    config = load_config(file)
+    assert config.targets["pool2"].resource_set == "U8kmJKszJC0"
+    assert config.targets["pool1"].resource_set == ""
+    file.write_text('[source.a]\naddress = "x"\nresource_set = "y"\n')
+    with pytest.raises(UsageError, match="unknown key resource_set"):
+        load_config(file)
+
+
 def test_the_shares_of_a_hyper_v_host(tmp_path):
     file = tmp_path / "v2x.toml"
     file.write_text(

@@ -24,6 +24,32 @@ _WITHOUT_NVME = re.compile(
     r"|windows[ _-]server[ _®()r-]*(?:2003|2008)|win(?:dows)?[ _-]?20(?:03|08)"
 )
 _NEEDS_UEFI = re.compile(r"win(?:dows)?[ _-]?11|windows2022srvnext|windows[ _-]server[ _®()r-]*2025|windows[ _-]?2025")
+_CLIENT = re.compile(
+    r"\bwin(?:dows)?[ _-]?(?:7|8|9|10|11|vista|xp)(?!server|srv|\d)|windows (?:7|8|8\.1|10|11|vista|xp)\b"
+)
+_SERVER = re.compile(r"windows[ _-]server|windows.*(?:srv|server)|win(?:2000|2003|net|longhorn)|windows[ _-]?20\d\d")
+_OUT_OF_SUPPORT = re.compile(
+    "|".join(
+        (
+            r"windows (?:xp|vista|7|8|8\.1|10)\b|win(?:xp|vista)|windows[789]_|windows[789](?:guest|\b)",
+            r"server[ _®()r-]*(?:2000|2003|2008|2012)|win(?:2000|net|longhorn)|windows[78]server",
+            r"centos(?: linux)?(?: stream)?[ _-]?[4-8](?:\b|_)",
+            r"red hat enterprise linux(?: server)? ?[4-7]\b|rhel[ _-]?[4-7](?:\b|_)",
+            r"ubuntu(?: linux)? (?:8|10|12|14|16|18|20)\.04",
+            r"debian(?: gnu/linux)?[ _-]?(?:[4-9]|10|11)(?:\b|_)",
+            r"suse linux enterprise(?: server)? 1[01]\b|sles1[01]",
+        )
+    )
+)
+_UNSUPPORTED = re.compile(
+    r"netware|os/?2|ecomstation|\bsco\b|openserver|unixware|ms-?dos|\bdos(?:guest)?\b"
+    r"|windows (?:3\.1|95|98|me)\b|win(?:31|95|98|me)guest|solaris[ _-]?[6-9](?:\b|guest)"
+)
+_MACOS = re.compile(r"darwin|mac ?os|os ?x\b")
+_HYPERVISOR = re.compile(r"vmkernel|vmware esxi?\b|xcp-ng|xenserver|proxmox")
+_DOMAIN_CONTROLLER = re.compile(
+    r"domain controller|active directory|(?:^|[^a-z])(?:r?w?o?dc|pdc|bdc|adds?)[-_ ]?\d{0,3}(?:[^a-z]|$)"
+)
 
 
 def _words(guest: Guest) -> str:
@@ -61,3 +87,35 @@ def builds_small_initrd(guest: Guest) -> bool:
 def shown_name(guest: Guest) -> str:
     """The guest as its source names it, or empty."""
     return guest.os_name or guest.os_id
+
+
+def is_windows_server(guest: Guest) -> bool:
+    return _SERVER.search(_words(guest)) is not None
+
+
+def is_windows_client(guest: Guest) -> bool:
+    return _CLIENT.search(_words(guest)) is not None and not is_windows_server(guest)
+
+
+def out_of_support(guest: Guest) -> bool:
+    """True for releases whose vendor ended general support before 2026."""
+    words = _words(guest)
+    return "or later" not in words and _OUT_OF_SUPPORT.search(words) is not None
+
+
+def unsupported_system(guest: Guest) -> bool:
+    """True for systems that nobody tests on Xen and for which it has no drivers."""
+    return _UNSUPPORTED.search(_words(guest)) is not None
+
+
+def is_macos(guest: Guest) -> bool:
+    return _MACOS.search(_words(guest)) is not None
+
+
+def is_hypervisor(guest: Guest) -> bool:
+    return _HYPERVISOR.search(_words(guest)) is not None
+
+
+def looks_like_domain_controller(words: str) -> bool:
+    """True where a name, a note or a tag says so, as `dc01`, `ad-dc-2` or `PDC` do."""
+    return _DOMAIN_CONTROLLER.search(words.casefold()) is not None

@@ -12,6 +12,7 @@ import typer
 from v2x.cli.options import Given, shared
 
 if TYPE_CHECKING:
+    from v2x.model.forecast import Pace
     from v2x.render.baseline import Baseline
 
 
@@ -42,6 +43,12 @@ def assess(
     select: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="only machines whose name or id matches; repeatable")
     ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(metavar="RUN.JSON", help="estimate by the speed of this migration report")
+    ] = None,
+    throughput: Annotated[
+        str, typer.Option(metavar="SIZE", help="estimate by this much in a second, such as 120MiB")
+    ] = "",
 ) -> None:
     """Reports what will change, warn or break, without writing anywhere but to the report."""
     from v2x import __version__
@@ -50,6 +57,7 @@ def assess(
     from v2x.cli.build import build, selection
     from v2x.errors import FindingsError, UsageError
     from v2x.model.finding import Severity
+    from v2x.plan import forecast
     from v2x.render import render_findings
     from v2x.text import plural
 
@@ -60,11 +68,15 @@ def assess(
         raise UsageError("CSV has no place for changes", hint="with --baseline use text, json, xlsx or html")
     chosen = selection(select)
     old = _read(baseline, chosen) if baseline is not None else None
+    pace = pace_of(measured, throughput)
     app = build(given)
     inventory = app.inventory(app.endpoint("source", source), chosen)
     facts = app.facts(app.endpoint("target", target)) if target else None
-    findings = run_rules(inventory, facts, app.tables, app.rules)
-    data = render_findings(form, inventory, facts, findings, now=app.now(), version=__version__, baseline=old)
+    findings = run_rules(inventory, facts, app.tables, app.rules, pace)
+    outlook = forecast(inventory, facts, app.tables, rules=app.rules, findings=findings, pace=pace)
+    data = render_findings(
+        form, inventory, facts, findings, now=app.now(), version=__version__, baseline=old, forecast=outlook
+    )
     if output is None:
         show.raw(data)
     else:
@@ -74,6 +86,37 @@ def assess(
         bad = [one for one in findings if one.severity.weight >= Severity(fail_on.value).weight]
         if bad:
             raise FindingsError(f"{plural(len(bad), 'finding')} at or above {fail_on}", hint="see the report")
+
+
+def pace_of(measured: Path | None, throughput: str) -> "Pace":
+    """How fast disks travel: as an earlier run did, as the user says, or as is assumed."""
+    from v2x.errors import InputRefused, UsageError
+    from v2x.model.codec import SchemaError, from_json
+    from v2x.model.forecast import DEFAULT_PACE, Pace, measured_pace
+    from v2x.model.migration import REPORT_SCHEMA, Report
+    from v2x.plan import parse_size
+
+    if measured is not None and throughput:
+        raise UsageError("--measured and --throughput both say how fast disks travel", hint="give one of them")
+    if throughput:
+        return Pace(bytes_per_second=parse_size(throughput.removesuffix("/s")), origin="as given by --throughput")
+    if measured is None:
+        return DEFAULT_PACE
+    try:
+        report = from_json(measured.read_bytes(), Report, REPORT_SCHEMA)
+    except OSError as trouble:
+        raise InputRefused(
+            f"cannot read {measured}: {trouble.strerror}", code="MISSING-FILE", hint="check the path"
+        ) from None
+    except (SchemaError, RecursionError) as problem:
+        raise InputRefused(
+            f"{measured} is no report of a migration: {problem}",
+            hint="give the report.json of v2x migrate or v2x batch",
+        ) from None
+    found = measured_pace(report)
+    if found is None:
+        raise InputRefused(f"{measured} tells no speed: nothing was sent", hint="give the report of another run")
+    return found
 
 
 def _read(path: Path, chosen: Callable[[str], bool] | None) -> "Baseline":

@@ -11,17 +11,20 @@ from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
     BatchName,
     CreateNetworks,
+    EnableTracking,
     Given,
     MetricsPort,
+    OutageSeconds,
     RowsAtOnce,
+    SourceNetwork,
     StateOption,
+    SyncMinutes,
     TargetNetworkName,
     Uplink,
     UploadForm,
     shared,
 )
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import Allocation
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -37,12 +40,15 @@ def run(
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
+    source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
-    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
     ] = False,
+    enable_cbt: EnableTracking = False,
+    outage: OutageSeconds = 60.0,
+    sync_every: SyncMinutes = 60.0,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -55,10 +61,11 @@ def run(
     from v2x.cli.planned import checked, refreshed, stop_at_blockers, with_networks
     from v2x.plan import load_plan
 
-    built = build(given, allocation)
-    built.read_all = allocation is Allocation.READ_ALL
+    built = build(given)
+    built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.upload_format = upload_format
+    built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
     loaded = load_plan(plan)
     if wave:
         rows = tuple(row for row in loaded.rows if row.wave in wave)
@@ -114,7 +121,6 @@ _LATER = {
     "serve": "Live view of a batch as a web page.",
     "approve": "Approves machines for cutover.",
     "test": "Starts a copy of a migrated machine in isolation.",
-    "cutover": "Switches machines over.",
     "rollback": "Goes back to the source.",
     "finalize": "Gives up the way back.",
 }

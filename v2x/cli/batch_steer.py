@@ -97,6 +97,37 @@ def cancel(
 
 
 @shared()
+def cutover(
+    given: Given,
+    batch: BatchName = "",
+    machine: Machines = None,
+    wave: Annotated[list[int] | None, typer.Option(help="every machine of this wave; repeatable")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="every machine that is not through")] = False,
+    state: StateOption = None,
+) -> None:
+    """Switches warm machines over: shut down, last changes, verification, start. A worker must run."""
+    from v2x.cli import batching, show
+    from v2x.errors import UsageError
+    from v2x.text import plural
+
+    if sum(map(bool, (machine, wave, everything))) != 1:
+        raise UsageError("which machines?", hint="give --machine NAME for each, --wave N, or --all")
+    with batching.opened(state) as store:
+        steering = batching.control(store)
+        found = steering.batch(batch)
+        status = steering.status(found)
+        ids = (
+            steering.rows(found, machine)
+            if machine
+            else [row.migration.id for row in status.rows if everything or row.wave in (wave or ())]
+        )
+        count = steering.cut_over(found, ids)
+    show.note(f"{plural(count, 'machine')} of batch {found.id} will be cut over", quiet=given.quiet)
+    if count and not status.workers:
+        show.note(f"no worker runs: v2x batch resume {found.id} carries it out", quiet=given.quiet)
+
+
+@shared()
 def throttle(
     given: Given,
     limit: Annotated[
@@ -181,6 +212,7 @@ def add_to(app: typer.Typer) -> None:
         "pause": pause,
         "throttle": throttle,
         "cancel": cancel,
+        "cutover": cutover,
         "report": report,
     }.items():
         app.command(name)(command)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the shared options to an `App`, and small questions that several commands ask."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import NoReturn
 
 from v2x.app import App, Side
@@ -13,7 +15,7 @@ from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.transports.options import Allocation, SshOptions, TransportOptions, VddkOptions
 
 
-def build(given: Given, allocation: Allocation = Allocation.AUTO) -> App:
+def build(given: Given) -> App:
     """The composition root with what the command line gave."""
     app = App.create(
         config=given.config,
@@ -33,6 +35,7 @@ def build(given: Given, allocation: Allocation = Allocation.AUTO) -> App:
         ),
         ask=ask_password() if sys.stdin.isatty() else None,
     )
+    app.read_all = given.allocation is Allocation.READ_ALL
     app.shutdown_minutes = given.shutdown_minutes
     app.vsphere = VsphereOptions(
         quiesce=given.quiesce,
@@ -40,13 +43,43 @@ def build(given: Given, allocation: Allocation = Allocation.AUTO) -> App:
         proxy=given.source_proxy,
         transport=TransportOptions(
             transport=given.transport,
-            allocation=allocation,
+            allocation=given.allocation,
             proxy=given.source_proxy,
-            vddk=VddkOptions(libdir=given.vddk),
-            ssh=SshOptions(known_hosts=given.ssh_known_hosts, user=given.ssh_user, identity=given.ssh_identity),
+            vddk=vddk_options(given, app.config.vddk),
+            ssh=ssh_options(given, app.config.ssh),
         ),
     )
     return app
+
+
+def vddk_options(given: Given, configured: Mapping[str, str]) -> VddkOptions:
+    """What the command line says of VDDK goes before [vddk] of v2x.toml."""
+    default = VddkOptions()
+    libdir = str(given.vddk_libdir or "") or configured.get("libdir", "")
+    return VddkOptions(
+        libdir=Path(libdir).expanduser() if libdir else None,
+        plugin=configured.get("plugin", default.plugin),
+        program=configured.get("nbdkit", default.program),
+        transports=configured.get("transports", default.transports),
+        config=Path(configured["config"]).expanduser() if "config" in configured else None,
+        compression=configured.get("compression", default.compression),
+    )
+
+
+def ssh_options(given: Given, configured: Mapping[str, str]) -> SshOptions:
+    """What the command line says of SSH goes before [ssh] of v2x.toml; an agent is used where no key is named."""
+    default = SshOptions()
+    known = str(given.ssh_known_hosts or "") or configured.get("known_hosts", "")
+    identity = str(given.ssh_identity or "") or configured.get("identity", "")
+    return SshOptions(
+        known_hosts=Path(known).expanduser() if known else None,
+        user=given.ssh_user or configured.get("user", default.user),
+        host=given.ssh_host or configured.get("host", default.host),
+        port=int(configured.get("port", default.port)),
+        volumes=configured.get("volumes", default.volumes),
+        identity=Path(identity).expanduser() if identity else None,
+        agent="" if identity else os.environ.get("SSH_AUTH_SOCK", ""),
+    )
 
 
 def count_machines(given: Given) -> Callable[[int], None] | None:

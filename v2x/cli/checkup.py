@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from v2x.app import App
+from v2x.app import App, machine_of
 from v2x.errors import V2xError
 from v2x.model.units import show_bytes
+from v2x.sources.interface import Diagnoses
 from v2x.text import plural, printable
 
 
@@ -77,10 +78,16 @@ def _version(program: str) -> str:
     return printable(first[0], 60) if first else "found"
 
 
-def check_source(app: App, text: str) -> list[Line]:
-    """Whether a source can be opened and listed."""
+def check_source(app: App, text: str, wanted: str = "") -> list[Line]:
+    """Whether a source can be opened and listed, what it permits, and how the disks of `wanted` will be read."""
     try:
-        inventory = app.inventory(app.endpoint("source", text))
+        source = app.open_source(app.endpoint("source", text))
+        try:
+            inventory = source.inventory()
+            machine = machine_of(inventory, wanted) if wanted else None
+            checks = source.diagnosis(inventory, machine) if isinstance(source, Diagnoses) else ()
+        finally:
+            source.close()
     except V2xError as problem:
         return [_refused("source", problem)]
     found = f"{plural(len(inventory.machines), 'machine')} ({inventory.source.product or inventory.source.kind})"
@@ -88,6 +95,8 @@ def check_source(app: App, text: str) -> list[Line]:
     for trouble in inventory.problems:
         line = Line(name="source", ok=False, found=printable(f"{trouble.subject}: {trouble.text}"), remedy="see above")
         lines.append(line)
+    for one in checks:
+        lines.append(Line(name=printable(one.name, 22), ok=one.ok, found=printable(one.found, 400), remedy=one.remedy))
     return lines
 
 

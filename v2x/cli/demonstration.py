@@ -16,17 +16,23 @@ from v2x.cli.running import Finished, conclude, run_plan, write_report
 from v2x.errors import FindingsError, UsageError
 from v2x.model.codec import to_json
 from v2x.model.finding import Finding, Severity
+from v2x.model.forecast import DEFAULT_PACE
 from v2x.model.machine import Firmware
 from v2x.model.migration import Outcome, VerifyLevel
 from v2x.model.plan import Endpoint, Plan
 from v2x.model.units import show_bytes
-from v2x.plan import draft_plan, load_plan, save_plan
+from v2x.plan import draft_plan, forecast, load_plan, save_plan
 from v2x.render import render_findings
 from v2x.secrets import Secret
 from v2x.simulators.xapi import Pool
 from v2x.text import plural, printable
 
-_SPOKEN = {Severity.BLOCKER: "blocker", Severity.WARNING: "warning", Severity.INFO: "note"}
+_SPOKEN = {
+    Severity.BLOCKER: "blocker",
+    Severity.WARNING: "warning",
+    Severity.INFO: "note",
+    Severity.UNKNOWN: "open check",
+}
 _FILES_OF_A_POOL = ("pool.json", "pool.sqlite*", "ledger.jsonl", "vdi", "*.pem", "console", "nbd")
 
 
@@ -103,7 +109,8 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
     # The simulated pool's networks, so that any appliance finds a place: the demo asks nothing.
     app.use_networks(("DMZ=VLAN 10", "*=Pool-wide network associated with eth0"))
     findings = list(assess(inventory, facts, app.tables, app.rules))
-    page = render_findings("html", inventory, facts, findings, now=app.now(), version=__version__)
+    outlook = forecast(inventory, facts, app.tables, rules=app.rules, findings=findings, pace=DEFAULT_PACE)
+    page = render_findings("html", inventory, facts, findings, now=app.now(), version=__version__, forecast=outlook)
     show.save(folder / "inventory.json", to_json(inventory))
     show.save(folder / "assessment.html", page)
     counts = [plural(sum(one.severity is level for one in findings), _SPOKEN[level]) for level in Severity]

@@ -8,10 +8,13 @@ import typer
 from v2x.cli.options import Given, shared
 
 
-@shared(source=True, target=True)
+@shared(source=True, target=True, reading=True)
 def doctor(
     given: Given,
     source: Annotated[str | None, typer.Option(metavar="SOURCE", help="check this source as well")] = None,
+    machine: Annotated[
+        str, typer.Option(metavar="VM", help="say how the disks of this machine at the source will be read")
+    ] = "",
     target: Annotated[str | None, typer.Option(metavar="TARGET", help="check this target as well")] = None,
 ) -> None:
     """Checks tools, versions, reachability and privileges."""
@@ -23,7 +26,7 @@ def doctor(
     app = build(given)
     lines = check_machine()
     if source is not None:
-        lines += check_source(app, source)
+        lines += check_source(app, source, machine)
     if target is not None:
         lines += check_target(app, target)
     if given.json:

@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import CreateNetworks, Given, TargetNetworkName, Uplink, UploadForm, shared
+from v2x.cli.options import (
+    CreateNetworks,
+    EnableTracking,
+    Given,
+    OutageSeconds,
+    SourceNetwork,
+    TargetNetworkName,
+    Uplink,
+    UploadForm,
+    shared,
+)
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import Allocation
 
 
 class Convert(StrEnum):
@@ -22,6 +31,7 @@ class Convert(StrEnum):
 
 
 class Ha(StrEnum):
+    NONE = "none"
     RESTART = "restart"
     BEST_EFFORT = "best-effort"
 
@@ -56,14 +66,25 @@ def migrate(
         bool, typer.Option("--bios-strings", help="keep SMBIOS strings and the serial number of the source")
     ] = False,
     as_template: Annotated[bool, typer.Option("--as-template", help="make a template of it on the target")] = False,
-    autostart: Annotated[bool, typer.Option("--autostart", help="the pool starts it together with its host")] = False,
+    autostart: Annotated[
+        bool | None,
+        typer.Option("--autostart/--no-autostart", help="the pool starts it with its host (default: as at the source)"),
+    ] = None,
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where it is off")
     ] = False,
-    ha: Annotated[Ha | None, typer.Option(help="HA restart priority")] = None,
+    ha: Annotated[Ha | None, typer.Option(help="HA restart priority (default: as at the source)")] = None,
+    resource_set: Annotated[
+        str | None, typer.Option(metavar="ID", help="resource set of Xen Orchestra that it belongs to")
+    ] = None,
+    source_network: SourceNetwork = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
-    warm: Annotated[bool, typer.Option("--warm", help="copy while the machine runs (comes later)")] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="copy while the machine runs, then shut it down for the last changes")
+    ] = False,
+    enable_cbt: EnableTracking = False,
+    outage: OutageSeconds = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
@@ -73,7 +94,6 @@ def migrate(
         Running,
         typer.Option(help="a machine that runs: refuse it, copy a snapshot of it, or bring it down first"),
     ] = Running.REFUSE,
-    allocation: Annotated[Allocation, typer.Option(help="how used blocks are found")] = Allocation.AUTO,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
     vlan: Annotated[
@@ -109,29 +129,25 @@ def migrate(
         timezone=timezone,
         bios_strings=bios_strings,
         as_template=as_template,
-        autostart=autostart or pool_autostart,
+        autostart=True if pool_autostart else autostart,
         ha=ha.value if ha else None,
+        resource_set=resource_set,
         verify=verify,
         running=running,
+        warm=warm,
         start=start,
         create_networks=create_networks,
         uplink=uplink,
         vlans=tuple(vlan or ()),
         dry_run=dry_run,
         stage=stage,
-        read_all=allocation is Allocation.READ_ALL,
-        later=tuple(
-            option
-            for option, chosen in (
-                ("--warm", warm),
-                (f"--convert {convert}", convert is not Convert.OFF),
-            )
-            if chosen
-        ),
+        later=tuple(option for option, chosen in ((f"--convert {convert}", convert is not Convert.OFF),) if chosen),
     )
-    app = build(given, allocation)
+    app = build(given)
+    app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format, app.keep_off = upload_format, keep_source_off
+    app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
     if dry_run:
         describe(app, plan, findings, as_json=given.json)

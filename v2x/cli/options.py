@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from v2x.model.target import UploadFormat
-from v2x.sources.vsphere.transports.options import TransportChoice
+from v2x.sources.vsphere.transports.options import Allocation, TransportChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +36,24 @@ class Given:
     target_ca: Path | None = None
     target_fingerprint: str | None = None
     transport: TransportChoice = TransportChoice.AUTO
+    allocation: Allocation = Allocation.AUTO
     quiesce: bool = False
     shutdown_minutes: float = 10.0
     source_proxy: str = ""
-    vddk: Path | None = None
+    vddk_libdir: Path | None = None
     ssh_known_hosts: Path | None = None
-    ssh_user: str = "root"
+    ssh_user: str | None = None
     ssh_identity: Path | None = None
+    ssh_host: str | None = None
 
 
 CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")]
 Uplink = Annotated[
     str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
+]
+SourceNetwork = Annotated[
+    str | None,
+    typer.Option(metavar="NETWORK", help="network that a live source is read over (comes later; files have none)"),
 ]
 TargetNetworkName = Annotated[
     str | None,
@@ -72,6 +78,15 @@ BatchName = Annotated[
 ]
 RowsAtOnce = Annotated[int, typer.Option(min=1, max=256, help="machines at once in this process")]
 
+EnableTracking = Annotated[
+    bool, typer.Option("--enable-cbt", help="warm: turn change tracking on at the source where it is off")
+]
+OutageSeconds = Annotated[
+    float, typer.Option(min=1, metavar="SECONDS", help="warm: passes go on until one takes no longer than this")
+]
+SyncMinutes = Annotated[
+    float, typer.Option(min=0.01, metavar="MINUTES", help="warm: time between passes while the cutover is waited for")
+]
 MetricsPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="port on 127.0.0.1 for Prometheus (0: a free one)", show_default=False),
@@ -127,12 +142,14 @@ _TARGET: dict[str, Any] = {
 
 _READING: dict[str, Any] = {
     "transport": Annotated[TransportChoice, typer.Option(help="how disks are read from vSphere")],
+    "allocation": Annotated[Allocation, typer.Option(help="how used blocks are found")],
     "quiesce": Annotated[bool, typer.Option("--quiesce", help="let the guest write everything out before a snapshot")],
     "shutdown_minutes": Annotated[float, typer.Option(min=0, help="how long a guest may take to shut down")],
-    "vddk": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib)"),
+    "vddk_libdir": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib); allows transport vddk"),
     "ssh_known_hosts": _file("known_hosts file with the keys of ESXi hosts; allows transport ssh"),
-    "ssh_user": Annotated[str, typer.Option(help="user of ESXi hosts over SSH")],
-    "ssh_identity": _file("private key for ESXi hosts over SSH (default: the password)"),
+    "ssh_user": _text("user of ESXi hosts over SSH (default: root)"),
+    "ssh_identity": _file("private key for ESXi hosts over SSH (default: SSH_AUTH_SOCK, else the password)"),
+    "ssh_host": _text("the ESXi host to reach over SSH (default: the machine's)"),
 }
 _PROXY: dict[str, Any] = {
     "source_proxy": Annotated[

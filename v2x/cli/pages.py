@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from v2x.cli.transport_pages import TRANSPORT_PAGES
 from v2x.errors import UsageError, V2xError
 
 EXIT_CODES = {
@@ -18,7 +19,9 @@ EXIT_CODES = {
     143: "terminated, resumable",
 }
 
-PAGES = {
+PAGES = TRANSPORT_PAGES | {
+    "ACCOUNT-LOCKED": "The server has locked the account after wrong passwords, of v2x or of anybody. v2x tries a "
+    "password once. ESXi unlocks it after 15 minutes; a vCenter administrator can do it at once.",
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
@@ -29,8 +32,9 @@ PAGES = {
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
     "BAD-DISK": "A disk's files are there, but cannot be read as they are; the text says why, in the words that a "
     "migration would end with.",
-    "BUSY": "A backup, a merge of checkpoints, a move or another task holds the machine at the source. A copy made "
-    "meanwhile would be of no single moment; wait for it to end and run again.",
+    "BUSY": "A backup, a snapshot, a merge of checkpoints, a move between hosts or another task holds the machine at "
+    "its source. A copy made meanwhile would be of no single moment; wait for it to end and run the same again.",
+    "CANCELLED": "Somebody cancelled the task at the source. Run the same command again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
@@ -38,6 +42,8 @@ PAGES = {
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
     "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
+    "GUEST-STILL-ON": "The guest was asked to shut down and did not in time. v2x switches nothing off by itself: look "
+    "at its console, wait longer (--shutdown-minutes), or allow it (--running power-off).",
     "GENERATION-2": "The machine is of generation 2 and comes from a .vmcx file, whose format Microsoft does not "
     "document. What v2x knows of it was worked out from files of generation 1: Secure Boot and the boot order of "
     "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
@@ -45,12 +51,20 @@ PAGES = {
     "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
     "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
     "With stops = false in v2x.toml it would only be a warning.",
+    "HOST-LOST": "The host that runs the machine does not answer its vCenter. Bring it back, or let the cluster move "
+    "the machine, then run again.",
     "IGNORED": "The source names something that is not in use there; it is left out.",
     "LATER": "The command or option has its place in v2x, but comes with a later release. The hint helps until then.",
     "LEFT-OUT": "The source lists something that is no machine of yours: vSphere's own cluster services, a placeholder "
     "of another site, or a row that stands there twice. The text counts them.",
+    "LENT-DISK": "The disk belongs to another machine and was only attached to this one, as backup proxies do. It "
+    "never moves with the borrower.",
+    "LOCKED": "A file of the machine is held by something else: another host, a backup, a disk attached to two "
+    "machines. End that, then run again.",
     "MAC-USED": "Two adapters with one MAC address in one network break both. Let the pool make a new address, or "
     "remove the adapter that has it.",
+    "MAINTENANCE": "The host is in maintenance mode and takes no such task. Take it out of it, or let the machine move "
+    "to another.",
     "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",
     "MEMBER-IGNORED": "The archive has a member that no appliance needs (a link, a device, a second descriptor). It is "
     "never read.",
@@ -64,11 +78,11 @@ PAGES = {
     "administrative shares (D$), which an administrator may have turned off: share the folder and give --share.",
     "MISSING-SHEET": "The RVTools export lacks a sheet; the text says what is unknown for it. Export all tabs.",
     "MISSING-TOOL": "A program that this step needs is not installed; the message names the Debian package.",
+    "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
+    "look alike are how the wrong one gets deleted.",
     "NETWORK-UNRESOLVED": "Nothing certain says which network of the pool an adapter belongs on: no rule, no single "
     "network of exactly its name with the same VLAN, no uplink known for its switch. v2x asks, because a wrong network "
     "is worse than none. Name it with --network, in the networks column of the plan, or by rules in v2x.toml.",
-    "NAME-USED": "The pool already has a machine of this name. Names need not be unique there, but two machines that "
-    "look alike are how the wrong one gets deleted.",
     "NO-HYPERV": "The host answers, but has no Hyper-V module for PowerShell: it is another machine, or only the "
     "management tools are missing (Install-WindowsFeature Hyper-V-PowerShell).",
     "NO-DIGEST": "The manifest has no digest of this file, so nothing proves that it is as it was exported.",
@@ -79,6 +93,8 @@ PAGES = {
     "passwords never stand on the command line.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
+    "NOT-IN-SNAPSHOT": "An independent or shared disk is in no snapshot, so it cannot be read while the machine runs. "
+    "Shut the machine down, or let v2x do it (--running shutdown).",
     "NOT-DECODED": "The machine's configuration holds a setting in a form that is not known; the text names it. Look "
     "it up on the host. A list that was collected there tells it.",
     "NOT-READ": "A question to a Hyper-V host had no answer; the text names what was asked and what the host said. "
@@ -87,6 +103,10 @@ PAGES = {
     "id. They are left out, so these machines may have more disks or cards than the report knows.",
     "NOT-TOLD": "The source never says this of any machine. Take the inventory from the hypervisor, or from exported "
     "machines, where it matters.",
+    "NOT-VSPHERE": "What answers at the address is neither a vCenter nor an ESXi host; the message says what was seen. "
+    "Check address and port; a web proxy between also looks like this.",
+    "NOT-TRACKED": "A warm migration asks the source what changed, and this machine's changes are not tracked. Let "
+    "v2x turn it on (--enable-cbt), which is possible only while the machine has no snapshot.",
     "OLD-EXPORT": "Up to Windows Server 2008 R2, Export-VM wrote the configuration in a form of its own (.exp), which "
     "v2x does not read. On the host itself lies an .xml of the same name, which it does: shut the machine down and "
     "copy its folders. The disks of the export are read as they are, with hardware that you give.",
@@ -94,25 +114,45 @@ PAGES = {
     "other to end, or stop it.",
     "PARENT-CHANGED": "A delta belongs to another content of its parent than the one beside it. Copy the chain again, "
     "with the machine shut down.",
+    "PASSWORD-EXPIRED": "The account's password has expired. Change it in the vSphere client first.",
     "POINT": "The disk on the pool holds another state of the source than the one to be sent; it must be made anew, "
     "which the next run does.",
-    "POWERED-ON": "The machine runs or is suspended, so that its disks do not hold a state one can start from.",
+    "POWER-STATE": "The machine is not in the power state that the step needs. It may have been started, stopped or "
+    "suspended meanwhile.",
+    "POWERED-ON": "The machine runs, so that its disks do not hold a state one can start from. Of a live source you "
+    "choose: --running shutdown, --running snapshot (a copy of this moment), --running power-off.",
     "RAW-DEVICE": "The disk lies on a device (raw device mapping, physical disk), which is not in any file.",
+    "READ-ONLY-LICENCE": "A free ESXi licence lets programs look but not act: no snapshot, no power, no export. Assign "
+    "a licence or the evaluation mode, go through a vCenter, or shut the machine down and read its files over https or "
+    "ssh.",
+    "SECRET-FILE-MODE": "A password file that others can read is no secret: chmod 600.",
+    "SECRET-MISSING": "The keyring has no such entry.",
+    "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
+    "SESSION": "The server ended the session, and the one that followed. Look at the limits for sessions and idle "
+    "time.",
     "REMOTE-FAULT": "The WinRM service of a host refused a request for a reason that v2x has no words for. The text "
     "holds its own reason and code; the event log Microsoft-Windows-WinRM/Operational has more.",
     "REMOTE-PROTOCOL": "What answers is no PowerShell remoting as Windows speaks it: another service, or something in "
     "between. Check the port (5986 for HTTPS, 5985 for HTTP).",
     "REMOTE-SCRIPT": "A script of v2x ended with an error on a host; the text holds the host's own words and their "
     "identifier. Run the script that v2x inventory --collector writes there to see more.",
-    "SECRET-FILE-MODE": "A password file that others can read is no secret: chmod 600.",
-    "SECRET-MISSING": "The keyring has no such entry.",
-    "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
+    "SERVER-NOT-NAMED": "The configuration of a machine says that a disk is on a file server which you did not name. "
+    "v2x does not log in to servers that only a file names: that would show them your account. If the server is "
+    "yours, the hint has the option that names it.",
     "SESSION-LOST": "A host ended the PowerShell session, as a restart of its WinRM service does. Run again.",
     "SHUTDOWN-FAILED": "The guest did not shut down when it was asked to: its integration service does not answer, "
     "somebody is logged in and it waits, or it takes longer than --shutdown-minutes. v2x never turns a machine off.",
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
+    "SNAPSHOT": "The source refused the snapshot; the message says why. v2x makes one snapshot of a running machine, "
+    "by the name v2x and the tag of the migration.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
+    "SOURCE-FULL": "The datastore has no room for what the machine writes while its snapshot exists. Free some, or "
+    "shut the machine down and migrate it then.",
+    "SOURCE-GONE": "The machine or its snapshot is not at the source any more. List the source again, and draft the "
+    "plan again.",
+    "SOURCE-NETWORK": "Files are read where they lie, on this machine. Which network they come over is decided by how "
+    "they are mounted, not by v2x.",
     "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "
     "and wait for backups and merges of checkpoints to end.",
     "SOURCE-TIMEOUT": "A host did not finish what it was asked for; it was told to stop. Run again when it is less "
@@ -122,17 +162,35 @@ PAGES = {
     "same command continues.",
     "STATE-LOCKED": "Another process runs the batches of this state. One process does so at a time, so that no machine "
     "is migrated twice at once; several workers need a PostgreSQL database as --state.",
+    "SUSPENDED": "A suspended machine has a part of its state in a memory file that does not move. Resume it and shut "
+    "it down.",
+    "TAGS": "Tags come from vCenter's REST interface, which did not answer. Everything else is known; tags are left "
+    "out.",
     "TEMPLATE": "A template has no life of its own; deploy a machine from it and migrate that.",
     "TERMINATED": "The program was ended by a signal. The same command continues.",
+    "TIMEOUT": "A task at the source took longer than v2x waits. It may still end by itself; run the same command "
+    "again.",
+    "TRACKING-LOST": "What changed since the last pass cannot be told any more: change tracking began anew in between. "
+    "The disk is copied whole once more.",
     "TOOL-FAILED": "A program that v2x called ended with an error; the message holds what it said.",
     "TOOL-TIMEOUT": "A program that v2x called did not end in its time and was stopped.",
+    "TOOLS": "VMware Tools do not run in the guest, so it cannot be asked to shut down. Shut it down from inside, or "
+    "allow --running power-off.",
     "TWO-CLAIMS": "More than one object on the pool claims to belong to this migration. v2x never guesses: remove the "
     "one that is not it (v2x cleanup lists them).",
     "TWO-EXPORTS": "Two files stand for one sheet, so they are of two exports. Give each export by itself.",
+    "UNAVAILABLE": "The server is there, but its services are not: it starts, or is being maintained. Try again in "
+    "some minutes.",
+    "UNREADABLE": "The configuration of the machine cannot be read: its host or datastore is lost, or the account may "
+    "not see it. Nothing is known of its disks and adapters.",
+    "UUID-REPEATED": "Several machines have the same instance uuid, as copies registered by hand may. They go by their "
+    "morefs then, which change when they are registered anew.",
     "V2X-BUG": "Something that v2x did not expect. Run again with --verbose and report what it prints.",
-    "VLAN-DIFFERS": "Hosts have port groups of one name with different VLANs. Choose the network in the plan by hand.",
     "VERIFY-MISMATCH": "The pool holds other bytes than were read. v2x copies the disk once more; if it differs again, "
     "the pool's storage or memory is suspect. The machine stays blocked from starting.",
+    "VERSION-TOO-OLD": "The server speaks no version of the interface that v2x knows. Export the machines as OVA and "
+    "migrate those.",
+    "VLAN-DIFFERS": "Hosts have port groups of one name with different VLANs. Choose the network in the plan by hand.",
 }
 
 
@@ -158,7 +216,9 @@ def page(code: str) -> Page:
 
     rule = find_rule(code.lower())
     if rule is not None:
+        unknown = "; ".join(f"{need.text} {need.how}" for need in rule.needs)
         text = f"{rule.label}.\n\nremedy: {rule.remedy}\nsource: {rule.source}"
+        text += f"\nunknown where: {unknown}" if unknown else ""
         return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)
     raise UsageError(f"no page for {code}", hint="docs/exit-codes.md and docs/rules.md list all codes")
 

@@ -2,11 +2,14 @@
 """`v2x plan`: drafts and checks a CSV plan."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from v2x.cli.options import Given, shared
+
+if TYPE_CHECKING:
+    from v2x.plan import Edit
 
 app = typer.Typer(help="Drafts and checks a CSV plan.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -28,6 +31,9 @@ def draft(
     uplink: Annotated[
         str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
     ] = "",
+    from_report: Annotated[
+        Path | None, typer.Option(metavar="REPORT", help="take exclude, target_name, wave, note of this .csv or .xlsx")
+    ] = None,
     force: Annotated[bool, typer.Option(help="overwrite an existing plan")] = False,
 ) -> None:
     """Writes a plan with every choice filled in and explained."""
@@ -35,13 +41,20 @@ def draft(
     from v2x.cli import show
     from v2x.cli.build import build, selection
     from v2x.errors import UsageError
-    from v2x.plan import draft_plan, save_plan
+    from v2x.plan import apply_edits, draft_plan, save_plan
+    from v2x.plan.store import json_path
     from v2x.text import plural
 
-    if output.exists() and not force:
-        raise UsageError(f"{output} exists", hint="choose another name, or --force to overwrite your edits")
+    written = (output, json_path(output))
+    for there in written:
+        if there.exists() and not force:
+            raise UsageError(f"{there} exists", hint="choose another name, or --force to overwrite your edits")
+    edits = report_edits(from_report) if from_report is not None else {}
     built = build(given)
     endpoints = [built.endpoint("source", one) for one in source]
+    for one in source:
+        if any(there.exists() and Path(one).exists() and there.samefile(one) for there in written):
+            raise UsageError(f"the plan would overwrite its source {one}", hint="choose another name for the plan")
     pool = built.endpoint("target", target)
     facts = built.facts(pool)
     inventories = {one.alias: built.inventory(one, selection(select)) for one in endpoints}
@@ -61,6 +74,13 @@ def draft(
         rules=built.rules,
         now=built.now(),
     )
+    if from_report is not None:
+        plan, strangers = apply_edits(plan, edits)
+        if strangers:
+            some = ", ".join(strangers[:5])
+            show.note(
+                f"{plural(len(strangers), 'machine')} of {from_report} not in the plan: {some}", quiet=given.quiet
+            )
     save_plan(plan, output)
     if given.json:
         show.document("v2x.plan-draft/1", {"plan": plan.id, "file": str(output), "rows": len(plan.rows)})
@@ -73,6 +93,24 @@ def draft(
             + (f", {asked} of them with networks for you to choose" if asked else "")
             + f"\nnext: edit it, then v2x plan check {output}"
         )
+
+
+def report_edits(path: Path) -> "dict[str, Edit]":
+    """What people wrote into an assessment. InputRefused or PlanError for a file that is none."""
+    from v2x.errors import InputRefused
+    from v2x.plan import csv_edits, read_edits
+    from v2x.plan.edits import COLUMNS
+    from v2x.sources.edited_sheet import sheet_rows
+
+    if path.suffix.casefold() == ".xlsx":
+        return read_edits(sheet_rows(path, "Machines", (*COLUMNS, "verdict")), str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as trouble:
+        raise InputRefused(
+            f"cannot read {path}: {trouble.strerror}", code="MISSING-FILE", hint="check the path"
+        ) from None
+    return csv_edits(data, str(path))
 
 
 @app.command("check")

@@ -41,8 +41,7 @@ def _endpoint(app: App, side: str, saved: Endpoint) -> Endpoint:
 
 def checked(app: App, plan: Plan) -> list[Finding]:
     """The findings of a plan against itself and the facts in it; what earlier runs of its rows made is no obstacle."""
-    done = {row.machine_id for row in plan.rows if app.is_migrated(plan, row)}
-    return check_plan(plan, plan.facts, app.tables, rules=app.rules, done=done)
+    return check_plan(plan, plan.facts, app.tables, rules=app.rules, done=app.migrated(plan))
 
 
 def stop_at_blockers(findings: Sequence[Finding], plan: Path) -> None:

@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import Given, shared
 
 _PROFILES = ("xcp-ng-8.3", "xcp-ng-8.3-2025", "xcp-ng-8.3-2025-06", "xcp-ng-8.3-2024", "xcp-ng-8.2", "xenserver-9")
 _WINDOWS = ("2012r2", "2016", "2019", "2022", "2025")
 """The names of the simulators' PROFILES, which `--help` shows without loading a simulator."""
+
+_VSPHERE_PROFILES = (
+    *("vcenter-8.0", "vcenter-7.0", "vcenter-6.7", "vcenter-6.5"),
+    *("esxi-8.0", "esxi-7.0", "esxi-6.7", "esxi-6.5", "esxi-free"),
+)
+"""The names of v2x.simulators.vsphere.PROFILES."""
 
 app = typer.Typer(help="Starts a simulator on loopback.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -76,6 +81,61 @@ def xapi(
             pool.stop()
 
 
+@app.command("vsphere")
+@shared()
+def vsphere(
+    given: Given,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")] = 0,
+    state: Annotated[Path | None, typer.Option(help="folder for datastores, certificates and the ledger")] = None,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="which product and version to be: " + ", ".join(_VSPHERE_PROFILES))
+    ] = _VSPHERE_PROFILES[0],
+    estate: Annotated[
+        str, typer.Option(metavar="NAME", help="what is there from the start: standard, empty")
+    ] = "standard",
+    machines: Annotated[int, typer.Option(min=0, max=50_000, help="ordinary machines to add to the estate")] = 0,
+    vm_disk: Annotated[
+        list[Path] | None, typer.Option(help="disk image of a machine to add, which runs; may be given several times")
+    ] = None,
+) -> None:
+    """A simulated vCenter or ESXi host that keeps real disk bytes; runs until Ctrl-C or SIGTERM."""
+    import json
+    import signal
+    import tempfile
+    import threading
+
+    from v2x.cli import show
+    from v2x.simulators.vsphere import VsphereSimulator
+
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    with tempfile.TemporaryDirectory(prefix="v2x-vsphere-") as temporary:
+        simulator = VsphereSimulator(
+            state or Path(temporary), profile=profile, estate=estate, machines=machines, port=port
+        )
+        with simulator:
+            for image in vm_disk or ():
+                simulator.add_vm_from(image)
+            address = f"vsphere://{simulator.user}@{simulator.address}"
+            if given.json:
+                ready = {
+                    "address": address,
+                    "user": simulator.user,
+                    "password": simulator.password,
+                    "fingerprint": simulator.fingerprint,
+                    "fault_panel": simulator.panel_url,
+                    "profile": simulator.profile.name,
+                }
+                show.result(json.dumps(ready))
+            else:
+                show.result(
+                    f"address      {address}\npassword     {simulator.password}\n"
+                    f"fingerprint  {simulator.fingerprint}\nfault panel  {simulator.panel_url}\n\nCtrl-C ends it."
+                )
+            done.wait()
+
+
 @app.command("hyperv")
 @shared()
 def hyperv(
@@ -127,8 +187,3 @@ def hyperv(
                 f"v2x migrate finds the disks with\n       {shares}\n\nCtrl-C ends it."
             )
         done.wait()
-
-
-app.command("vsphere", **SETTINGS)(
-    later("simulate vsphere", "A simulated vCenter.", "v2x simulate xapi and hyperv are here already")
-)

@@ -15,10 +15,12 @@ from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Firmware, Machine
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running
+from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.render import text_of_findings, text_of_machine
+
+_HA = {"none": HaPriority.NONE, **{one.value: one for one in HaPriority if one is not HaPriority.NONE}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,8 @@ class Choices:
     timezone: str | None = None
     bios_strings: bool = False
     as_template: bool = False
-    autostart: bool = False
+    autostart: bool | None = None
+    resource_set: str | None = None
     ha: str | None = None
     verify: VerifyLevel = VerifyLevel.FULL
     running: Running = Running.REFUSE
@@ -49,8 +52,8 @@ class Choices:
     uplink: str = ""
     vlans: tuple[str, ...] = ()
     stage: Path | None = None
-    read_all: bool = False
     dry_run: bool = False
+    warm: bool = False
     later: tuple[str, ...] = ()
 
 
@@ -80,17 +83,18 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
         now=app.now(),
     )
     row = _row(drafted.rows[0], machine, choices)
-    app.stage, app.read_all = choices.stage, choices.read_all
+    app.stage = choices.stage
     plan = replace(drafted, rows=(row,), id=plan_id((row,)))
     made: list[Finding] = []
     if choices.create_networks and not choices.dry_run:
         plan, made = app.create_networks(plan)
         facts = plan.facts[target.alias]
-    if app.is_migrated(plan, row):
+    if app.migrated(plan):
         facts = without(facts, row.target_name)
     findings = [
         one
         for one in assess(only, facts, app.tables, app.rules)
+        if one.severity is not Severity.UNKNOWN or one.machine_id
         if not (choices.as_template and one.rule == "machine.template")
     ]
     return plan, [*findings, *made]
@@ -136,6 +140,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         storage={**drafted.storage, **_storage(machine, choices.storage)},
         networks={**drafted.networks, **_networks(machine, choices.networks)},
         mac=choices.mac,
+        transfer=Transfer.WARM if choices.warm else Transfer.COLD,
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
         firmware=choices.firmware or drafted.firmware,
@@ -144,8 +149,9 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         timezone=choices.timezone or drafted.timezone,
         bios_strings=choices.bios_strings,
         as_template=choices.as_template,
-        autostart=choices.autostart,
-        ha=HaPriority(choices.ha or ""),
+        autostart=drafted.autostart if choices.autostart is None else choices.autostart,
+        ha=drafted.ha if choices.ha is None else _HA[choices.ha],
+        resource_set=drafted.resource_set if choices.resource_set is None else choices.resource_set,
         verify=choices.verify,
         running=choices.running,
         start=choices.start,

@@ -113,7 +113,8 @@ class HttpOrigin:
     """The server `host`:`port`, over TLS with `tls`, or in clear where that is None (a host's own loopback, tests).
 
     `proxy` is `host:port` or `http://host:port`, empty for a direct connection. `timeout` is seconds for one wait of a
-    socket; `attempts` how often in a row something is tried without a single byte of progress.
+    socket; `attempts` how often in a row something is tried without a single byte of progress. `needs` names the
+    privileges that reading takes.
     """
 
     host: str
@@ -121,6 +122,7 @@ class HttpOrigin:
     tls: ssl.SSLContext | None
     cookie: SessionCookie | None = None
     proxy: str = ""
+    needs: str = ""
     connections: int = 12
     timeout: float = 60.0
     attempts: int = 6
@@ -134,7 +136,7 @@ class HttpOrigin:
 
     def __post_init__(self) -> None:
         self._free = threading.BoundedSemaphore(self.connections)
-        self._via = _proxy_address(self.proxy)
+        _proxy_address(self.proxy)
 
     @property
     def round_trip_seconds(self) -> float:
@@ -202,8 +204,8 @@ class HttpOrigin:
             return LoginError(f"{self.host} does not accept the session for {name}", hint="check user and password")
         if status == 403:
             return PermissionRefused(
-                f"{self.host} does not let this user read {name}",
-                hint="the role needs Datastore.Browse and Datastore.FileManagement on the datastore",
+                f"{self.host} does not let this user read {name}" + (f": it takes {self.needs}" if self.needs else ""),
+                hint="grant the role on the datastore's folder, propagating",
             )
         return SourceError(f"{self.host} answers {status} for {name}", code="HTTP", hint="see the host's own logs")
 
@@ -249,14 +251,7 @@ class HttpOrigin:
             del self._round_trips[:-_SAMPLES]
 
     def _connected(self, name: str) -> http.client.HTTPConnection:
-        first, port = self._via or (self.host, self.port)
-        connection = (
-            http.client.HTTPSConnection(first, port, timeout=self.timeout, context=self.tls)
-            if self.tls is not None
-            else http.client.HTTPConnection(first, port, timeout=self.timeout)
-        )
-        if self._via is not None:
-            connection.set_tunnel(self.host, self.port)
+        connection = https_connection(self.host, self.port, self.tls, self.proxy, timeout=self.timeout)
         try:
             connection.connect()
         except ssl.SSLCertVerificationError as problem:
@@ -287,6 +282,22 @@ class HttpOrigin:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def https_connection(
+    host: str, port: int, tls: ssl.SSLContext | None, proxy: str = "", *, timeout: float = 60.0
+) -> http.client.HTTPConnection:
+    """A connection that is still to be made, through a tunnel of `proxy` if one is given. UsageError for a bad one."""
+    via = _proxy_address(proxy)
+    first = via or (host, port)
+    connection = (
+        http.client.HTTPSConnection(*first, timeout=timeout, context=tls)
+        if tls is not None
+        else http.client.HTTPConnection(*first, timeout=timeout)
+    )
+    if via is not None:
+        connection.set_tunnel(host, port)
+    return connection
 
 
 def broken(name: str, host: str, problem: BaseException) -> Passing:

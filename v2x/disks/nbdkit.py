@@ -23,7 +23,7 @@ from v2x.secrets import Secret
 
 _SETTLE_SECONDS: Final = 0.3
 _ERROR: Final = re.compile(r"(?:nbdkit: )?(?P<who>[\w-]+)(?:\[\d+\])?: error: (?P<text>.*)")
-_LIMITS: Final = proc.Limits(address_space_bytes=None, open_files=4096, file_size_bytes=None)
+LIMITS: Final = proc.Limits(address_space_bytes=None, open_files=4096, file_size_bytes=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class Nbdkit:
             server = _Server(
                 self.name,
                 lambda socket: self.argv(socket, secret_fd),
-                limits=_LIMITS,
+                limits=LIMITS,
                 env=self.env,
                 pass_fds=[] if secret_fd is None else [secret_fd],
             )

@@ -107,6 +107,8 @@ def _fresh(batch: str, seq: int, order: Order, weight: int) -> dict[str, Any]:
         "attempt": 0,
         "worker": "",
         "cancel": Cancel.NO,
+        "cutover": False,
+        "due": "",
         "phase": Phase.WAITING,
         "outcome": Outcome.PENDING,
         "started": "",
@@ -215,6 +217,13 @@ def warn(connection: sa.Connection, batch: str, row: str, text: str) -> None:
         update(connection, batch, row, warnings_json=document((*known, text)))
 
 
+def disk_results(connection: sa.Connection, batch: str, row: str) -> tuple[DiskResult, ...]:
+    """What is kept of a row's disks."""
+    of = tables.disks
+    wanted = sa.select(of.c.result_json).where(of.c.batch == batch, of.c.row == row).order_by(of.c.position)
+    return tuple(from_json(text, DiskResult) for text in connection.execute(wanted).scalars())
+
+
 def facts(connection: sa.Connection, batch: str, row: str) -> tuple[str, ...]:
     """What attempts at a row have to remember."""
     wanted = sa.select(_rows.c.facts_json).where(_rows.c.batch == batch, _rows.c.id == row)
@@ -233,10 +242,11 @@ def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterabl
         connection.execute(of.insert(), fresh)
 
 
-def claim(connection: sa.Connection, worker: str, room: int) -> list[Claimed]:
+def claim(connection: sa.Connection, worker: str, room: int, now: str = "") -> list[Claimed]:
     """Takes up to `room` rows that may start now, with their slots, for `worker`; in one exclusive transaction.
 
-    Rows of a wave and turn start when those of the ones before have ended, whatever came of them; the largest first.
+    Rows of a wave and turn start when those of the ones before have ended, or are ready for their cutover, whatever
+    came of them; the largest first. One that waits for its next pass starts when that is due by `now` (ISO 8601, UTC).
     """
     if room <= 0:
         return []
@@ -246,7 +256,7 @@ def claim(connection: sa.Connection, worker: str, room: int) -> list[Claimed]:
     claimed = _ending(connection, worker, room, busy)
     unpaused = sa.select(tables.batches.c.id).where(~tables.batches.c.paused).order_by(tables.batches.c.created)
     for (batch,) in connection.execute(unpaused).all():
-        for row in _next(connection, batch):
+        for row in _next(connection, batch, now):
             keys = tuple(from_json(row.keys_json, list[str]))
             if len(claimed) == room or row.id in busy or not slots.fits(keys, row.weight, used, limits):
                 continue
@@ -274,21 +284,19 @@ def _ending(connection: sa.Connection, worker: str, room: int, busy: set[str]) -
     return claimed
 
 
-def _next(connection: sa.Connection, batch: str) -> Sequence[Any]:
-    open_rows = (_rows.c.batch == batch) & (_rows.c.state != State.ENDED)
+def _next(connection: sa.Connection, batch: str, now: str) -> Sequence[Any]:
+    is_ready = (_rows.c.outcome == Outcome.READY) | (_rows.c.due != "")
+    open_rows = (_rows.c.batch == batch) & (_rows.c.state != State.ENDED) & ~is_ready
     first = connection.execute(
         sa.select(_rows.c.wave, _rows.c.turn).where(open_rows).order_by(_rows.c.wave, _rows.c.turn).limit(1)
     ).first()
-    if first is None:
-        return []
+    startable = is_ready & ((_rows.c.due <= now) | _rows.c.cutover)
+    if first is not None:
+        startable |= ~is_ready & (_rows.c.wave == first.wave) & (_rows.c.turn == first.turn)
     wanted = sa.select(_rows.c.id, _rows.c.keys_json, _rows.c.weight, _rows.c.attempt).where(
-        _rows.c.batch == batch,
-        _rows.c.state == State.WAITING,
-        _rows.c.cancel == Cancel.NO,
-        _rows.c.wave == first.wave,
-        _rows.c.turn == first.turn,
+        _rows.c.batch == batch, _rows.c.state == State.WAITING, _rows.c.cancel == Cancel.NO, startable
     )
-    return connection.execute(wanted.order_by(_rows.c.size_bytes.desc(), _rows.c.seq)).all()
+    return connection.execute(wanted.order_by(_rows.c.cutover.desc(), _rows.c.size_bytes.desc(), _rows.c.seq)).all()
 
 
 def again(connection: sa.Connection, batch: str, outcomes: Iterable[Outcome], ids: Sequence[str] = ()) -> int:
@@ -327,6 +335,14 @@ def wishes(connection: sa.Connection, worker: str) -> Mapping[tuple[str, str], C
         _rows.c.worker == worker, _rows.c.state == State.RUNNING, (_rows.c.cancel != "") | tables.batches.c.paused
     )
     return {(batch, row): Cancel(cancel) for batch, row, cancel in connection.execute(wanted)}
+
+
+def cutovers(connection: sa.Connection, worker: str) -> set[tuple[str, str]]:
+    """Rows of `worker` that are to be cut over."""
+    wanted = sa.select(_rows.c.batch, _rows.c.id).where(
+        _rows.c.worker == worker, _rows.c.state == State.RUNNING, _rows.c.cutover
+    )
+    return {(batch, row) for batch, row in connection.execute(wanted)}
 
 
 def _time(text: str) -> datetime | None:

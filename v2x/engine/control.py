@@ -93,6 +93,16 @@ class Control:
         self._ledger.record(batch.id, "", "control", f"{count} cancelled")
         return count
 
+    def cut_over(self, batch: Batch, ids: Sequence[str]) -> int:
+        """Lets warm machines be cut over after the pass that comes next; returns how many were not told before."""
+        open_rows = (_rows.c.batch == batch.id) & _rows.c.id.in_(list(ids)) & (_rows.c.state != State.ENDED)
+        with self._store.exclusive("events") as connection:
+            told = _rows.update().where(open_rows, ~_rows.c.cutover).values(cutover=True)
+            count = connection.execute(told).rowcount
+            if count:
+                self._ledger.write(connection, batch.id, "", "control", f"cutover of {count}")
+        return count
+
     def throttle(self, key: str, value: str) -> None:
         """Sets a limit for all workers; an empty value brings its default back. UsageError for an unknown one."""
         with self._store.exclusive("events") as connection:
@@ -115,7 +125,7 @@ class Control:
             used = slots.used_slots(connection)
             workers = tuple(connection.execute(sa.select(tables.workers.c.id)).scalars())
             paused = batches.get(connection, batch.id).paused
-        open_rows = [(row.wave, row.turn) for row in rows if row.state != State.ENDED]
+        open_rows = [(row.wave, row.turn) for row in rows if row.state != State.ENDED and not row.due]
         turn = min(open_rows, default=(0, 0))
         return BatchStatus(
             id=batch.id,
@@ -160,7 +170,15 @@ def _waits_for(
         return "a worker (v2x batch resume)"
     if paused:
         return "the batch to be resumed"
-    if (row.wave, row.turn) > turn:
+    if row.due and not row.cutover:
+        return f"its cutover; next pass {row.due[:16].replace('T', ' ')} UTC"
+    return _turn_or_slot(row, turn, used, limits)
+
+
+def _turn_or_slot(
+    row: sa.Row[tuple[object, ...]], turn: tuple[int, int], used: dict[str, int], limits: dict[str, str]
+) -> str:
+    if not row.due and (row.wave, row.turn) > turn:
         return f"wave {turn[0]}" if row.wave > turn[0] else f"the machines of order {turn[1]}"
     for key in from_json(row.keys_json, list[str]):
         if not slots.fits([key], row.weight, used, limits):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
-from v2x.engine.row import Patience, RowRun, hooks_of, work_of
+from v2x.engine.row import Patience, RowRun, hooks_of, itinerary_of, work_of
 from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
@@ -112,6 +112,7 @@ class InlineEngine:
             patience=ONCE,
             sleep=self._sleep,
             hooks=hooks_of(order, self._hooks),
+            itinerary=itinerary_of(order),
         )
         outcome, failure = row.follow(lambda _name, step: step())
         self._keep(order.id, outcome=outcome, failure=failure, finished=self._now())
@@ -204,6 +205,10 @@ class _Recorder:
 
     def remembers(self, fact: str) -> bool:
         return fact in self._facts
+
+    def results(self) -> Sequence[DiskResult]:
+        (migration,) = self._engine.status([self._migration])
+        return migration.disks
 
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         self._engine._keep(self._migration, vm_uuid=uuid, disks=tuple(results))

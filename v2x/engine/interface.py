@@ -20,7 +20,8 @@ class Order:
     """One machine to migrate. `source` and `target` are aliases that `Doors` can open; `id` is the migration's tag.
 
     Rows of a lower `wave` go first, in a wave those of a lower `turn`, among these the largest. `pool_host` is the uuid
-    of the host that the disks are sent to, as far as it is known beforehand.
+    of the host that the disks are sent to, as far as it is known beforehand. A `warm` one is copied while it runs;
+    `sync_minutes` go by between two passes once it is ready for its cutover.
     """
 
     id: str
@@ -39,6 +40,10 @@ class Order:
     turn: int = 0
     pool_host: str = ""
     hooks: tuple[str, ...] = ()
+    warm: bool = False
+    enable_tracking: bool = False
+    outage_seconds: float = 60.0
+    sync_minutes: float = 60.0
 
     @property
     def size_bytes(self) -> int:

@@ -89,6 +89,7 @@ class LiveRow:
         self._shown = shown
         self._draining = draining
         self._wish = wish
+        self._cut_over = threading.Event()
         self._lock = threading.Lock()
         self._disk = ("", "", "", 0, 0)
         self._copied = 0
@@ -116,6 +117,10 @@ class LiveRow:
     def remembers(self, fact: str) -> bool:
         with self._ledger.store.reading() as connection:
             return fact in batches.facts(connection, *self.key)
+
+    def results(self) -> Sequence[DiskResult]:
+        with self._ledger.store.reading() as connection:
+            return batches.disk_results(connection, *self.key)
 
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         kept = (uuid, tuple(results))
@@ -146,6 +151,12 @@ class LiveRow:
 
     def wanted(self, wish: Cancel | None) -> None:
         self._wish = wish
+
+    def told_to_cut_over(self) -> None:
+        self._cut_over.set()
+
+    def cut_over(self) -> bool:
+        return self._cut_over.is_set()
 
     def stopping(self) -> bool:
         return self._wish is not None or self._draining()
@@ -273,8 +284,11 @@ class Beat:
         with self._ledger.store.reading() as connection:
             self.limits = slots.read_limits(connection)
             wishes = batches.wishes(connection, self._worker)
+            cutovers = batches.cutovers(connection, self._worker)
         for row in self.rows():
             row.wanted(wishes.get(row.key))
+            if row.key in cutovers:
+                row.told_to_cut_over()
 
     def _write(self, rows: Sequence[LiveRow]) -> None:
         now = self._ledger.now()

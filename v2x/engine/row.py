@@ -17,19 +17,21 @@ from typing import Any, Protocol
 from v2x.engine.hooks import chosen, run_hook
 from v2x.engine.interface import Order
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
-from v2x.migrate.itinerary import COLD, Step
+from v2x.migrate.itinerary import COLD, WARM, Step
 from v2x.migrate.observe import Observer
-from v2x.migrate.power import bring_back, will_be_brought_down
-from v2x.migrate.steps import IntegrityCheck, Work
+from v2x.migrate.power import bring_back, state_now, will_be_brought_down
+from v2x.migrate.steps import IntegrityCheck, Next, Work
 from v2x.model.hook import Hook
+from v2x.model.machine import PowerState
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import Integrity, Source
+from v2x.sources.interface import ChangeTracking, Checkpoint, Integrity, Source
 from v2x.target.interface import Target
 
 _log = logging.getLogger("v2x.engine")
 Answer = dict[str, object]
 Journal = Callable[[str, Callable[[], Answer]], Answer]
 WAS_ON = "was on"
+TRACKED = "tracking was turned on"
 
 
 class Kept(Protocol):
@@ -42,6 +44,10 @@ class Kept(Protocol):
         ...
 
     def remembers(self, fact: str) -> bool: ...
+
+    def results(self) -> Sequence[DiskResult]:
+        """What `has` was told last of the disks, by this attempt or one before it."""
+        ...
 
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         """The machine on the target, and what is known of its disks; empty when there is nothing any more."""
@@ -114,6 +120,7 @@ class RowRun:
         self._hooks = hooks or Hooks()
         self._itinerary = itinerary
         self._work: Work | None = None
+        self._held: Checkpoint | None = None
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
         """Runs what is left of the itinerary. Whatever fails is an outcome; only what ends the program is raised."""
@@ -124,7 +131,7 @@ class RowRun:
                     continue
                 answer = self._hooked("before", step.phase, journal)
                 if "outcome" not in answer:
-                    answer = journal(step.phase, lambda step=step: self._performed(step))  # type: ignore[misc]
+                    answer = self._repeated(step, journal)
                 already = already or bool(answer.get("already"))
                 if "outcome" not in answer and not already:
                     answer = self._hooked("after", step.phase, journal)
@@ -133,6 +140,16 @@ class RowRun:
             return (Outcome.ALREADY if already else Outcome.MIGRATED), None
         finally:
             self._hand_back(whole=True)
+
+    def _repeated(self, step: Step, journal: Journal) -> Answer:
+        """The step's last answer, after as many runs as it asks for."""
+        number = 1
+        while True:
+            name = str(step.phase) if number == 1 else f"{step.phase} {number}"
+            answer = journal(name, lambda: self._performed(step))
+            if answer.get("next") != Next.AGAIN.value:
+                return answer
+            number += 1
 
     def _hooked(self, when: str, phase: Phase, journal: Journal) -> Answer:
         """Runs the hooks of a moment. Nothing that fails once the machine is sealed makes it a failed one."""
@@ -163,7 +180,16 @@ class RowRun:
             failure = _failure_from(undone.get("failure")) or failure
         if outcome in {Outcome.FAILED, Outcome.CANCELLED} and self._kept.remembers(WAS_ON):
             journal("bring back", self._brought_back)
+        self._tell_what_stays()
         return outcome, failure
+
+    def _tell_what_stays(self) -> None:
+        """A snapshot of a machine in use grows; whoever stops here must know of it."""
+        held = self._work.checkpoint if self._work is not None and self._work.checkpoint else self._held
+        if held is not None and held.left:
+            self._kept.warning(
+                f"{held.left} stays at the source so that the next run can go on; v2x cleanup --source removes it"
+            )
 
     def _performed(self, step: Step) -> Answer:
         """The answer of a step: empty, or an `outcome` that ends the row."""
@@ -174,11 +200,15 @@ class RowRun:
                     raise Stopped("stopped before the next step", hint="resume the batch; it continues")
                 work = self._ready(step)
                 self._kept.phase(step.phase)
+                if step.phase is Phase.SHUTDOWN and state_now(work) is PowerState.ON:
+                    self._kept.remember(WAS_ON)
                 step.run(work)
                 if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
                     self._kept.remember(WAS_ON)
+                if work.turned_on_tracking:
+                    self._kept.remember(TRACKED)
                 self._keep(work)
-                return {"already": True} if work.already else {}
+                return self._said(step, work)
             except (Stopped, Interrupted) as problem:
                 self._keep(self._work)
                 return _answer(Outcome.CANCELLED if self._wish.cancelled() else Outcome.STOPPED, failure_of(problem))
@@ -198,15 +228,24 @@ class RowRun:
                 return _answer(Outcome.FAILED, Failure(code="V2X-BUG", message=text, hint=hint))
         raise AssertionError("the last attempt returns")
 
+    def _said(self, step: Step, work: Work) -> Answer:
+        if work.already:
+            return {"already": True}
+        follows = step.then(work) if step.then is not None else Next.GO_ON
+        if follows is Next.WAIT:
+            return {"outcome": str(Outcome.READY)}
+        return {"next": follows.value} if follows is Next.AGAIN else {}
+
     def _ready(self, step: Step) -> Work:
         """The work, brought to where `step` begins, if this is not the program that came there."""
         if self._work is not None:
             return self._work
         work = self._work = self._build()
-        before = self._itinerary[: self._itinerary.index(step)]
-        for earlier in before:
-            if earlier.phase in {Phase.CHECKPOINT, Phase.CLAIM}:
-                earlier.run(work)
+        work.results[:] = self._kept.results()
+        work.turned_on_tracking = self._kept.remembers(TRACKED)
+        for earlier in self._itinerary[: self._itinerary.index(step)]:
+            if earlier.look_up is not None:
+                earlier.look_up(work)
         if step.phase is Phase.RELEASE:
             work.claim = work.target.find(work.tag) or work.claim
             work.already = work.claim is not None and work.claim.sealed
@@ -221,7 +260,7 @@ class RowRun:
             try:
                 work.target.discard(work.claim)
                 work.source.release(work.machine, work.tag)
-                work.claim = None
+                work.claim = work.checkpoint = self._held = None
                 self._kept.has("", ())
             except V2xError as second:
                 self._kept.warning(f"what was begun could not be removed: {second.message}")
@@ -236,7 +275,9 @@ class RowRun:
             if claim is not None and not claim.sealed:
                 work.target.discard(claim)
             work.source.release(work.machine, work.tag)
-            work.claim = None
+            if self._kept.remembers(TRACKED) and isinstance(work.source, ChangeTracking):
+                work.source.untrack(work.machine)
+            work.claim = work.checkpoint = self._held = None
             self._kept.has("", ())
         except V2xError as problem:
             return {"failure": asdict(failure_of(problem))}
@@ -261,6 +302,7 @@ class RowRun:
     def _hand_back(self, *, whole: bool) -> None:
         work, self._work = self._work, None
         if work is not None:
+            self._held = work.checkpoint or self._held
             self._give(work, whole)
 
     def _wait(self, seconds: float) -> None:
@@ -286,9 +328,16 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         stage=Path(order.stage) if order.stage else None,
         running=order.running,
         shutdown_seconds=order.shutdown_seconds,
+        warm=order.warm,
+        enable_tracking=order.enable_tracking,
+        outage_seconds=order.outage_seconds,
         place=order.target,
         **running,
     )
+
+
+def itinerary_of(order: Order) -> tuple[Step, ...]:
+    return WARM if order.warm else COLD
 
 
 def hooks_of(order: Order, known: Mapping[str, Hook]) -> Hooks:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -24,7 +24,7 @@ from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
 from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
-from v2x.engine.row import Journal, Patience, RowRun, hooks_of, work_of
+from v2x.engine.row import Journal, Patience, RowRun, hooks_of, itinerary_of, work_of
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.migrate.pace import Pace
 from v2x.migrate.steps import Work
@@ -34,7 +34,7 @@ from v2x.model.migration import Failure, Outcome, Phase
 _log = logging.getLogger("v2x.engine")
 LOCAL = "v2x-local"
 """The executor of a state folder: there is one process for it at a time, and each continues what the last one ran."""
-_UNSETTLED = {Outcome.STOPPED, Outcome.FAILED}
+_UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY}
 
 
 class Durable(Protocol):
@@ -136,7 +136,8 @@ class Worker:
                 self._bury()
                 self._room(FREE_BYTES_TO_GO_ON)
             with self._store.exclusive("dispatch") as connection:
-                claimed = batches.claim(connection, self.id, self._rows_at_once - len(self._live | self._started))
+                free = self._rows_at_once - len(self._live | self._started)
+                claimed = batches.claim(connection, self.id, free, self._now().isoformat())
                 left = batches.unfinished(connection, batch)
             for row in claimed:
                 self._started.add((row.batch, row.id, row.attempt))
@@ -161,7 +162,7 @@ class Worker:
             live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None, about)
             with self._beat.row(live):
                 outcome, failure = self._attempt(batch, order, live).follow(journal)
-            self._finish(batch_id, row, outcome, failure, about)
+            self._finish(batch_id, row, outcome, failure, about, order.sync_minutes)
         finally:
             self._live.discard(key)
             self._woken.set()
@@ -198,13 +199,17 @@ class Worker:
                 reservations=self._reservations,
                 stopping=live.stopping,
                 pace=Pace(self._rate),
+                waits_for_cutover=True,
+                cut_over=live.cut_over,
             )
 
         def give(work: Work, whole: bool) -> None:
             openings.give((order.source, work.source), (order.target, work.target), whole=whole)
 
         hooks = hooks_of(order, self._hooks)
-        return RowRun(build, give, live, live, patience=self._pacing.patience, hooks=hooks)
+        return RowRun(
+            build, give, live, live, patience=self._pacing.patience, hooks=hooks, itinerary=itinerary_of(order)
+        )
 
     def _rate(self) -> int:
         """This row's share of this worker's bytes per second."""
@@ -212,16 +217,26 @@ class Worker:
         return max(1, total // max(1, len(self._live))) if total else 0
 
     def _finish(
-        self, batch: str, row: str, outcome: Outcome, failure: Failure | None, about: Mapping[str, str]
+        self,
+        batch: str,
+        row: str,
+        outcome: Outcome,
+        failure: Failure | None,
+        about: Mapping[str, str],
+        sync_minutes: float,
     ) -> None:
-        goes_on = outcome is Outcome.STOPPED
-        values = {
+        goes_on = outcome in {Outcome.STOPPED, Outcome.READY}
+        values: dict[str, object] = {
             "state": State.WAITING if goes_on else State.ENDED,
             "outcome": outcome,
             "failure_json": batches.document(failure) if failure else "",
             "finished": self._now().isoformat(),
             "cancel": "",
+            "due": "",
         }
+        if outcome is Outcome.READY:
+            # Ready rows start again for their next pass when it is due, and at once for their cutover.
+            values.update(phase=Phase.READY, due=(self._now() + timedelta(minutes=sync_minutes)).isoformat())
         if outcome in {Outcome.MIGRATED, Outcome.ALREADY}:
             values["phase"] = Phase.DONE
         with self._store.exclusive("events") as connection:

@@ -58,7 +58,8 @@ def start_group(case: Case) -> StartGroup | None:
         return None
     case.ledger.note(f"Group: {name!r} → a vApp of that name on the pool, start order {order}.")
     key = hashlib.sha256(f"{case.row.source}\0{machine.group}".encode(errors="replace")).hexdigest()[:16]
-    return StartGroup(name=name, key=key, order=max(0, order))
+    delay = max(0, machine.start_delay_seconds or 0)
+    return StartGroup(name=name, key=key, order=max(0, order), start_delay_seconds=delay)
 
 
 def belongings(case: Case) -> dict[str, str]:

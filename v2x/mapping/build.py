@@ -22,6 +22,7 @@ from v2x.mapping.platform import (
     platform_map,
 )
 from v2x.mapping.rows import Family, GuestOsRow
+from v2x.mapping.scheduling import vcpus_params
 from v2x.mapping.tables import Tables
 from v2x.model.machine import Machine
 from v2x.model.plan import PlanRow
@@ -100,12 +101,14 @@ def build_machine(
         other_config=_other_config(machine, row, template.name if template is not None else "") | belongings(case),
         bios_strings=smbios(case, wanted=bios_strings or row.bios_strings),
         auto_start=auto_start or row.autostart,
+        vcpus_params=vcpus_params(case, vcpus),
         memory_static_min_bytes=_static_min(template, memory_bytes),
         generation_id=generation_id(family),
         affinity=affinity(case),
         ha_priority=row.ha,
         start_group=start_group(case),
         is_template=_as_template(case),
+        resource_set=clean_name(row.resource_set),
         uuid=wanted_uuid(case),
         rows=ledger.rows,
         notes=ledger.notes,

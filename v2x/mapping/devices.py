@@ -48,7 +48,10 @@ def target_disks(case: Case, name: str) -> tuple[tuple[TargetDisk, ...], str]:
     PlanError for storage that does not resolve; Unsupported and BadImage for disks that cannot be made.
     """
     machine, row, facts, tables, ledger = case.machine, case.row, case.facts, case.tables, case.ledger
-    disks = sorted(machine.disks, key=lambda disk: disk.position)
+    disks = sorted((disk for disk in machine.disks if not disk.lent_by), key=lambda disk: disk.position)
+    for disk in machine.disks:
+        if disk.lent_by:
+            ledger.note(f"{disk.label or disk.id}: left out, it belongs to another machine and is only lent.")
     layout = lay_out(len(disks), bool(machine.cd_drives))
     if len(machine.cd_drives) > 1:
         ledger.note(f"CD drives: {len(machine.cd_drives)} → 1, the most that XCP-ng has.")

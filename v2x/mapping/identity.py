@@ -54,7 +54,7 @@ def wanted_uuid(case: Case) -> str:
 
 
 def bios_strings(case: Case, *, wanted: bool) -> dict[str, str]:
-    """SMBIOS strings to set: those that the source tells under XAPI's names, and VMware's serial number.
+    """SMBIOS strings to set: those that the source tells, and VMware's serial number.
 
     Without `wanted` there are none, and XAPI gives Xen's own.
     """
@@ -62,6 +62,9 @@ def bios_strings(case: Case, *, wanted: bool) -> dict[str, str]:
     told = {key.casefold(): value for key, value in machine.attributes.items() if key.casefold() in BIOS_KEYS}
     if machine.guest.os_id_kind is GuestIdKind.VMWARE:
         told = {"system-serial-number": vmware_serial(machine.uuid)} | told
+    for key, value in (("system-serial-number", machine.serial_number), ("enclosure-asset-tag", machine.asset_tag)):
+        if value.strip():
+            told[key] = value.strip()
     told = {key: value for key, value in told.items() if value}
     if not wanted:
         for key in ("system-manufacturer", "system-product-name", "system-serial-number"):

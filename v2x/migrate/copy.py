@@ -4,25 +4,31 @@
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
-from v2x.errors import Retry, Stopped, V2xError
+from v2x.errors import Retry, Stopped, Unsupported, V2xError
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
-from v2x.migrate.pump import pumped
-from v2x.target.interface import Claim, ClaimedDisk, Target
+from v2x.migrate.pump import Block, pumped
+from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, LeavesOut, Patches, SegmentLost, Target
+
+OpenWriter = Callable[[ClaimedDisk, Sequence[int]], DiskWriter]
 
 
 @dataclass(kw_only=True)
 class DiskCopy:
-    """What is known of the copy of one disk. `blocks` are the numbers of all blocks that hold data."""
+    """What is known of the copy of one disk. `blocks` are the numbers of all blocks that may hold data.
+
+    `empty` counts those that held nothing but zeros when they were read, and were not written.
+    """
 
     disk: ClaimedDisk
     blocks: Sequence[int]
     digests: DigestTable = field(default_factory=DigestTable)
+    empty: int = 0
     sent_bytes: int = 0
     resumed_at_bytes: int = 0
     segments: int = 0
@@ -38,6 +44,7 @@ def copy_disk(
     observer: Observer,
     *,
     label: str = "",
+    changes: Sequence[int] | None = None,
     stopping: Callable[[], bool] = lambda: False,
     pace: Pace | None = None,
     attempts: int = 5,
@@ -46,24 +53,32 @@ def copy_disk(
 ) -> DiskCopy:
     """Sends all blocks of `reader` that hold data to `disk`, beginning at its mark.
 
-    A broken upload is continued from the last mark up to `attempts` times in a row without progress. Stopped when
-    `stopping()` becomes true: the mark then stands at the last finished upload.
+    With `changes`, sends these blocks instead, whatever they hold, to a disk that was begun before. A broken upload is
+    continued from the last mark up to `attempts` times in a row without progress. Stopped when `stopping()` becomes
+    true: the mark then stands at the last finished upload.
     """
     begun = clock()
-    blocks = data_blocks(reader)
+    blocks = data_blocks(reader) if changes is None else changes
+    if changes is not None:
+        disk = replace(disk, mark_bytes=0)
     copy = DiskCopy(disk=disk, blocks=blocks, resumed_at_bytes=disk.mark_bytes)
+    open_writer = _opener(target, claim, point, patching=changes is not None)
     first = bisect_left(blocks, disk.mark_bytes // BLOCK_BYTES)
     total = _bytes_of(blocks, 0, reader.size)
     observer.disk(disk.source_disk, label, "copy", total - _bytes_of(blocks, first, reader.size), total)
     failures = 0
     while True:
         try:
-            _send(reader, target, claim, copy, point, observer, stopping, pace)
+            _send(reader, open_writer, copy, observer, stopping, pace, fresh=changes is None)
             break
         except V2xError as problem:
             if problem.retry is not Retry.NOW:
                 raise
-            found = _again(target, claim, disk.source_disk)
+            if changes is None:
+                found = _again(target, claim, disk.source_disk)
+            else:
+                reached = problem.mark_bytes if isinstance(problem, SegmentLost) else 0
+                found = replace(copy.disk, mark_bytes=max(reached, copy.disk.mark_bytes))
             failures = 1 if found.mark_bytes > copy.disk.mark_bytes else failures + 1
             if failures >= attempts:
                 raise
@@ -73,31 +88,44 @@ def copy_disk(
     copy.disk = ClaimedDisk(
         source_disk=disk.source_disk, id=disk.id, size_bytes=disk.size_bytes, mark_bytes=disk.size_bytes, point=point
     )
+    copy.empty = _Zeros().count(copy.digests)
     copy.seconds = clock() - begun
     return copy
 
 
+def _opener(target: Target, claim: Claim, point: str, *, patching: bool) -> OpenWriter:
+    if not patching:
+        return lambda disk, blocks: target.writer(claim, disk, blocks, point)
+    if not isinstance(target, Patches):
+        raise Unsupported("this target takes whole disks only", hint="migrate the machine cold")
+    return lambda disk, blocks: target.patcher(claim, disk, blocks)
+
+
 def _send(
     reader: DiskReader,
-    target: Target,
-    claim: Claim,
+    open_writer: OpenWriter,
     copy: DiskCopy,
-    point: str,
     observer: Observer,
     stopping: Callable[[], bool],
     pace: Pace | None,
+    *,
+    fresh: bool,
 ) -> None:
     first = bisect_left(copy.blocks, copy.disk.mark_bytes // BLOCK_BYTES)
     waiting = copy.blocks[first:]
     if copy.disk.mark_bytes >= copy.disk.size_bytes and not waiting:
         return
-    writer = target.writer(claim, copy.disk, waiting, point)
+    writer, zeros = open_writer(copy.disk, waiting), _Zeros()
     try:
         with pumped(reader, waiting, BLOCK_BYTES, digest=digest_of) as blocks:
             for block in blocks:
                 if stopping():
                     raise Stopped("stopped while copying", hint="run the same command again; it continues")
-                writer.write(block.number, block.data)
+                if fresh and isinstance(writer, LeavesOut) and zeros.match(block):
+                    # Nothing was written here before: a disk of another point in time is made anew.
+                    writer.leave_out(block.number, block.data)
+                else:
+                    writer.write(block.number, block.data)
                 copy.digests.add(block.number, block.digest)
                 observer.progress(copy.disk.source_disk, len(block.data))
                 if pace is not None:
@@ -107,6 +135,28 @@ def _send(
         copy.sent_bytes += writer.sent_bytes
         copy.segments += writer.segments
         writer.abort()
+
+
+class _Zeros:
+    """Knows blocks of zeros by their digest, and compares them byte for byte before it says so."""
+
+    def __init__(self) -> None:
+        self._zeros = memoryview(bytes(BLOCK_BYTES))
+        self._digests: dict[int, bytes] = {}
+
+    def digest(self, length: int) -> bytes:
+        if length not in self._digests:
+            self._digests[length] = digest_of(self._zeros[:length])
+        return self._digests[length]
+
+    def match(self, block: Block) -> bool:
+        length = len(block.data)
+        # Copied, because memoryviews are compared element by element.
+        return block.digest == self.digest(length) and bytes(block.data) == bytes(self._zeros[:length])
+
+    def count(self, digests: DigestTable) -> int:
+        whole = self.digest(BLOCK_BYTES)
+        return sum(digest == whole for _, digest in digests.items())
 
 
 def _again(target: Target, claim: Claim, source_disk: str) -> ClaimedDisk:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Digests of a disk's blocks, gathered while it is read."""
 
+import heapq
 from array import array
 from collections.abc import Iterator
 
@@ -45,6 +46,28 @@ class DigestTable:
         """Pairs of block number and digest, ascending."""
         for index, number in enumerate(self._numbers):
             yield number, bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
+
+    def updated(self, newer: "DigestTable") -> "DigestTable":
+        """These digests with those of `newer` in the place of older ones."""
+        merged = DigestTable()
+        both = heapq.merge(
+            ((number, 0, digest) for number, digest in self.items()),
+            ((number, 1, digest) for number, digest in newer.items()),
+        )
+        for number, _, digest in both:
+            merged.add(number, digest)  # of two of one number, the newer comes second and stays
+        return merged
+
+    @classmethod
+    def of(cls, digests: BlockDigests | None) -> "DigestTable":
+        """The table that a record was made of; empty for none."""
+        table = cls()
+        for number, digest in recorded(digests) if digests is not None else ():
+            table.add(number, digest)
+        return table
+
+    def numbers(self) -> frozenset[int]:
+        return frozenset(self._numbers)
 
     def record(self, block_bytes: int, size_bytes: int) -> BlockDigests:
         """The table as a record for a report."""

@@ -5,26 +5,43 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from v2x.errors import InputRefused, Interrupted, Stopped
-from v2x.migrate import power, steps
-from v2x.migrate.steps import Work
+from v2x.migrate import power, steps, warm
+from v2x.migrate.steps import Next, Work
 from v2x.model.migration import Phase
 
 
 class Step(NamedTuple):
-    """One step and the phase that is shown while it runs."""
+    """One step and the phase that is shown while it runs.
+
+    `look_up` is what a program that comes in after this step has to do first, to know what it made; it changes nothing
+    that was not made before. `then` is asked after each run of a step that may be repeated.
+    """
 
     phase: Phase
     run: Callable[[Work], None]
+    look_up: Callable[[Work], None] | None = None
+    then: Callable[[Work], Next] | None = None
 
 
 COLD: tuple[Step, ...] = (
     Step(Phase.PREFLIGHT, steps.preflight),
-    Step(Phase.CHECKPOINT, steps.checkpoint),
-    Step(Phase.CLAIM, steps.claim),
+    Step(Phase.CHECKPOINT, steps.checkpoint, steps.checkpoint),
+    Step(Phase.CLAIM, steps.claim, steps.claim),
     Step(Phase.COPY, steps.copy),
     Step(Phase.INTEGRITY, steps.integrity),
     Step(Phase.SEAL, steps.seal),
     Step(Phase.RELEASE, steps.release),
+)
+
+WARM: tuple[Step, ...] = (
+    Step(Phase.PREFLIGHT, steps.preflight),
+    Step(Phase.TRACK, warm.track),
+    Step(Phase.SYNC, warm.sync, warm.look_up, warm.next_pass),
+    Step(Phase.SHUTDOWN, warm.shut_down),
+    Step(Phase.LAST_SYNC, warm.last_sync),
+    Step(Phase.VERIFY, warm.verify),
+    Step(Phase.SEAL, steps.seal),
+    Step(Phase.RELEASE, warm.finish),
 )
 
 

@@ -62,14 +62,20 @@ def bring_down(work: "Work") -> None:
             "what it writes from now on stays at the source"
         )
         return
+    shut_down_guest(work, work.source)
+
+
+def shut_down_guest(work: "Work", source: PowerControl) -> None:
+    """Asks the guest to shut down and waits; switches the machine off where its row allows that."""
+    name = work.machine.name
     work.observer.warning(f"{name} is asked to shut down, and waited for up to {work.shutdown_seconds / 60:g} minutes")
     try:
-        work.source.shutdown(work.machine, work.shutdown_seconds)
+        source.shutdown(work.machine, work.shutdown_seconds)
     except SourceError as problem:
-        if work.running is not Running.POWER_OFF or not isinstance(work.source, HardPowerOff):
+        if work.running is not Running.POWER_OFF or not isinstance(source, HardPowerOff):
             raise
         work.observer.warning(f"{problem.message}; {name} is switched off")
-        work.source.power_off(work.machine)
+        source.power_off(work.machine)
     work.brought_down = True
 
 
@@ -85,10 +91,11 @@ def bring_back(work: "Work") -> None:
     """After a failure: switches on again what was brought down for nothing."""
     if not work.brought_down or not isinstance(work.source, PowerControl):
         return
-    if work.claim is not None and work.claim.sealed:
-        return  # the machine is on the target, and two of it must not run
     name = work.machine.name
     try:
+        found = work.target.find(work.tag)
+        if found is not None and found.sealed:
+            return  # the machine is on the target, and two of it must not run
         work.source.power_on(work.machine)
     except V2xError as problem:
         work.observer.warning(f"{name} is off at the source and could not be switched on again: {problem.message}")

@@ -5,8 +5,9 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
 from v2x.disks.interface import DiskReader
@@ -21,12 +22,22 @@ from v2x.migrate.room import Reservations, Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
 from v2x.model.machine import Disk, DiskBacking, Machine
-from v2x.model.migration import DiskResult, VerifyLevel
+from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.model.plan import Running
-from v2x.model.target import StorageRepository, TargetMachine
+from v2x.model.target import TargetMachine
 from v2x.model.units import show_bytes
 from v2x.sources.interface import Checkpoint, Confirms, Integrity, Notes, Source
-from v2x.target.interface import Claim, ClaimedDisk, ReadBack, Remarks, Starts, Target
+from v2x.target.interface import (
+    Claim,
+    ClaimedDisk,
+    ReadBack,
+    Remarks,
+    Room,
+    Starts,
+    Surveys,
+    Target,
+    surroundings_of,
+)
 
 
 @dataclass(kw_only=True)
@@ -36,7 +47,9 @@ class Work:
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
     are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
     `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
-    automatic start at the source off once it is migrated.
+    automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
+    `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
+    a pass takes no longer than `outage_seconds`.
     """
 
     tag: str
@@ -63,6 +76,13 @@ class Work:
     integrity: "IntegrityCheck | None" = None
     results: list[DiskResult] = field(default_factory=list)
     thick: frozenset[str] = frozenset()
+    warm: bool = False
+    enable_tracking: bool = False
+    turned_on_tracking: bool = False
+    outage_seconds: float = 60.0
+    waits_for_cutover: bool = False
+    cut_over: Callable[[], bool] = lambda: False
+    passes: list[Pass] = field(default_factory=list)
 
     def held_claim(self) -> Claim:
         if self.claim is None:
@@ -76,6 +96,14 @@ class Work:
 
     def source_disk(self, disk_id: str) -> Disk:
         return next(disk for disk in self.machine.disks if disk.id == disk_id)
+
+
+class Next(Enum):
+    """What follows a step that may be repeated."""
+
+    AGAIN = "again"
+    GO_ON = "go on"
+    WAIT = "wait"
 
 
 class IntegrityCheck:
@@ -109,10 +137,12 @@ def preflight(work: Work) -> None:
     """Everything that can be known to fail is refused here, before anything is written."""
     found = work.target.find(work.tag)
     if found is not None and found.sealed:
+        # The run that sealed it may have been killed before it had tidied up.
+        work.target.seal(found, work.spec)
         work.claim, work.already = found, True
         return
     machine = work.machine
-    for disk in machine.disks:
+    for disk in (one for one in machine.disks if not one.lent_by):
         if disk.backing is DiskBacking.MISSING:
             raise InputRefused(
                 f"{disk.label} of {machine.name} is missing: {', '.join(disk.files) or disk.id}",
@@ -135,36 +165,36 @@ def preflight(work: Work) -> None:
             code="TEMPLATE",
             hint="make a template of it there (--as-template), or deploy a machine from it first",
         )
-    refuse_running(work)
+    if not work.warm:
+        refuse_running(work)
     _check_room(work, found)
 
 
 def _check_room(work: Work, found: Claim | None) -> None:
-    facts = work.target.facts()
-    ours = {found.name} if found else set()
-    if work.spec.name in facts.machine_names:
+    target, spec = work.target, work.spec
+    around = target.survey(spec) if isinstance(target, Surveys) else surroundings_of(target.facts(), spec)
+    if around.name_used:
         raise Conflict(
-            f"a machine named {work.spec.name} is already on {facts.pool_name or facts.address}",
+            f"a machine named {spec.name} is already on {around.place}",
             code="NAME-USED",
             hint="choose another target name (--name), or rename or remove the other one",
         )
-    used = {entry.mac: entry.machine for entry in facts.macs if entry.machine not in ours}
-    for nic in work.spec.nics:
-        if nic.mac and nic.mac in used:
+    for used in around.macs:
+        if found is None or used.machine != found.name:
             raise Conflict(
-                f"MAC address {nic.mac} is already used by {used[nic.mac]}",
+                f"MAC address {used.mac} is already used by {used.machine}",
                 code="MAC-USED",
                 hint="let the pool make a new one (--mac new), or remove the other adapter",
             )
-    _reserve(work, found, {sr.uuid: sr for sr in facts.storage})
+    _reserve(work, found, around.storage)
 
 
-def _reserve(work: Work, found: Claim | None, storage: Mapping[str, StorageRepository]) -> None:
+def _reserve(work: Work, found: Claim | None, storage: Sequence[Room]) -> None:
     """Promises the machine its room on the SRs, beside what other machines of the run are still to take.
 
     A machine that was begun before goes on with what it has: it is promised its room without a look at what is free.
     """
-    work.thick = frozenset(uuid for uuid, sr in storage.items() if not sr.thin)
+    work.thick = frozenset(room.uuid for room in storage if not room.thin)
     wanted: dict[str, int] = {}
     for disk in work.spec.disks:
         # A thin SR takes what the disk holds; where the source does not tell that, nothing can be counted.
@@ -174,14 +204,14 @@ def _reserve(work: Work, found: Claim | None, storage: Mapping[str, StorageRepos
     if found is not None:
         work.reservations.hold(work.tag, work.place, wanted)
         return
-    free = {uuid: sr.free_bytes for uuid, sr in storage.items() if sr.size_bytes > 0}
+    free = {room.uuid: room.free_bytes for room in storage if room.free_bytes is not None}
     full = work.reservations.promise(work.tag, work.place, wanted, free)
     if full:
         promised = work.reservations.promised_to_others(work.tag, work.place, full)
         beside = f", {show_bytes(promised)} of it for machines that are on their way" if promised else ""
+        name = next(room.name for room in storage if room.uuid == full)
         raise NoSpace(
-            f"{storage[full].name} has {show_bytes(free[full])} free{beside}; "
-            f"{work.machine.name} needs {show_bytes(wanted[full])}",
+            f"{name} has {show_bytes(free[full])} free{beside}; {work.machine.name} needs {show_bytes(wanted[full])}",
             hint="free some space, or choose another SR (--sr)",
         )
 
@@ -190,10 +220,11 @@ def checkpoint(work: Work) -> None:
     """The point in time that is copied; a running machine is brought down first where its row says so."""
     bring_down(work)
     work.checkpoint = work.source.checkpoint(work.machine, work.tag)
-    _tell(work)
+    tell(work)
 
 
-def _tell(work: Work) -> None:
+def tell(work: Work) -> None:
+    """Passes on what the source has to say of what it did."""
     if isinstance(work.source, Notes):
         for note in work.source.notes(work.machine):
             work.observer.warning(note)
@@ -284,6 +315,7 @@ def _observer(work: Work, source: Disk) -> Observer:
 
 def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     reader = work.source.reader(work.machine, source, at)
+    tell(work)
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")
     return ZeroScan(reader) if work.read_all else reader
@@ -323,7 +355,7 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
         vdi=done.disk.id,
         capacity_bytes=size_bytes,
         target_bytes=done.disk.size_bytes,
-        data_bytes=len(done.blocks) * BLOCK_BYTES,
+        data_bytes=(len(done.blocks) - done.empty) * BLOCK_BYTES,
         sent_bytes=done.sent_bytes,
         resumed_at_bytes=done.resumed_at_bytes,
         segments=done.segments,
@@ -345,7 +377,7 @@ def seal(work: Work) -> None:
     """The success marker, last; before it the source is kept from coming back with the same addresses, where asked."""
     if work.keep_off:
         stay_off(work)
-        _tell(work)
+        tell(work)
     work.target.seal(work.held_claim(), work.spec)
     if isinstance(work.target, Remarks):
         for remark in work.target.remarks(work.held_claim()):
@@ -356,4 +388,4 @@ def seal(work: Work) -> None:
 
 def release(work: Work) -> None:
     work.source.release(work.machine, work.tag)
-    _tell(work)
+    tell(work)

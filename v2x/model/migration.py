@@ -16,6 +16,11 @@ class Phase(StrEnum):
     PREFLIGHT = "preflight"
     CHECKPOINT = "checkpoint"
     CLAIM = "claim"
+    TRACK = "track changes"
+    SYNC = "sync"
+    READY = "ready"
+    SHUTDOWN = "shut down"
+    LAST_SYNC = "last sync"
     INTEGRITY = "integrity"
     COPY = "copy"
     VERIFY = "verify"
@@ -30,6 +35,7 @@ class Outcome(StrEnum):
     ALREADY = "already migrated"
     FAILED = "failed"
     STOPPED = "stopped"
+    READY = "ready for cutover"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
     DRY_RUN = "dry run"
@@ -54,6 +60,14 @@ class BlockDigests:
     size_bytes: int
     runs: tuple[tuple[int, int], ...] = ()
     digests: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """One pass of a warm migration: what it sent, and how long it took with its snapshot."""
+
+    sent_bytes: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,7 @@ class PlanRow:
     timezone: str = ""
     bios_strings: bool = False
     as_template: bool = False
+    resource_set: str = ""
     wave: int = 1
     order: int = 0
     hooks: tuple[str, ...] = ()
@@ -77,6 +78,7 @@ class PlanRow:
 class Endpoint:
     """An address with what is needed to trust it; a secret is only ever referred to, never held.
 
+    `resource_set` is the one of Xen Orchestra that machines get where nothing else is said, for targets.
     `settings` are the kind of source's own: how to log in to Hyper-V hosts.
     `shares` say where folders of a Hyper-V host are found on the network (FOLDER=\\\\SERVER\\SHARE), `smb_user` logs in
     there. `experimental_vmcx` reads the keys of generation 2 from .vmcx files.
@@ -87,6 +89,7 @@ class Endpoint:
     ca_file: str = ""
     fingerprint: str = ""
     secret: str = ""
+    resource_set: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     shares: tuple[str, ...] = ()
     smb_user: str = ""

@@ -62,6 +62,7 @@ class TargetHost:
     address: str
     enabled: bool = True
     cpu_count: int = 0
+    cpu_mhz: int = 0
     memory_total_bytes: int = 0
     memory_free_bytes: int = 0
 
@@ -221,9 +222,10 @@ class TargetMachine:
     """The machine to make, in XAPI's terms. `rows` are ids of the mapping rows that led to it.
 
     `memory_bytes` becomes all of static and dynamic max and dynamic min, and static min too where
-    `memory_static_min_bytes` is 0. `platform` is complete. `tags`, `start_group`, `ha_priority` and `is_template` are
-    set when the machine is whole. `generation_id` empty is none, `0:0` a fresh one at the first start. `affinity` is a
-    host's uuid. `uuid` is the wanted SMBIOS and VM uuid, which only an XVA can bring.
+    `memory_static_min_bytes` is 0. `platform` is complete. `tags`, `start_group`, `ha_priority`, `is_template` and
+    `resource_set` (an id of Xen Orchestra) are set when the machine is whole. `generation_id` empty is none, `0:0` a
+    fresh one at the first start. `affinity` is a host's uuid. `uuid` is the wanted SMBIOS and VM uuid, which only an
+    XVA can bring.
     """
 
     source_id: str
@@ -248,11 +250,13 @@ class TargetMachine:
     bios_strings: dict[str, str] = field(default_factory=dict)
     auto_start: bool = False
     memory_static_min_bytes: int = 0
+    vcpus_params: dict[str, str] = field(default_factory=dict)
     generation_id: str = "0:0"
     affinity: str = ""
     ha_priority: HaPriority = HaPriority.NONE
     start_group: StartGroup | None = None
     is_template: bool = False
+    resource_set: str = ""
     uuid: str = ""
     rows: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -11,11 +11,11 @@ SECTOR = 512
 def show_bytes(count: int) -> str:
     """`count` bytes in binary units, `1.5 GiB`; exact bytes below 1 KiB."""
     value = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if abs(value) < 1024:
             return f"{count} bytes" if unit == "bytes" else f"{value:.4g} {unit}"
         value /= 1024
-    return f"{value:.4g} TiB"
+    return f"{value:.4g} PiB"
 
 
 def round_up(value: int, step: int) -> int:

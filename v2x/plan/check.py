@@ -74,6 +74,7 @@ def check_plan(
     findings += _names(sums, facts)
     findings += _macs(sums, facts)
     findings += _space(sums, facts)
+    findings += _hosts(sums, facts)
     return sorted(findings, key=lambda finding: -finding.severity.weight)
 
 
@@ -225,6 +226,17 @@ def _space(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
         if most > sr.free_bytes:
             rule = plan_rules.SPACE if least > sr.free_bytes else plan_rules.SPACE_UNSURE
             yield rule.finding(_space_text(sr, target, least, most, takers), None, sr.name or sr.uuid)
+
+
+def _hosts(sums: _Sums, facts: Mapping[str, TargetFacts]) -> Iterator[Finding]:
+    """Storage that a host sees, but none that takes a new disk now: disabled, evacuated, updated or on its way down."""
+    for target, uuid in sums.space:
+        pool = facts[target]
+        enabled = {host.uuid for host in pool.hosts if host.enabled}
+        sr = next((sr for sr in pool.storage if sr.uuid == uuid), None)
+        if sr is not None and sr.hosts and pool.hosts and enabled.isdisjoint(sr.hosts):
+            names = _list(host.name for host in pool.hosts if host.uuid in sr.hosts)
+            yield plan_rules.NO_HOST.finding(f"{sr.name!r} on {target}: {names}", None, sr.name or sr.uuid)
 
 
 def _space_text(sr: StorageRepository, target: str, least: int, most: int, takers: list[tuple[Disk, PlanRow]]) -> str:

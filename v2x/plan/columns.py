@@ -89,6 +89,7 @@ COLUMNS: tuple[Column, ...] = (
     _text("timezone", "the guest's time zone, as Europe/Paris or +02:00; empty: not known"),
     Column("bios_strings", "bios_strings", "yes: keep SMBIOS strings and serial number", read_flag, write_flag, False),
     Column("as_template", "as_template", "yes: becomes a template on the target", read_flag, write_flag, False),
+    _text("resource_set", "id of the resource set of Xen Orchestra that it belongs to; empty: none"),
     Column("wave", "wave", "waves run one after the other, from 1", whole_number(1, 9999), str, 1),
     Column("order", "order", "order within the wave, lowest first", whole_number(-9999, 9999), str, 0),
     Column("hooks", "hooks", "names of hooks in v2x.toml, with commas between", read_names, write_names, ()),

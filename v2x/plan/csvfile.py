@@ -11,7 +11,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,20 @@ def _text(data: bytes, name: str) -> str:
         ) from None
 
 
-def _records(text: str, name: str) -> list[list[str]]:
+def table_of(data: bytes, name: str, known: Collection[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a CSV file, in lower case with `_`, and the numbered records below it.
+
+    `known` are columns that tell which delimiter is meant. PlanError for what is no text, PlanFileError for no CSV.
+    """
+    records = _records(_text(data, name), name, known)
+    at = next((number for number, record in enumerate(records) if any(cell.strip() for cell in record)), None)
+    if at is None:
+        return [], []
+    header = [_column_name(cell) for cell in records[at]]
+    return header, [(number, record) for number, record in enumerate(records[at + 1 :], at + 2) if any(record)]
+
+
+def _records(text: str, name: str, known_columns: Collection[str] = BY_NAME) -> list[list[str]]:
     """The records of the file under the delimiter that makes most of its header."""
     hint_line = re.match(r'\s*"?sep=(.)"?[ \t]*(\r\n|\r|\n)', text, re.IGNORECASE)
     if hint_line:
@@ -126,7 +139,7 @@ def _records(text: str, name: str) -> list[list[str]]:
             head = next((record for record in reader if any(cell.strip() for cell in record)), [])
         except csv.Error:
             continue
-        known = sum(_column_name(cell) in BY_NAME for cell in head)
+        known = sum(_column_name(cell) in known_columns for cell in head)
         if known > score:
             best, score = _read_all(text, delimiter, name) if known else [], known
     return best

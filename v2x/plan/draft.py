@@ -9,27 +9,38 @@ from datetime import datetime
 
 from v2x.errors import InputRefused, PlanError
 from v2x.mapping.build import build_machine, target_name
-from v2x.mapping.networks import NetworkChoice, Places, candidates, settle
+from v2x.mapping.networks import NetworkChoice, Places, Unresolved, candidates, settle
 from v2x.mapping.platform import choose_template
 from v2x.mapping.resolve import REST, is_offline, needed_bytes, reference, storage_by_rule, suggest_storage
+from v2x.mapping.starting import ha_priority, starts_by_itself
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, Nic, PowerState
 from v2x.model.placement import Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
-from v2x.model.target import TargetFacts
+from v2x.model.target import HaPriority, TargetFacts, TargetMachine
 from v2x.plan.columns import tidy_row
 from v2x.plan.store import plan_id
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class Ground:
     """What the choices for a machine stand on; `places` are the rules and the networks of its source."""
 
     facts: TargetFacts
     tables: Tables
     places: Places
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A drafted row; `made` is what it comes to without the adapters whose network is open, None where it cannot be."""
+
+    row: PlanRow
+    made: TargetMachine | None
+    networks: tuple[tuple[Nic, NetworkChoice | Unresolved], ...]
+    problem: str = ""
 
 
 def draft_plan(
@@ -54,7 +65,7 @@ def draft_plan(
     if not targets or targets[0].alias not in facts:
         raise PlanError("no target to draft a plan for", hint="name one with --target")
     target = targets[0].alias
-    blocked = _blockers(findings)
+    blocked = blockers_of(findings)
     room = facts[target]
     rows: list[PlanRow] = []
     for source, inventory in inventories.items():
@@ -62,9 +73,9 @@ def draft_plan(
         for machine in inventory.machines:
             if not is_selected(machine, select):
                 continue
-            empty = PlanRow(machine_id=machine.id, machine_name=machine.name, source=source, target=target)
-            row = _draft_row(machine, empty, _Ground(room, tables, places), blocked.get(machine.id, ()))
-            room = _taken(machine, row, room)
+            empty = replace(first_row(machine, source, target), resource_set=targets[0].resource_set)
+            row = draft_row(machine, empty, Ground(room, tables, places), blocked.get(machine.id, ())).row
+            room = taken(machine, row, room)
             rows.append(tidy_row(row))
     if not rows:
         raise PlanError(
@@ -82,13 +93,25 @@ def draft_plan(
     )
 
 
+def first_row(machine: Machine, source: str, target: str) -> PlanRow:
+    """A row with what the source's own settings ask for, before anything is chosen."""
+    return PlanRow(
+        machine_id=machine.id,
+        machine_name=machine.name,
+        source=source,
+        target=target,
+        autostart=starts_by_itself(machine),
+        ha=ha_priority(machine),
+    )
+
+
 def is_selected(machine: Machine, select: Sequence[str]) -> bool:
     """Whether any of the shell patterns fits the machine's name, id or folder/name; no pattern fits all."""
     words = [word.casefold() for word in (machine.name, machine.id, f"{machine.folder}/{machine.name}")]
     return not select or any(fnmatch.fnmatchcase(word, pattern.casefold()) for pattern in select for word in words)
 
 
-def _blockers(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:
+def blockers_of(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for finding in findings:
         if finding.severity is Severity.BLOCKER and finding.machine_id:
@@ -97,18 +120,23 @@ def _blockers(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _draft_row(machine: Machine, row: PlanRow, ground: _Ground, blockers: Sequence[str]) -> PlanRow:
+def draft_row(machine: Machine, row: PlanRow, ground: Ground, blockers: Sequence[str]) -> Drafted:
+    """The choices for one machine, with what they come to."""
     facts, tables = ground.facts, ground.tables
     comments: list[str] = []
     reasons = ["template of the source"] if machine.is_template else []
+    reasons += [machine.estate_reason or str(machine.estate)] if machine.estate is not None else []
     reasons += blockers
     row = replace(row, target_name=target_name(machine, row), order=machine.start_order or 0)
     row = _with_storage(machine, row, ground, comments)
-    row, settled = _with_networks(machine, row, ground, comments)
+    row, networks = _with_networks(machine, row, ground, comments)
+    settled = tuple(nic for nic, choice in networks if isinstance(choice, NetworkChoice))
+    made, problem = None, ""
     try:
         made = build_machine(replace(machine, nics=settled), row, facts, tables, places=ground.places)
-    except (PlanError, InputRefused) as problem:
-        reasons.append(problem.message)
+    except (PlanError, InputRefused) as trouble:
+        problem = trouble.message
+        reasons.append(problem)
     else:
         row = replace(
             row,
@@ -126,10 +154,10 @@ def _draft_row(machine: Machine, row: PlanRow, ground: _Ground, blockers: Sequen
     comments += _state(machine, row, facts)
     if reasons:
         comments.insert(0, "excluded: " + "; ".join(reasons))
-    return replace(row, exclude=bool(reasons), comment=" | ".join(comments))
+    return Drafted(replace(row, exclude=bool(reasons), comment=" | ".join(comments)), made, networks, problem)
 
 
-def _with_storage(machine: Machine, row: PlanRow, ground: _Ground, comments: list[str]) -> PlanRow:
+def _with_storage(machine: Machine, row: PlanRow, ground: Ground, comments: list[str]) -> PlanRow:
     facts = ground.facts
     if is_offline(facts) or not machine.disks:
         return row
@@ -147,19 +175,18 @@ def _with_storage(machine: Machine, row: PlanRow, ground: _Ground, comments: lis
 
 
 def _with_networks(
-    machine: Machine, row: PlanRow, ground: _Ground, comments: list[str]
-) -> tuple[PlanRow, tuple[Nic, ...]]:
-    """The row with the networks that are certain, and their adapters; the comment says what the others could be."""
+    machine: Machine, row: PlanRow, ground: Ground, comments: list[str]
+) -> tuple[PlanRow, tuple[tuple[Nic, NetworkChoice | Unresolved], ...]]:
+    """The row with the networks that are certain, and what is known of all; the comment says what is left to choose."""
     facts = ground.facts
     found: dict[str, str] = {}
     reasons: list[str] = []
-    settled: list[Nic] = []
-    for nic, choice in settle(machine, row, facts, ground.places):
+    settled = settle(machine, row, facts, ground.places)
+    for nic, choice in settled:
         position = str(nic.position)
         if not isinstance(choice, NetworkChoice):
             reasons.append(f"{position} TO CHOOSE ({nic.network!r}: {choice.why}): {candidates(choice, facts)}")
             continue
-        settled.append(nic)
         if not is_offline(facts):
             found[position] = reference(choice.network, facts.networks)
             reasons.append(f"{position} {choice.reason}")
@@ -172,6 +199,10 @@ def _with_networks(
 
 def _state(machine: Machine, row: PlanRow, facts: TargetFacts) -> list[str]:
     comments = []
+    if row.autostart:
+        comments.append("autostart: as on the source")
+    if row.ha is not HaPriority.NONE:
+        comments.append(f"ha: {row.ha.value}, its priority on the source is {machine.ha_priority}")
     if machine.power_state is PowerState.ON:
         comments.append("running now: a cold transfer needs it shut down")
     elif machine.power_state is PowerState.SUSPENDED:
@@ -181,7 +212,7 @@ def _state(machine: Machine, row: PlanRow, facts: TargetFacts) -> list[str]:
     return comments
 
 
-def _taken(machine: Machine, row: PlanRow, facts: TargetFacts) -> TargetFacts:
+def taken(machine: Machine, row: PlanRow, facts: TargetFacts) -> TargetFacts:
     """The facts with the room that a drafted row takes, so that the next rows are spread over what is left."""
     if row.exclude or not row.storage:
         return facts

@@ -113,6 +113,12 @@ SPACE_UNSURE = Rule(
     "The storage may run out of room: the source does not tell how much of some disks is used",
     "Spread the machines over more storage, or make sure that the disks are sparse enough.",
 )
+NO_HOST = Rule(
+    "plan.no-host",
+    _W,
+    "No host that sees the storage takes new disks now",
+    "Enable one of the hosts before the plan runs (xe host-enable), or name another storage repository.",
+)
 VCPUS = Rule("plan.vcpus", _B, "More vCPUs than the target allows", "Lower vcpus.")
 VCPUS_SUPPORT = Rule(
     "plan.vcpus-support", _W, "More vCPUs than have security support", "Lower vcpus unless the guest is trusted."

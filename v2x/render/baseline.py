@@ -13,7 +13,12 @@ from v2x.model.inventory import SourceInfo
 
 MOST_BASELINE_BYTES = 1 << 30
 ASSESSMENT_SCHEMA = "v2x.assessment/1"
-VERDICT_WORDS = {Verdict.READY: "ready", Verdict.WARNINGS: "warnings", Verdict.BLOCKED: "blocked"}
+VERDICT_WORDS = {
+    Verdict.READY: "ready",
+    Verdict.WARNINGS: "warnings",
+    Verdict.BLOCKED: "blocked",
+    Verdict.UNKNOWN: "unknown",
+}
 
 Key = tuple[str, str, str]
 

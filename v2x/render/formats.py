@@ -7,6 +7,7 @@ from datetime import datetime
 
 from v2x.errors import UsageError
 from v2x.model.finding import Finding
+from v2x.model.forecast import Forecast
 from v2x.model.inventory import Inventory
 from v2x.model.migration import Report
 from v2x.model.target import TargetFacts
@@ -94,16 +95,19 @@ def render_findings(
     now: datetime,
     version: str,
     baseline: Baseline | None = None,
+    forecast: Forecast | None = None,
     width: int = 80,
     colour: bool = False,
 ) -> bytes:
     """The assessment report. UsageError for a `format` that is not in FINDINGS_FORMATS.
 
-    `width` and `colour` count for text only. With `baseline`, all formats but CSV tell what changed since. The same
-    arguments give the same bytes.
+    `width` and `colour` count for text only. With `baseline`, all formats but CSV tell what changed since. With
+    `forecast` they tell time, room, waves, and what each machine becomes. The same arguments give the same bytes.
     """
     write = _chosen(format, FINDINGS_FORMATS)
-    assessment = assessment_of(inventory, facts, findings, now=now, version=version, baseline=baseline)
+    assessment = assessment_of(
+        inventory, facts, findings, now=now, version=version, baseline=baseline, forecast=forecast
+    )
     return write(assessment, Paper(width=width, colour=colour))
 
 

@@ -4,7 +4,7 @@
 import unicodedata
 from collections.abc import Iterator
 
-_COLOURS = {"blocker": "31", "warning": "33", "info": "36", "good": "32", "strong": "1"}
+_COLOURS = {"blocker": "31", "warning": "33", "info": "36", "unknown": "35", "good": "32", "strong": "1"}
 
 NARROWEST = 40
 
@@ -64,5 +64,5 @@ def fit(text: str, width: int) -> str:
 
 
 def paint(text: str, colour: str, on: bool) -> str:
-    """`text` in a colour of the scheme (blocker, warning, info, good, strong) where `on`."""
+    """`text` in a colour of the scheme (blocker, warning, info, unknown, good, strong) where `on`."""
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on else text

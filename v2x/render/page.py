@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTML pages: one file each, nothing loaded, nothing active.
+"""HTML pages: one file each, nothing loaded.
 
 Three walls stand between data and the reader's browser: every expression passes `printable`, then autoescaping, and
-the page's own Content-Security-Policy allows nothing but the one style sheet whose hash it names.
+the page's own Content-Security-Policy allows nothing but the one style sheet, and the one script of an assessment,
+whose hashes it names. That script puts data into the page as text only, and trusted types hold it to that.
 """
 
 import base64
@@ -14,23 +15,71 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from v2x.model.finding import Severity, Verdict
-from v2x.model.machine import Disk, DiskBus, DiskFormat, Nic, NicModel, Other
 from v2x.model.migration import Outcome, Report
 from v2x.model.units import show_bytes
-from v2x.render import run
-from v2x.render.assessment import Assessment, guest_name, target_name
+from v2x.render import charts, run
+from v2x.render.assessment import VERDICTS, Assessment, guest_name, pace_words, pool_words, target_name
 from v2x.render.baseline import spoken_verdict
-from v2x.render.words import show_time
+from v2x.render.payload import payload
+from v2x.render.words import show_span, show_time
 from v2x.text import plural, printable
 
 _CELL_LIMIT = 1000
-_WORDS = {Severity.BLOCKER: "Blocker", Severity.WARNING: "Warning", Severity.INFO: "Note"}
-_TONES = {Verdict.BLOCKED: "blocker", Verdict.WARNINGS: "warning", Verdict.READY: "good"}
+_WORDS = {
+    Severity.BLOCKER: "Blocker",
+    Severity.WARNING: "Warning",
+    Severity.INFO: "Note",
+    Severity.UNKNOWN: "Unknown",
+}
+_TONES = {
+    Verdict.BLOCKED: "blocker",
+    Verdict.WARNINGS: "warning",
+    Verdict.READY: "good",
+    Verdict.UNKNOWN: "unknown",
+}
+_COLUMNS = (
+    ("name", "Name"),
+    ("verdict", "Verdict"),
+    ("system", "Operating system"),
+    ("cpus", "CPUs"),
+    ("memory", "Memory"),
+    ("capacity", "Disks"),
+    ("moved", "To move"),
+    ("seconds", "Time"),
+    ("wave", "Wave"),
+    ("findings", "Findings"),
+)
+_LOUD = (Severity.BLOCKER, Severity.UNKNOWN, Severity.WARNING)
+_RULES_SHOWN = 16
+_NUMERIC = frozenset({"cpus", "memory", "capacity", "moved", "seconds", "wave"})
 
 
 def assessment_page(assessment: Assessment) -> bytes:
     """The assessment as one HTML file."""
-    return _page("assessment.html.j2", assessment=assessment, bars=_verdict_bars(assessment))
+    total = len(assessment.machines)
+    numbered = [(number, group) for number, group in enumerate(assessment.by_rule) if group.machine_count]
+    machines = [assessed.machine for assessed in assessment.machines]
+    movable = assessment.count(Verdict.READY) + assessment.count(Verdict.WARNINGS)
+    return _page(
+        "assessment.html.j2",
+        script=_file("assessment.js") if total else "",
+        assessment=assessment,
+        headline=headline(assessment),
+        ring=charts.verdict_ring(assessment),
+        systems=charts.system_bars(machines),
+        sizes=charts.size_bars(machines),
+        movable=100 * movable // total if total else 0,
+        loud=sorted(
+            ((number, group) for number, group in numbered if group.severity is not Severity.INFO),
+            key=lambda pair: _LOUD.index(pair[1].severity),
+        ),
+        shown=_RULES_SHOWN,
+        quiet=[(number, group) for number, group in numbered if group.severity is Severity.INFO],
+        payload=payload(assessment) if total else "",
+        verdicts=VERDICTS,
+        columns=_COLUMNS,
+        numeric=_NUMERIC,
+    )
 
 
 def report_page(report: Report) -> bytes:
@@ -38,12 +87,36 @@ def report_page(report: Report) -> bytes:
     return _page("report.html.j2", report=report)
 
 
-def _page(template: str, **values: Any) -> bytes:
-    environment = _environment()
-    style = _style()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    text = environment.get_template(template).render(values, style=style, style_digest=digest)
+def headline(assessment: Assessment) -> str:
+    """The whole report in a sentence or two."""
+    total = len(assessment.machines)
+    if not total:
+        return "The source lists no machine."
+    ready, changes = assessment.count(Verdict.READY), assessment.count(Verdict.WARNINGS)
+    how = f", {ready:,} of them as they are" if ready and changes else " as they are" if ready else " with changes"
+    told = [f"{ready + changes:,} of {plural(total, 'machine')} can move to XCP-ng{how if ready + changes else ''}"]
+    blocked, unknown = assessment.count(Verdict.BLOCKED), assessment.count(Verdict.UNKNOWN)
+    told += [f"{blocked:,} {'is' if blocked == 1 else 'are'} blocked"] if blocked else []
+    told += [f"too little is known of {unknown:,}"] if unknown else []
+    pool = "" if assessment.facts is not None else " No pool was asked yet, so what depends on it is open."
+    return "; ".join(told) + "." + pool
+
+
+def _page(template: str, *, script: str = "", **values: Any) -> bytes:
+    """The page with a policy that allows its own style, and its own script where it has one, by their hashes.
+
+    Trusted types forbid the script itself to parse markup.
+    """
+    style = _file("style.css")
+    policy = f"default-src 'none'; style-src 'sha256-{_digest(style)}'; base-uri 'none'; form-action 'none'"
+    if script:
+        policy += f"; script-src 'sha256-{_digest(script)}'; require-trusted-types-for 'script'"
+    text = _environment().get_template(template).render(values, style=style, script=script, policy=policy)
     return text.encode()
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache
@@ -58,17 +131,20 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(size=show_bytes, time=show_time, plural=plural, guest=guest_name, target=target_name)
-    environment.filters.update(disk_line=run.disk_line, card_line=run.card_line, verdict=spoken_verdict)
-    environment.globals.update(Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone)
-    environment.globals.update(disk_place=_disk_place, disk_format=_disk_format, nic_model=_nic_model)
+    environment.filters.update(
+        disk_line=run.disk_line, card_line=run.card_line, verdict=spoken_verdict, span=show_span, pace=pace_words
+    )
+    environment.globals.update(
+        Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone, pool_words=pool_words
+    )
     return environment
 
 
 @cache
-def _style() -> str:
-    """The style sheet with line ends as they will stand in the page: the hash is taken of exactly these bytes."""
+def _file(name: str) -> str:
+    """A style sheet or script with line ends as they will stand in the page: hashes are taken of these bytes."""
     environment = Environment(loader=PackageLoader("v2x.render"), autoescape=True)
-    source, _, _ = PackageLoader("v2x.render").get_source(environment, "style.css")
+    source, _, _ = PackageLoader("v2x.render").get_source(environment, name)
     return source
 
 
@@ -79,38 +155,7 @@ def _finalize(value: Any) -> Any:
     return printable(value, _CELL_LIMIT)
 
 
-def _own_word(value: object) -> str:
-    return value.text if isinstance(value, Other) else str(value)
-
-
-def _disk_place(disk: Disk) -> str:
-    if disk.bus is DiskBus.UNKNOWN:
-        return "unknown"
-    return f"{_own_word(disk.bus)} {disk.controller}:{disk.unit}"
-
-
-def _disk_format(disk: Disk) -> str:
-    form = disk.format.value.upper() if isinstance(disk.format, DiskFormat) else disk.format.text
-    return f"{form} {disk.subformat}".strip()
-
-
-def _nic_model(nic: Nic) -> str:
-    return "unknown" if nic.model is NicModel.UNKNOWN else _own_word(nic.model)
-
-
 def _tone(outcome: Outcome) -> str:
     if outcome in run.GOOD:
         return "good"
     return "blocker" if outcome is Outcome.FAILED else "warning"
-
-
-def _verdict_bars(assessment: Assessment) -> list[tuple[str, float, float]]:
-    """The bar of verdicts: tone, start and width in percent, for those that occur."""
-    bars: list[tuple[str, float, float]] = []
-    start, total = 0.0, len(assessment.machines)
-    for verdict in (Verdict.READY, Verdict.WARNINGS, Verdict.BLOCKED):
-        width = 100 * assessment.count(verdict) / total if total else 0.0
-        if width:
-            bars.append((_TONES[verdict], round(start, 3), round(width, 3)))
-        start += width
-    return bars

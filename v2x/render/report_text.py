@@ -17,6 +17,7 @@ from v2x.render.run import (
     remaining_steps,
     rollback_steps,
     sent_bytes,
+    smbios_line,
 )
 from v2x.render.words import show_time
 from v2x.text import plural, printable
@@ -65,6 +66,8 @@ class _Page:
             lasted = f", {duration(migration)}" if duration(migration) else ""
             yield from self._field("Time", f"{show_time(migration.started)}{lasted}", "  ")
         if migration.machine is not None:
+            if smbios_line(migration):
+                yield from self._field("SMBIOS", smbios_line(migration), "  ")
             yield from self._field("Now", after_line(migration.machine), "  ")
             for note in migration.machine.notes:
                 yield from self._field("", note, "  - ")

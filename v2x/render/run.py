@@ -117,6 +117,15 @@ def after_line(machine: TargetMachine) -> str:
     )
 
 
+def smbios_line(migration: Migration) -> str:
+    """The guest's SMBIOS UUID before and after; empty where either is not known."""
+    before = migration.machine.other_config.get("v2x-source-uuid", "").lower() if migration.machine is not None else ""
+    after = migration.vm_uuid.lower()
+    if not (before and _UUID.fullmatch(after)):
+        return ""
+    return f"{after}, as before" if before == after else f"{before} → {after}"
+
+
 def to_file(migration: Migration) -> bool:
     """True where the target is a folder of XVA files."""
     return migration.target.startswith("xva:")
@@ -140,7 +149,10 @@ def remaining_steps(report: Report) -> list[str]:
     """What lies outside of a pool's own objects: kept by Xen Orchestra or by people, and not moved by anyone else."""
     if not any(migration.outcome in GOOD for migration in report.migrations):
         return []
+    belonging = any(one.machine is not None and one.machine.resource_set for one in report.migrations)
+    limits = ["Resource sets: have Xen Orchestra recompute all limits, so that the new machines count."]
     return [
+        *(limits if belonging else ()),
         "Access: give users and groups their rights on the new machines (ACLs), and put them into their resource sets.",
         "Backup: add the new machines to backup jobs, or see that the jobs that choose by tag take them; the first "
         "backup is a full one. Take the old machines out of the old backup only when you no longer need to go back.",

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from v2x.text import csv_cell, printable
 CELL_LIMIT = 2000
 MOST_ROWS = 1_048_576  # Excel's own limit, the header included
 _FULL_WIDTH_SIGNS = ("＝", "＋", "－", "＠")
-_FILLS = {"good": "E2F4E8", "warning": "FDF0D2", "blocker": "FBE4E2"}
+_FILLS = {"good": "E2F4E8", "warning": "FDF0D2", "blocker": "FBE4E2", "unknown": "E8ECF2"}
 
 Value = str | int | float | bool | None
 
@@ -45,12 +46,21 @@ def safe_cell(value: str) -> str:
 
     A spreadsheet set to an East Asian language takes the full-width signs for the plain ones.
     """
+    return _often(value) if len(value) <= _OFTEN_LENGTH else _disarmed(value)
+
+
+def _disarmed(value: str) -> str:
     shown = csv_cell(printable(value, CELL_LIMIT))
     return "'" + shown if shown.startswith(_FULL_WIDTH_SIGNS) else shown
 
 
+# Labels and remedies of rules stand in tens of thousands of rows.
+_OFTEN_LENGTH = 500
+_often = lru_cache(maxsize=4096)(_disarmed)
+
+
 def workbook(sheets: Iterable[Sheet], *, title: str, now: datetime, tones: dict[str, str]) -> bytes:
-    """An .xlsx file. `tones` maps a value to good, warning or blocker."""
+    """An .xlsx file. `tones` maps a value to good, warning, blocker or unknown."""
     from openpyxl import Workbook
     from openpyxl.writer.excel import ExcelWriter
 

@@ -26,6 +26,16 @@ def show_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def show_span(seconds: float) -> str:
+    """An estimate, as rough as it is: `2 min`, `3.5 h`, `12 days`."""
+    if seconds < 5400:
+        return f"{max(1, round(seconds / 60))} min"
+    hours = seconds / 3600
+    if hours < 48:
+        return f"{hours:.1f} h" if hours < 10 else f"{round(hours)} h"
+    return f"{round(hours / 24)} days"
+
+
 def show_rate(count: int, seconds: float) -> str:
     """Bytes per second, or empty where nothing was timed."""
     return f"{show_bytes(round(count / seconds))}/s" if seconds > 0 and count > 0 else ""

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a source of machines must offer, and the abilities that only some have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
+from v2x.errors import SourceError
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, PowerState
 
@@ -16,12 +18,13 @@ class Checkpoint:
     """A fixed point in time of a machine's disks.
 
     `points` maps a disk id to a text that is equal if and only if the disk's content is: a snapshot id, a change id,
-    or a file's size, modification time and write identifier.
+    or a file's size, modification time and write identifier. `left` names what stays at the source until `release`.
     """
 
     tag: str
     machine_id: str
     points: dict[str, str] = field(default_factory=dict)
+    left: str = ""
 
 
 @runtime_checkable
@@ -104,6 +107,58 @@ class SourceLeftovers(Protocol):
 
     def remove(self, leftover: SourceLeftover) -> tuple[str, ...]:
         """Removes one of `leftovers`, nothing else; already gone is success. What there is to say of it."""
+        ...
+
+
+class TrackingLost(SourceError):
+    """What changed since a point in time cannot be told; the disk must be copied whole."""
+
+    code = "TRACKING-LOST"
+
+
+@runtime_checkable
+class ChangeTracking(Protocol):
+    """Sources that can freeze a running machine's disks, and tell what changed between two points in time."""
+
+    def track(self, machine: Machine, *, allowed: bool) -> bool:
+        """Sees to it that changes are tracked from the next freeze on. True if that took a change at the source.
+
+        Made only where `allowed`; SourceError NOT-TRACKED says what keeps it from being so.
+        """
+        ...
+
+    def untrack(self, machine: Machine) -> None:
+        """Turns tracking off again, where this run turned it on."""
+        ...
+
+    def freeze(self, machine: Machine, tag: str) -> Checkpoint:
+        """As `checkpoint`, for a machine in any power state; its points are good for `changed`. `release` ends it."""
+        ...
+
+    def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
+        """The areas that may differ between the point `since` and the checkpoint, zeroed and unmapped ones included.
+
+        Ascending, as data extents. `since` may be a point whose snapshot is gone. TrackingLost where it is not known.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCheck:
+    """One line of v2x doctor about a source."""
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """Sources that can say beforehand what a migration from them will meet."""
+
+    def diagnosis(self, inventory: Inventory, machine: Machine | None) -> tuple[SourceCheck, ...]:
+        """Privileges and licences; for one machine how each of its disks will be read, and why so."""
         ...
 
 

@@ -166,6 +166,12 @@ class MachineReader:
             cluster=text(row, "cluster"),
             resource_pool=text(row, "pool"),
             group=text(row, "vapp"),
+            connection_state=text(row, "connection"),
+            consolidation_needed=flag(row, "consolidation"),
+            fault_tolerance=_is_on(text(row, "ft")),
+            latency_sensitivity=text(row, "latency"),
+            disk_uuid_enabled=flag(row, "enableuuid"),
+            change_tracking=flag(row, "cbt"),
         )
 
     def _cpu(self, row: Row, at: int) -> Cpu:
@@ -231,6 +237,11 @@ class MachineReader:
         for row in self._of(NETWORK.name, at):
             if flag(row, "direct") is True:
                 yield Device(kind="passthrough", label=f"DirectPath I/O of {text(row, 'label') or 'a network card'}")
+
+
+def _is_on(state: str) -> bool | None:
+    """Whether a state such as `notConfigured` or `running` says that something is on; None for no word."""
+    return state.casefold() not in ("notconfigured", "disabled") if state else None
 
 
 def _attributes(row: Row) -> dict[str, str]:

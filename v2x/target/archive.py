@@ -217,6 +217,11 @@ class ArchiveWriter:
         self._next += 1
         self._sent_bytes += len(data)
 
+    def leave_out(self, number: int, data: Buffer) -> None:
+        if self._next >= len(self._blocks) or self._blocks[self._next] != number:
+            raise ValueError(f"block {number} was not announced, or comes out of order")
+        self._next += 1
+
     def commit(self) -> int:
         if self._next < len(self._blocks):
             raise ValueError(f"{len(self._blocks) - self._next} announced blocks were not written")

@@ -7,7 +7,10 @@ from typing import Protocol, runtime_checkable
 
 from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import Retry, TargetError
-from v2x.model.target import TargetFacts, TargetMachine
+from v2x.model.target import TargetFacts, TargetMachine, UsedMac
+
+RESOURCE_SET = "xo:resource_set"
+"""The key of other_config by which Xen Orchestra knows a machine's resource set; its value is a JSON text."""
 
 
 class SegmentLost(TargetError):
@@ -94,6 +97,15 @@ class DiskWriter(Protocol):
 
 
 @runtime_checkable
+class LeavesOut(Protocol):
+    """Writers that can pass over an announced block: what the disk holds there stays."""
+
+    def leave_out(self, number: int, data: Buffer) -> None:
+        """In place of `write`, for a block of zeros where the disk was never written to. `data` are the zeros."""
+        ...
+
+
+@runtime_checkable
 class Target(Protocol):
     """A place machines go to; used as a context manager."""
 
@@ -139,6 +151,27 @@ class ReadBack(Protocol):
 
 
 @runtime_checkable
+class Patches(Protocol):
+    """Targets whose disks can be brought from one point in time to a later one."""
+
+    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+        """Opens a disk that was begun for any blocks of it, zeros included; its point stays as it is.
+
+        A mark that stands lower than a block that was written is raised, a higher one stays. SegmentLost carries how
+        far this writer came. Unsupported where the storage takes whole disks only.
+        """
+        ...
+
+    def advance(self, claim: Claim, disk: ClaimedDisk, point: str) -> ClaimedDisk:
+        """Notes that the whole disk now holds `point`."""
+        ...
+
+    def resize(self, claim: Claim, disk: ClaimedDisk, size_bytes: int) -> ClaimedDisk:
+        """Grows a disk to at least `size_bytes`; what is new reads as zeros."""
+        ...
+
+
+@runtime_checkable
 class Starts(Protocol):
     """Targets that can start what they hold."""
 
@@ -152,6 +185,51 @@ class Remarks(Protocol):
     def remarks(self, claim: Claim) -> tuple[str, ...]:
         """Those of the last seal of this claim by this run."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """A storage repository that a machine goes to; `free_bytes` is None where it does not tell its size."""
+
+    uuid: str
+    name: str
+    thin: bool
+    free_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What there is on a target that concerns one machine. Claims that are under way do not count.
+
+    `place` is the target's name, `macs` are those of the machine that somebody has already.
+    """
+
+    place: str
+    name_used: bool
+    macs: tuple[UsedMac, ...] = ()
+    storage: tuple[Room, ...] = ()
+
+
+def surroundings_of(facts: TargetFacts, spec: TargetMachine) -> Surroundings:
+    """What `facts` say of one machine's surroundings."""
+    wanted, places = {nic.mac for nic in spec.nics}, {disk.sr for disk in spec.disks}
+    return Surroundings(
+        place=facts.pool_name or facts.address,
+        name_used=spec.name in facts.machine_names,
+        macs=tuple(used for used in facts.macs if used.mac in wanted),
+        storage=tuple(
+            Room(uuid=sr.uuid, name=sr.name, thin=sr.thin, free_bytes=sr.free_bytes if sr.size_bytes > 0 else None)
+            for sr in facts.storage
+            if sr.uuid in places
+        ),
+    )
+
+
+@runtime_checkable
+class Surveys(Protocol):
+    """Targets that look at one machine's surroundings for less than all their facts cost."""
+
+    def survey(self, spec: TargetMachine) -> Surroundings: ...
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ wrote it, to recognise its own files.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from defusedxml import DefusedXmlException
 
 from v2x.errors import BadImage
 from v2x.model.target import TargetMachine, TargetNic
+from v2x.target.interface import RESOURCE_SET
 
 MIGRATION = "v2x-sealed"
 SELF = "v2x-self"
@@ -228,6 +230,8 @@ def _vm(spec: TargetMachine, tag: str, uuid: str, mac_seed: str) -> dict[str, An
     other |= {"base_template_name": spec.template_name or spec.template, "mac_seed": mac_seed}
     if spec.auto_start:
         other["auto_poweron"] = "true"
+    if spec.resource_set and not spec.is_template:
+        other[RESOURCE_SET] = json.dumps(spec.resource_set)
     memory = dict.fromkeys(("memory_static_max", "memory_dynamic_max", "memory_dynamic_min"), spec.memory_bytes) | {
         "memory_static_min": spec.memory_static_min_bytes or spec.memory_bytes
     }
@@ -257,7 +261,7 @@ def _vm(spec: TargetMachine, tag: str, uuid: str, mac_seed: str) -> dict[str, An
         **nulls,
         **memory,
         "memory_target": 0,
-        "VCPUs_params": {},
+        "VCPUs_params": dict(spec.vcpus_params),
         "VCPUs_max": spec.vcpus,
         "VCPUs_at_startup": spec.vcpus,
         "actions_after_shutdown": "destroy",

@@ -12,6 +12,7 @@ from pathlib import Path
 from v2x.assess.engine import assess
 from v2x.mapping.tables import load_tables
 from v2x.model.finding import Finding
+from v2x.model.forecast import DEFAULT_PACE
 from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
 from v2x.model.machine import (
     CdDrive,
@@ -55,6 +56,7 @@ from v2x.model.target import (
     UsedMac,
 )
 from v2x.model.units import GIB, MIB, TIB
+from v2x.plan import forecast
 from v2x.render import REPORT_FORMATS, render_findings, render_report
 
 HERE = Path(__file__).parent
@@ -160,6 +162,13 @@ def inventory() -> Inventory:
                 firmware_stated=False,
                 exporter="VirtualBox 7.0",
                 nics=(nic(0, mac="08:00:27:aa:bb:cc"),),
+            ),
+            machine(
+                "forgotten",
+                guest=debian,
+                disks=(),
+                nics=(nic(0, mac="00:50:56:9a:40:01"),),
+                attributes={"rvtools.total_disk_capacity_mib": "40960"},
             ),
             machine("转换服务器", guest=debian, nics=(), disks=(disk(0, 10 * GIB, bus=DiskBus.XEN),)),
         ),
@@ -276,10 +285,12 @@ def report(findings: tuple[Finding, ...]) -> Report:
 def documents() -> dict[str, bytes]:
     """Every golden file by name."""
     estate, pool = inventory(), facts()
-    findings = assess(estate, pool, load_tables(environ={}))
+    tables = load_tables(environ={})
+    findings = assess(estate, pool, tables)
+    outlook = forecast(estate, pool, tables, findings=findings, pace=DEFAULT_PACE)
     made: dict[str, bytes] = {}
     for form, suffix in SUFFIXES.items():  # a workbook's bytes depend on the library that packs it
-        body = render_findings(form, estate, pool, findings, now=NOW, version=VERSION)
+        body = render_findings(form, estate, pool, findings, now=NOW, version=VERSION, forecast=outlook)
         made[f"assessment.{suffix}"] = body
     for form in REPORT_FORMATS:
         made[f"report.{SUFFIXES[form]}"] = render_report(form, report(findings))

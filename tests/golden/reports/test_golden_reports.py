@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same inputs give the same bytes, in every format, today and after a change."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,10 @@ def test_every_golden_file_is_made_by_the_recipe(documents):
 
 def test_two_runs_give_the_same_bytes(recipe, documents):
     assert recipe.documents() == documents
+
+
+def test_the_estate_shows_every_verdict_and_severity(documents):
+    found = json.loads(documents["assessment.json"])
+    assert {one["verdict"] for one in found["machines"]} == {"ready", "warnings", "blocked", "unknown"}
+    assert {one["severity"] for one in found["findings"]} == {"blocker", "warning", "info", "unknown"}
+    assert found["forecast"]["waves"]

@@ -10,7 +10,17 @@ import pytest
 
 from v2x.assess.engine import assess
 from v2x.mapping.tables import Tables, load_tables
-from v2x.model.inventory import Inventory, SourceInfo, SourceNetwork, SourceProblem
+from v2x.model.finding import Severity
+from v2x.model.inventory import (
+    Datastore,
+    Inventory,
+    MachineGroup,
+    SourceCluster,
+    SourceHost,
+    SourceInfo,
+    SourceNetwork,
+    SourceProblem,
+)
 from v2x.model.machine import (
     CdDrive,
     Cpu,
@@ -20,7 +30,9 @@ from v2x.model.machine import (
     DiskFormat,
     Firmware,
     Guest,
+    GuestAddress,
     GuestIdKind,
+    GuestVolume,
     Machine,
     Memory,
     Nic,
@@ -118,8 +130,8 @@ def facts(**more: Any) -> TargetFacts:
     return TargetFacts(**values | more)
 
 
-def template(reference_label: str) -> Template:
-    return Template(reference_label=reference_label, name=reference_label, uuid=reference_label)
+def template(reference_label: str, **more: Any) -> Template:
+    return Template(reference_label=reference_label, name=reference_label, uuid=reference_label, **more)
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +156,13 @@ def make() -> SimpleNamespace:
         vlan_range=VlanRange,
         used_mac=UsedMac,
         problem=SourceProblem,
+        source_host=SourceHost,
+        cluster=SourceCluster,
+        group=MachineGroup,
+        datastore=Datastore,
+        volume=GuestVolume,
+        address=GuestAddress,
+        client=guest("windows9_64Guest", "Microsoft Windows 10 (64-bit)"),
         old_windows=guest("windows7_64Guest", "Microsoft Windows 7 (64-bit)"),
         windows=guest("windows2019srv_64Guest", "Microsoft Windows Server 2019 (64-bit)"),
         linux=guest("debian12_64Guest", "Debian GNU/Linux 12 (64-bit)"),
@@ -169,9 +188,14 @@ def listed() -> Callable[..., Inventory]:
         kind: str = "ovf",
         problems: tuple[SourceProblem, ...] = (),
         networks: tuple[SourceNetwork, ...] = (),
+        taken: datetime = TAKEN,
+        missing: tuple[str, ...] = (),
+        account: str = "",
+        **more: Any,
     ) -> Inventory:
-        source = SourceInfo(kind=kind, address="/srv/exports")
-        return Inventory(source=source, taken_at=TAKEN, machines=machines, problems=problems, networks=networks)
+        """`missing` are privileges that the source's account lacks; `more` are parts of the inventory."""
+        source = SourceInfo(kind=kind, address="/srv/exports", missing_privileges=missing, account=account)
+        return Inventory(source=source, taken_at=taken, machines=machines, problems=problems, networks=networks, **more)
 
     return build
 
@@ -182,6 +206,23 @@ def speak(tables: Tables, listed: Callable[..., Inventory]) -> Callable[..., lis
 
     def ask(rule: str, *machines: Machine, pool: TargetFacts | None = None, **more: Any) -> list[tuple[str, str]]:
         found = assess(listed(*machines, **more), pool, tables)
-        return [(finding.subject, finding.text) for finding in found if finding.rule == rule]
+        return [
+            (finding.subject, finding.text)
+            for finding in found
+            if finding.rule == rule and finding.severity is not Severity.UNKNOWN
+        ]
+
+    return ask
+
+
+@pytest.fixture
+def doubt(tables: Tables, listed: Callable[..., Inventory]) -> Callable[..., list[str]]:
+    """The facts that one rule lacks."""
+
+    def ask(rule: str, *machines: Machine, pool: TargetFacts | None = None, **more: Any) -> list[str]:
+        found = assess(listed(*machines, **more), pool, tables)
+        lacking = [one for one in found if one.rule == rule and one.severity is Severity.UNKNOWN]
+        assert all(one.remedy and one.at_stake is not None for one in lacking)
+        return [one.text for one in lacking]
 
     return ask

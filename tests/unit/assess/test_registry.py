@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rules as a set: each is registered, tested, described and in the documentation."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -31,11 +32,25 @@ def test_every_rule_has_a_test_file_and_every_test_file_a_rule():
     assert tests == {file_name(rule.id) for rule in RULES}
 
 
-def test_every_rule_is_tested_both_ways():
-    for path in (Path(__file__).parent / "rules").glob("test_*.py"):
-        text = path.read_text()
-        assert "def test_speaks_of_" in text, path.name
-        assert "def test_is_silent_about_" in text, path.name
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_every_rule_has_its_three_scenarios(rule):
+    """It speaks, it is silent, and it says that it does not know, unless it says why it always knows."""
+    text = (Path(__file__).parent / "rules" / f"test_{file_name(rule.id)}.py").read_text()
+    assert "\ndef test_speaks_of_" in text
+    assert "\ndef test_is_silent_about_" in text
+    assert ("\ndef test_does_not_know_" in text) is not bool(rule.always_known)
+    assert not (rule.needs and rule.always_known)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_answers_unknown_where_it_does_not_always_know(rule):
+    source = inspect.getsource(inspect.getmodule(rule.check))
+    answers = bool(re.search(r"yield (Unknown\(|SYSTEM|RELEASE|FIRMWARE|POWER)", source))
+    assert (answers or bool(rule.needs)) is not bool(rule.always_known)
+
+
+def test_there_are_as_many_rules_as_promised():
+    assert len(RULES) >= 110
 
 
 def test_rules_stand_in_the_tuple_of_their_kind():
@@ -48,8 +63,9 @@ def test_a_rule_is_described_in_full(rule):
     assert re.fullmatch(r"[a-z0-9]+(\.[a-z0-9]+(-[a-z0-9]+)*)", rule.id)
     assert rule.label[0].isupper()
     assert not rule.label.endswith(".")
-    assert rule.remedy
+    assert rule.remedy.endswith(".") or "=" in rule.remedy
     assert rule.source
+    assert set(rule.sources) <= {"vsphere", "hyperv", "rvtools"}
     assert isinstance(rule.severity, Severity)
 
 

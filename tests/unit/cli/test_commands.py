@@ -86,7 +86,7 @@ def test_every_command_of_the_table_exists_with_its_options():
     seen = set()
     for name, options in rows():
         assert name in TREE, f"docs/cli.md names v2x {name}"
-        known = {option for parameter in TREE[name].params for option in parameter.opts}
+        known = {option for parameter in TREE[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
         if name != "worker":
             assert options <= known, f"v2x {name} lacks {options - known}"
         seen.add(name)

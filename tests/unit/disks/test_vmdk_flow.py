@@ -105,6 +105,24 @@ def test_a_stream_that_comes_no_further_is_given_up(path):
     assert all(flow.closed for flow in passes.flows)
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_any_number_of_cuts_is_survived_as_long_as_each_pass_comes_further(path, mapped):
+    size = path.stat().st_size
+    cuts = [size * step // 12 for step in range(3, 12)]
+    reader = opened(Passes(path, [*cuts, None, *cuts] if mapped else cuts), attempts=2)
+    if mapped:
+        reader.learn_map()
+    assert copied(reader) == RAW
+
+
+def test_what_keeps_a_stream_from_flowing_is_known_at_opening(path):
+    with pytest.raises(FlowBroken):
+        opened(Passes(path, [100] * 9), attempts=3).open()
+    reader = opened(Passes(path, [100]), attempts=3)
+    reader.open()
+    assert copied(reader) == RAW
+
+
 @pytest.mark.parametrize("lost", [0, min(number for number in STORED if number > 100), max(STORED)])
 def test_a_grain_missing_in_the_second_pass_is_a_change(images, path, lost):
     reader = opened(lambda: FileFlow(path))

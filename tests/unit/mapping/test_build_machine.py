@@ -474,3 +474,14 @@ def test_the_same_input_gives_the_same_machine(make_machine, make_row, facts, ta
     assert build_machine(make_machine(), make_row(), facts, tables) == build_machine(
         make_machine(), make_row(), facts, tables
     )
+
+
+def test_a_lent_disk_stays_with_its_owner(make_machine, make_row, facts, tables):
+    machine = make_machine()
+    own = machine.disks[0]
+    lent = replace(own, id="scsi0:9", label="Hard disk 2", position=0, lent_by="another")
+    machine = replace(machine, disks=(lent, replace(own, position=1)))
+    made = build_machine(machine, make_row(), facts, tables)
+    assert [disk.source_disk for disk in made.disks] == [own.id]
+    assert made.disks[0].bootable and made.disks[0].device == "0"
+    assert "Hard disk 2: left out, it belongs to another machine" in joined(made)

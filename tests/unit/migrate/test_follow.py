@@ -48,7 +48,7 @@ def test_again_after_the_end_changes_nothing(world):
     follow(again)
     assert again.already
     assert world.target.sent == sent
-    assert world.target.calls.count("seal") == 1
+    assert world.target.calls == ["claim", "seal", "seal"], "sealing once more only tidies what a kill has left"
 
 
 def test_killed_in_the_copy_it_continues_from_the_mark(world):

@@ -144,6 +144,14 @@ def test_room_over_all_rows(check, make_plan, make_row, full_machines):
     assert check(plan, done={"uuid-1", "uuid-2"}) == []
 
 
+def test_storage_that_only_a_leaving_host_sees_is_a_warning(check, facts, make_plan, make_row):
+    plan = make_plan(make_row(1, storage={"*": "NFS"}))
+    assert [one for one in check(plan) if one.rule == "plan.no-host"] == []
+    leaving = replace(facts, hosts=tuple(replace(host, enabled=False) for host in facts.hosts))
+    (finding,) = [one for one in check(plan, leaving) if one.rule == "plan.no-host"]
+    assert (finding.severity, finding.subject, finding.text) == (Severity.WARNING, "NFS", "'NFS' on pool: host1")
+
+
 def test_room_that_may_be_enough_is_a_warning(check, make_plan, make_row):
     (finding,) = check(make_plan(*(make_row(number, storage={"*": "NFS"}) for number in (1, 2, 3))))
     assert (finding.rule, finding.severity) == ("plan.space-unsure", Severity.WARNING)

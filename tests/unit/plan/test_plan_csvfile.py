@@ -125,7 +125,7 @@ def test_golden(make_row):
         make_row(2, machine_name="=cmd|' /C calc'!A0", mac=MacPolicy.NEW, transfer=Transfer.WARM,
                  running=Running.SHUTDOWN,
                  verify=VerifyLevel.SAMPLE, start=True, autostart=True, ha=HaPriority.BEST_EFFORT, host="xcp-1",
-                 timezone="+02:00", bios_strings=True, as_template=True, wave=2, order=10,
+                 timezone="+02:00", bios_strings=True, as_template=True, resource_set="U8kmJKszJC0", wave=2, order=10,
                  hooks=("tell", "snapshot-db"), exclude=True,
                  note="Büro\n2. Stock"),
     )  # fmt: skip

@@ -7,10 +7,10 @@ import pytest
 from v2x.errors import PlanError
 from v2x.mapping.build import build_machine
 from v2x.model.finding import Finding, Severity
-from v2x.model.machine import DiskBacking, Firmware, PowerState
+from v2x.model.machine import DiskBacking, Estate, Firmware, PowerState
 from v2x.model.placement import NetworkRule, Rules, StorageRule
 from v2x.model.plan import Endpoint, MacPolicy, Transfer
-from v2x.model.target import SecureBoot
+from v2x.model.target import HaPriority, SecureBoot
 from v2x.model.units import GIB
 from v2x.plan.check import check_plan
 from v2x.plan.draft import draft_plan
@@ -94,6 +94,14 @@ def test_templates_and_blockers_are_excluded_with_the_reason(draft, make_machine
     assert rows[2].comment.startswith("excluded: disk 1 is encrypted | ")
 
 
+def test_machines_of_the_estate_itself_are_excluded_with_the_reason(draft, make_machine):
+    reason = "the cluster makes it for itself (vCLS)"
+    service = make_machine("vCLS-1", 1, estate=Estate.CLUSTER_SERVICE, estate_reason=reason)
+    rows = draft(service, make_machine("b", 2)).rows
+    assert [row.exclude for row in rows] == [True, False]
+    assert rows[0].comment.startswith(f"excluded: {reason}")
+
+
 def test_running_and_suspended_machines_are_told(draft, make_machine):
     rows = draft(
         make_machine("a", 1, power_state=PowerState.ON), make_machine("b", 2, power_state=PowerState.SUSPENDED)
@@ -150,6 +158,19 @@ def test_a_pool_without_storage_excludes_with_the_reason(draft, facts, make_mach
 
 def test_the_order_of_the_source_is_kept(draft, make_machine):
     assert draft(make_machine(start_order=7)).rows[0].order == 7
+
+
+def test_starting_ha_and_the_targets_resource_set_are_taken_over(draft, facts, tables, make_inventory, make_machine):
+    (row,) = draft(make_machine(start_action="powerOn", ha_priority="low")).rows
+    assert (row.autostart, row.ha, row.resource_set) == (True, HaPriority.BEST_EFFORT, "")
+    assert "autostart: as on the source | ha: best-effort, its priority on the source is low" in row.comment
+    (row,) = draft(make_machine()).rows
+    assert (row.autostart, row.ha) == (False, HaPriority.NONE)
+    target = replace(TARGETS[0], resource_set="U8km")
+    plan = draft_plan(
+        {"files": make_inventory(make_machine())}, {"pool": facts}, tables, sources=SOURCES, targets=[target], now=NOW
+    )
+    assert plan.rows[0].resource_set == "U8km"
 
 
 def test_an_uncertain_network_stays_open_with_its_candidates_and_the_row_stays_in(draft, tables, make_machine):

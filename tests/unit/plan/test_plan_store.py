@@ -47,7 +47,7 @@ def test_every_field_is_part_of_the_id(make_row):
         "secure_boot": SecureBoot.AUTO, "vtpm": True, "template": "x", "transfer": Transfer.WARM,
         "running": Running.SNAPSHOT,
         "verify": VerifyLevel.NONE, "start": True, "autostart": True, "ha": HaPriority.RESTART,
-        "host": "x", "timezone": "UTC", "bios_strings": True, "as_template": True,
+        "host": "x", "timezone": "UTC", "bios_strings": True, "as_template": True, "resource_set": "x",
         "wave": 9, "order": 9, "hooks": ("x",), "exclude": True, "note": "x", "comment": "x",
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(PlanRow)}
@@ -107,7 +107,7 @@ def test_a_folder_that_takes_no_files_is_named(tmp_path, make_plan, make_row):
 def test_no_secret_is_written(tmp_path, make_plan, make_row):
     save_plan(make_plan(make_row(1)), tmp_path / "plan.csv")
     document = json.loads((tmp_path / "plan.json").read_text())
-    known = {"alias", "address", "ca_file", "fingerprint", "secret"}
+    known = {"alias", "address", "ca_file", "fingerprint", "secret", "resource_set"}
     known |= {"settings", "shares", "smb_user", "smb_encryption", "experimental_vmcx"}
     assert set(document["targets"][0]) == known
     assert document["targets"][0]["secret"] == ""

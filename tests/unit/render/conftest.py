@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from v2x.model.finding import Finding, Severity
+from v2x.model.forecast import DEFAULT_PACE, Forecast, Outlook, Wave
 from v2x.model.inventory import Inventory, SourceInfo
 from v2x.model.machine import Cpu, Disk, DiskBus, DiskFormat, Firmware, Guest, Machine, Memory, Nic, NicModel
 from v2x.model.migration import BlockDigests, DiskResult, Failure, Migration, Outcome, Phase, Report, VerifyLevel
@@ -45,6 +46,18 @@ def finding(of: Machine | None = None, severity: str = "warning", **more: Any) -
         "machine_id": of.id if of else "",
         "machine_name": of.name if of else "",
         "source": "a document",
+    }
+    return Finding(**values | more)
+
+
+def unknown(rule: str, **more: Any) -> Finding:
+    values: dict[str, Any] = {
+        "rule": rule,
+        "severity": Severity.UNKNOWN,
+        "at_stake": Severity.BLOCKER,
+        "label": "What could be wrong",
+        "text": "Nobody knows.",
+        "remedy": "Ask somebody.",
     }
     return Finding(**values | more)
 
@@ -91,6 +104,7 @@ def build() -> SimpleNamespace:
         uuid=UUID,
         machine=machine,
         finding=finding,
+        unknown=unknown,
         inventory=inventory,
         migration=migration,
         report=report,
@@ -112,3 +126,26 @@ def three(build: SimpleNamespace) -> SimpleNamespace:
         build.finding(good, "info"),
     )
     return SimpleNamespace(inventory=build.inventory(good, warned, blocked), findings=findings)
+
+
+@pytest.fixture
+def forecast(three: SimpleNamespace) -> Forecast:
+    """What is suggested for the three: the ready one first, the blocked one not at all."""
+    outlooks = {
+        key: Outlook(machine_id=key, data_bytes=GIB, seconds=134, wave=wave, sized=wave == 1)
+        for key, wave in (("id-alpha", 1), ("id-beta", 2), ("id-gamma", 0))
+    }
+    waves = tuple(
+        Wave(number=number, reason=f"reason {number}", machines=(key,), data_bytes=GIB, seconds=134)
+        for number, key in ((1, "id-alpha"), (2, "id-beta"))
+    )
+    return Forecast(
+        pace=DEFAULT_PACE,
+        outlooks=outlooks,
+        waves=waves,
+        left_out=("id-gamma",),
+        data_bytes=2 * GIB,
+        capacity_bytes=2 * GIB,
+        seconds=268,
+        unsized=1,
+    )

@@ -26,7 +26,7 @@ def rows(page):
 
 
 def test_the_sheets_with_header_filter_and_widths(book):
-    assert book.sheetnames == ["Summary", "Machines", "Findings", "Disks", "NICs", "Rules"]
+    assert book.sheetnames == ["Summary", "Machines", "Findings", "Disks", "NICs", "Rules", "Open checks"]
     for page in book:
         assert page.freeze_panes == "A2"
         assert page.auto_filter.ref == page.dimensions
@@ -38,7 +38,7 @@ def test_machines_with_numbers_as_numbers_and_verdicts_in_colour(book):
     found = rows(book["Machines"])
     assert [(one["machine"], one["verdict"]) for one in found] == [
         ("gamma", "blocked"),
-        ("beta", "ready with warnings"),
+        ("beta", "ready with changes"),
         ("alpha", "ready"),
     ]
     gamma = found[0]
@@ -49,7 +49,7 @@ def test_machines_with_numbers_as_numbers_and_verdicts_in_colour(book):
         4,
         1,
     )
-    assert {book["Machines"][f"C{row}"].fill.fgColor.rgb for row in (2, 3, 4)} == {"00FBE4E2", "00FDF0D2", "00E2F4E8"}
+    assert {book["Machines"][f"G{row}"].fill.fgColor.rgb for row in (2, 3, 4)} == {"00FBE4E2", "00FDF0D2", "00E2F4E8"}
 
 
 def test_findings_disks_cards_and_rules(book):
@@ -97,3 +97,27 @@ def test_a_sheet_that_is_full_says_so(build, monkeypatch):
         "… the sheet is full; the JSON report has the rest",
     ]
     assert page.auto_filter.ref == "A1:A5"
+
+
+def test_machines_have_columns_to_edit_and_what_is_suggested(build, three, forecast):
+    book = openpyxl.load_workbook(io.BytesIO(data_of(build, three, forecast=forecast)))
+    found = rows(book["Machines"])
+    assert [(one["machine"], one["exclude"], one["wave"], one["note"]) for one in found] == [
+        ("gamma", "yes", None, None),
+        ("beta", "no", 2, None),
+        ("alpha", "no", 1, None),
+    ]
+    assert [(one["wave"], one["machines"], one["names"]) for one in rows(book["Waves"])] == [
+        (1, 1, "alpha"),
+        (2, 1, "beta"),
+    ]
+    assert book.sheetnames[:3] == ["Summary", "Machines", "Waves"]
+
+
+def test_open_checks_say_what_is_missing_and_how_to_get_it(build, three):
+    lacking = build.unknown("some.rule", machines=("id-alpha",))
+    three.findings = (*three.findings, lacking)
+    found = rows(openpyxl.load_workbook(io.BytesIO(data_of(build, three)))["Open checks"])
+    assert [(one["missing"], one["how to get it"], one["at stake"], one["machines"]) for one in found] == [
+        ("Nobody knows.", "Ask somebody.", "blocker", 1)
+    ]

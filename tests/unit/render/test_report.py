@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of a run in its three formats."""
 
+from dataclasses import replace
+
 import pytest
 
 from v2x.errors import UsageError
 from v2x.model.codec import from_json
+from v2x.model.machine import Firmware
 from v2x.model.migration import REPORT_SCHEMA, Report
+from v2x.model.target import SecureBoot, TargetMachine
 from v2x.render import REPORT_FORMATS, render_report
 from v2x.render.layout import columns
 
@@ -75,3 +79,30 @@ def test_text_keeps_within_the_width(build, width):
 def test_a_run_without_machines_has_a_report_too(build):
     for form in REPORT_FORMATS:
         assert render_report(form, build.report())
+
+
+@pytest.fixture
+def made():
+    return TargetMachine(
+        source_id="m", name="web", description="", firmware=Firmware.BIOS, secure_boot=SecureBoot.FALSE, vtpm=False,
+        vcpus=1, memory_bytes=1 << 30, platform={}, boot_order="c", template="x",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["text", "html"])
+def test_the_smbios_uuid_is_told_before_and_after(build, made, form):
+    done = build.migration(machine=made)
+    old = "4213c9a0-5d1e-7a52-0f33-9b1f0c5ae001"
+    for source, shown in ((old, f"{old} → {done.vm_uuid}"), (done.vm_uuid, f"{done.vm_uuid}, as before")):
+        spec = replace(done.machine, other_config={"v2x-source-uuid": source})
+        page = render_report(form, build.report(replace(done, machine=spec))).decode()
+        assert shown in " ".join(page.split())
+    for nothing in (replace(done, machine=None), replace(done, vm_uuid=""), done):
+        assert "SMBIOS UUID" not in render_report("html", build.report(nothing)).decode()
+
+
+def test_what_belongs_to_a_resource_set_is_to_be_counted(build, made):
+    done = build.migration(machine=made)
+    assert b"recompute all limits" not in render_report("text", build.report(done))
+    belonging = replace(done, machine=replace(done.machine, resource_set="U8km"))
+    assert b"recompute all limits" in render_report("text", build.report(belonging))

@@ -8,7 +8,7 @@ import pytest
 from v2x.errors import TargetError
 from v2x.model.target import ImageFormat
 from v2x.target.xapi import facts, tags
-from v2x.target.xapi.client import split_address
+from v2x.target.xapi.connection import split_address
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from v2x.errors import TargetError
 from v2x.secrets import Secret
 from v2x.simulators.xapi import Layout, Pool
-from v2x.simulators.xapi.seed import add_pif
+from v2x.simulators.xapi.cabling import add_pif
 from v2x.target import open_xapi
 from v2x.target.xapi.pool import XapiTarget
 from v2x.tls import Trust

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="CD images are not moved",
     remedy="Put the image on an ISO repository of the pool if the guest still needs it.",
     source="v2x moves disks; ISO images belong in an ISO repository",
+    always_known=LISTED,
     check=check,
 )

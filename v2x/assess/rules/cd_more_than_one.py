@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="XCP-ng gives a machine one CD drive",
     remedy=("Check that nothing in the guest needs the second drive; images can be changed while the machine runs."),
     source="XCP-ng documentation, installation requirements: 1 CD drive",
+    always_known=LISTED,
     check=check,
 )

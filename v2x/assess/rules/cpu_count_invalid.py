@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="The number of processors is not valid",
     remedy="Set vcpus in the plan, or repair the description at the source.",
     source="XAPI: VCPUs_max must be at least 1",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import POOL_HOSTS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="No host of the pool has that many processors",
     remedy="Lower vcpus in the plan, or add a larger host to the pool.",
     source="XAPI refuses such a start: HOST_NOT_ENOUGH_PCPUS",
+    needs=(POOL_HOSTS,),
     check=check,
 )

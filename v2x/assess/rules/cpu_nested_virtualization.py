@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -19,5 +20,6 @@ RULE = MachineRule(
     label="Nested virtualisation is not supported",
     remedy="Move what runs inside this guest instead, or turn the feature off at the source and test.",
     source="XCP-ng documentation, compute: nested virtualisation is not supported",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

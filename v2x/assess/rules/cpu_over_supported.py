@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import SAME_EVERYWHERE
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="More virtual processors than XCP-ng supports for untrusted guests",
     remedy="Lower vcpus in the plan, or accept it for a guest that you trust.",
     source="XCP-ng documentation, installation requirements: 32 are security-supported",
+    always_known=SAME_EVERYWHERE,
     check=check,
 )

@@ -4,7 +4,9 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
+from v2x.mapping.scheduling import slowest_mhz
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
 
@@ -14,7 +16,8 @@ def check(context: Context) -> Iterator[Remark]:
     kept_back = []
     if machine.cpu.affinity:
         kept_back.append(f"affinity {machine.cpu.affinity}")
-    if machine.cpu.limit_mhz:
+    if machine.cpu.limit_mhz and not slowest_mhz(tuple(host.cpu_mhz for host in context.estate.pool.hosts)):
+        # Where the speed of the target's processors is known, the limit becomes a cap.
         kept_back.append(f"limit {machine.cpu.limit_mhz} MHz")
     if machine.cpu.reservation_mhz:
         kept_back.append(f"reservation {machine.cpu.reservation_mhz} MHz")
@@ -27,8 +30,9 @@ def check(context: Context) -> Iterator[Remark]:
 RULE = MachineRule(
     id="cpu.scheduling-not-carried",
     severity=Severity.INFO,
-    label="Processor and memory reservations, limits and affinity are not carried over",
-    remedy="Set cap, weight or affinity on the new machine if they are still needed.",
+    label="Processor and memory reservations and affinity are not carried over",
+    remedy="Set a cap or an affinity on the new machine if they are still needed; Xen has no reservations.",
     source="XAPI: VCPUs-params; processor numbers mean nothing on another host",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="Floppy drives are not carried over",
     remedy="Nothing has to be done, unless the guest still reads floppies.",
     source="XAPI gives new machines no floppy drive",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

@@ -4,11 +4,29 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
 _SPOKEN_OF_OR_REPLACED = frozenset(
-    {"passthrough", "vgpu", "usb", "serial", "parallel", "floppy", "sound", "video", "tpm", "usb_controller"}
+    {
+        "passthrough",
+        "vgpu",
+        "usb",
+        "serial",
+        "parallel",
+        "floppy",
+        "sound",
+        "video",
+        "tpm",
+        "usb_controller",
+        "watchdog",
+        "nvdimm",
+        "pmem",
+        "persistent_memory",
+        "fibre_channel",
+        "hba",
+    }
 )
 
 
@@ -24,5 +42,6 @@ RULE = MachineRule(
     label="A device is not carried over",
     remedy="Check whether the guest needs it.",
     source="XCP-ng gives machines disks, a CD drive, network cards, a display, and a virtual TPM",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

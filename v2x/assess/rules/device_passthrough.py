@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="A passed-through device is not carried over",
     remedy="Set up PCI passthrough on the XCP-ng host by hand after the move, if the guest needs the device.",
     source="XCP-ng documentation, compute: PCI passthrough is set up on the host",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="Serial and parallel ports are not carried over",
     remedy="Connect what used the port over the network, if it is still in use.",
     source="XAPI: hvm_serial is for pool administrators; parallel ports need a device of the host",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

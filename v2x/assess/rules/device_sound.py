@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="Sound cards are not carried over",
     remedy="Nothing has to be done; sound of a remote desktop session does not need one.",
     source="XCP-ng gives machines no sound card",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="A USB device is not carried over",
     remedy=("Set up USB passthrough on the XCP-ng host after the move (at most 6 devices), or use a network USB hub."),
     source="XCP-ng documentation, compute: USB passthrough",
+    always_known=LISTED,
     check=check,
 )

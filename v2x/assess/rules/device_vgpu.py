@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="A virtual GPU is not carried over",
     remedy="Assign a vGPU or GPU group on the pool after the move, where its hardware is supported.",
     source="XCP-ng documentation, compute: vGPU",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

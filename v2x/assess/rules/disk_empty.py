@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import DiskBacking
@@ -22,5 +23,6 @@ RULE = MachineRule(
     label="A disk has no content yet",
     remedy="Nothing has to be done: a blank disk of that size is made.",
     source="The DSP0243 (OVF) standard: a Disk element without a file reference is a blank disk",
+    always_known=LISTED,
     check=check,
 )

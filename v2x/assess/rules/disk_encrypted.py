@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="A disk is encrypted by the hypervisor",
     remedy="Decrypt the machine at the source (in vSphere: change the storage policy), then assess again.",
     source="Encrypted disks can be read with the source's own key server only",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

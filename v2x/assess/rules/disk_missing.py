@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import DiskBacking
@@ -25,5 +26,6 @@ RULE = MachineRule(
         "export again."
     ),
     source="The listing of the source",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

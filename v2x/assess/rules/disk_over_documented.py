@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -22,5 +23,6 @@ RULE = MachineRule(
     label="More disks than XCP-ng supports",
     remedy="Join disks inside the guest before the move, or test with a copy.",
     source="XCP-ng documentation, installation requirements: 241 with the CD drive",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import POOL_STORAGE
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.target import ImageFormat
@@ -34,5 +35,6 @@ RULE = MachineRule(
         "Update the pool and add a storage repository that holds QCOW2 images, or split the disk inside the guest."
     ),
     source="XCP-ng documentation, storage/qcow2_faq; xapi 25.27.0 is the first that imports QCOW2",
+    needs=(POOL_STORAGE,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import DiskBacking
@@ -24,5 +25,6 @@ RULE = MachineRule(
         "Turn it into a virtual disk at the source, or attach the LUN inside the guest (iSCSI) and leave the disk out."
     ),
     source=("VMware raw device mappings and Hyper-V pass-through disks name a device that no copy of the files holds"),
+    always_known=LISTED,
     check=check,
 )

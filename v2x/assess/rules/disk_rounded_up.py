@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import round_up
@@ -23,5 +24,6 @@ RULE = MachineRule(
     label="A disk grows a little on the target",
     remedy="Nothing has to be done: the added end reads as zeros.",
     source="xcp-ng/sm drivers/vhdutil.py rounds virtual sizes up to 2 MiB",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -22,5 +23,6 @@ RULE = MachineRule(
         "Remove the snapshots at the source before the move; or move with --verify full and check the machine well."
     ),
     source="No public specification of seSparse exists",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="A disk is shared between machines",
     remedy="Attach the shared disk inside the guests (iSCSI), or give it to one machine only, before the move.",
     source="XAPI: a VHD or QCOW2 image has one writer; a second one is refused with VDI_IN_USE",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import DiskBacking
@@ -23,5 +24,6 @@ RULE = MachineRule(
         "Repair the description at the source; a size that was not read can also mean that the disk file is damaged."
     ),
     source="A virtual disk of XAPI is at least 2 MiB (VHD) or 64 KiB (QCOW2)",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import GIB
@@ -24,5 +25,6 @@ RULE = MachineRule(
     label="A disk is too large for XCP-ng",
     remedy="Split the data over smaller disks inside the guest before the move.",
     source="XCP-ng documentation, storage/qcow2_faq: 16,381 GiB",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import GIB
@@ -25,5 +26,6 @@ RULE = MachineRule(
         "updated XCP-ng 8.3)."
     ),
     source="xen-api ocaml/xapi-consts/constants.ml: 2040 GiB; XCP-ng documentation, storage/qcow2_faq",
+    always_known=LISTED,
     check=check,
 )

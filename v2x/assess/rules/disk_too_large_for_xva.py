@@ -24,5 +24,6 @@ RULE = MachineRule(
     label="A disk is too large for an XVA file",
     remedy="Migrate straight to a pool that holds QCOW2 images, or split the disk inside the guest.",
     source="A disk in an XVA becomes a VHD on import: 2040 GiB",
+    always_known="a target is a pool or a folder of XVA files, and says which",
     check=check,
 )

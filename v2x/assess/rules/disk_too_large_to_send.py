@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import GIB
@@ -23,5 +24,6 @@ RULE = MachineRule(
     label="A disk is too large to be sent to a pool",
     remedy="Split the data over smaller disks inside the guest before the move.",
     source="ocaml-qcow before 0.14.0, as pools have it, mishandles larger QCOW2 streams",
+    always_known=LISTED,
     check=check,
 )

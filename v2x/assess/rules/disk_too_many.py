@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -22,5 +23,6 @@ RULE = MachineRule(
     label="More disks than XCP-ng can attach",
     remedy="Join disks inside the guest, or leave some out, before the move.",
     source="xen-api ocaml/xapi/xapi_vm_helpers.ml: block devices 0 to 254",
+    always_known=LISTED,
     check=check,
 )

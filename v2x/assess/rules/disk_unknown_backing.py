@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import Other
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="A disk is held by something that cannot be read",
     remedy="Turn it into an ordinary virtual disk at the source, then assess again.",
     source="The source's own word for what holds the disk",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import DiskBus, Other
@@ -23,5 +24,6 @@ RULE = MachineRule(
     label="A disk's controller is not known",
     remedy="Check the order of the disks in the plan, the boot disk first.",
     source="The source's own word for the controller",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

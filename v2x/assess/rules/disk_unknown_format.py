@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import Other
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="A disk's format is not supported",
     remedy="Convert the disk at the source to VMDK, VHD, VHDX, QCOW2 or raw, then assess again.",
     source="The formats that v2x reads",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -23,5 +24,6 @@ RULE = MachineRule(
         "start under the other."
     ),
     source="The DSP0243 (OVF) standard has no field for firmware; VMware adds vmw:Config firmware",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

@@ -4,13 +4,16 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.rule import MachineRule, Remark
+from v2x.assess.rule import MachineRule, Remark, Said
+from v2x.assess.unknowns import FIRMWARE
 from v2x.model.finding import Severity
 from v2x.model.machine import Firmware
 
 
-def check(context: Context) -> Iterator[Remark]:
-    if context.machine.firmware is Firmware.UEFI:
+def check(context: Context) -> Iterator[Said]:
+    if not context.machine.firmware_stated:
+        yield FIRMWARE
+    elif context.machine.firmware is Firmware.UEFI:
         yield Remark("The firmware starts with an empty variable store.")
 
 

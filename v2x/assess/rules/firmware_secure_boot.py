@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import POOL
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -12,9 +13,7 @@ def check(context: Context) -> Iterator[Remark]:
     facts = context.facts
     if not context.machine.secure_boot:
         return
-    if facts is None or context.estate.offline:
-        yield Remark("Secure Boot is on; no pool was asked whether it has certificates.")
-    elif not facts.secure_boot_certificates:
+    if facts is not None and not context.estate.offline and not facts.secure_boot_certificates:
         yield Remark(
             "Secure Boot is on, and the pool has no certificates: it starts without Secure Boot until they are there."
         )
@@ -28,5 +27,6 @@ RULE = MachineRule(
         "Install the UEFI certificates on the pool (secureboot-certs install), or set secure_boot to false in the plan."
     ),
     source="XCP-ng documentation, guest UEFI Secure Boot; XAPI platform.secureboot",
+    needs=(POOL,),
     check=check,
 )

@@ -21,5 +21,6 @@ RULE = MachineRule(
     label="XCP-ng has no template of its own for this guest",
     remedy=("Nothing has to be done; check the platform settings in the plan if the guest is particular about them."),
     source="XCP-ng guest templates (xcp-ng-rpms/guest-templates-json)",
+    always_known="a guest that is not known is guest.unknown-os",
     check=check,
 )

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name
 from v2x.assess.guest import builds_small_initrd, shown_name
-from v2x.assess.rule import MachineRule, Remark
+from v2x.assess.rule import MachineRule, Remark, Said
+from v2x.assess.unknowns import SYSTEM
 from v2x.model.finding import Severity
 from v2x.model.machine import DiskBus
 
 _BUSES = frozenset({DiskBus.NVME, DiskBus.VIRTIO})
 
 
-def check(context: Context) -> Iterator[Remark]:
+def check(context: Context) -> Iterator[Said]:
     machine = context.machine
+    if not context.family:
+        yield SYSTEM
     if context.family != "linux" or not machine.disks:
         return
     boot = min(machine.disks, key=lambda disk: disk.position)

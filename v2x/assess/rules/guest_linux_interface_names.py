@@ -4,16 +4,19 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.rule import MachineRule, Remark
+from v2x.assess.rule import MachineRule, Remark, Said
+from v2x.assess.unknowns import SYSTEM
 from v2x.model.finding import Severity
 from v2x.model.machine import NicModel
 from v2x.text import plural
 
 
-def check(context: Context) -> Iterator[Remark]:
+def check(context: Context) -> Iterator[Said]:
     nics = [nic for nic in context.machine.nics if nic.model is not NicModel.NETFRONT]
     if context.family == "linux" and nics:
         yield Remark(f"{plural(len(nics), 'network card')} will be named enX0 or eth0 and onwards.")
+    elif not context.family:
+        yield SYSTEM
 
 
 RULE = MachineRule(

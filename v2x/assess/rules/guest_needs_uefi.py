@@ -5,15 +5,18 @@ from collections.abc import Iterator
 
 from v2x.assess.context import Context
 from v2x.assess.guest import needs_uefi, shown_name
-from v2x.assess.rule import MachineRule, Remark
+from v2x.assess.rule import MachineRule, Remark, Said
+from v2x.assess.unknowns import FIRMWARE
 from v2x.model.finding import Severity
 from v2x.model.machine import Firmware
 
 
-def check(context: Context) -> Iterator[Remark]:
+def check(context: Context) -> Iterator[Said]:
     machine = context.machine
     if machine.firmware is Firmware.BIOS and machine.firmware_stated and needs_uefi(machine.guest):
         yield Remark(f"{shown_name(machine.guest)} boots by BIOS here.")
+    elif not machine.firmware_stated and needs_uefi(machine.guest):
+        yield FIRMWARE
 
 
 RULE = MachineRule(

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import POOL_TEMPLATES
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="The template for this guest is not on the pool",
     remedy="Update the pool, or name another template of the pool in the plan.",
     source="XAPI: VM records with is_a_template and reference_label; older pools have fewer templates",
+    needs=(POOL_TEMPLATES,),
     check=check,
 )

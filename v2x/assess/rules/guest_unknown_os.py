@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from v2x.assess.context import Context
 from v2x.assess.guest import shown_name
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -25,5 +26,6 @@ RULE = MachineRule(
     label="The guest operating system is not known",
     remedy="Name a template in the plan, or add a row for this id to a mapping file of your own.",
     source="XCP-ng guest templates (xcp-ng-rpms/guest-templates-json)",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

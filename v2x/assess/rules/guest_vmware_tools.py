@@ -4,15 +4,18 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.rule import MachineRule, Remark
+from v2x.assess.needs import ASK_THE_GUEST
+from v2x.assess.rule import MachineRule, Remark, Said, Unknown
 from v2x.model.finding import Severity
 from v2x.model.machine import ToolsState
 
 
-def check(context: Context) -> Iterator[Remark]:
+def check(context: Context) -> Iterator[Said]:
     tools = context.machine.guest.tools
-    if tools in (ToolsState.RUNNING, ToolsState.INSTALLED) and context.estate.inventory.source.kind != "hyperv":
+    if tools in (ToolsState.RUNNING, ToolsState.INSTALLED) and not context.estate.from_hyperv:
         yield Remark("VMware Tools are running." if tools is ToolsState.RUNNING else "VMware Tools are installed.")
+    elif tools is ToolsState.UNKNOWN and not context.estate.from_hyperv:
+        yield Unknown("The source does not tell whether VMware Tools are installed.", ASK_THE_GUEST)
 
 
 RULE = MachineRule(

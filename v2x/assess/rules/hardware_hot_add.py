@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="Processors and memory cannot be added while the machine runs",
     remedy="Choose sizes in the plan that last until the next planned restart.",
     source="XAPI: VCPUs-max and static memory are fixed at start",
+    always_known=LISTED,
     check=check,
 )

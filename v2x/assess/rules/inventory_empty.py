@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Estate
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import EstateRule, Remark
 from v2x.model.finding import Severity
 
@@ -19,5 +20,6 @@ RULE = EstateRule(
     label="The source lists no machine",
     remedy="Check the address, and that the account may see the machines.",
     source="The listing of the source",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

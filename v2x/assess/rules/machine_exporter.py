@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="The appliance was not written by VMware",
     remedy="Compare processors, memory, disks and networks in this report with the machine you know.",
     source="OVF dialects differ in how they name devices",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import POOL
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -19,5 +20,6 @@ RULE = MachineRule(
     label="A machine of this name is already on the pool",
     remedy="Give another target name in the plan, or rename the machine on the pool.",
     source="XAPI allows it; people and scripts that go by name then meet the wrong machine",
+    needs=(POOL,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="Several machines of the inventory have this name",
     remedy="Give each a target name of its own in the plan.",
     source="Names are not unique in vSphere folders, in Hyper-V, and in appliances",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.text import printable
@@ -23,5 +24,6 @@ RULE = MachineRule(
     label="The machine's name has characters that cannot be seen, or is empty",
     remedy="Give a plain target name in the plan.",
     source="Control and format characters in names confuse terminals, logs and people",
+    always_known=LISTED,
     check=check,
 )

@@ -4,14 +4,17 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.rule import MachineRule, Remark
+from v2x.assess.rule import MachineRule, Remark, Said
+from v2x.assess.unknowns import POWER
 from v2x.model.finding import Severity
 from v2x.model.machine import PowerState
 
 
-def check(context: Context) -> Iterator[Remark]:
+def check(context: Context) -> Iterator[Said]:
     if context.estate.from_files and context.machine.power_state is PowerState.ON:
         yield Remark("Its disks cannot be read at rest.")
+    elif context.estate.kind == "vmx" and context.machine.power_state is PowerState.UNKNOWN:
+        yield POWER
 
 
 RULE = MachineRule(

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.text import plural
@@ -26,5 +27,6 @@ RULE = MachineRule(
         "history is needed."
     ),
     source="Only the present state of each disk is copied",
+    always_known=LISTED,
     check=check,
 )

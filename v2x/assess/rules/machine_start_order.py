@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="The start order of a group becomes a vApp on the pool",
     remedy="Set the delays between the machines there; into an XVA file the order does not go.",
     source="XAPI: VM_appliance with VM.order, start_delay and shutdown_delay",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -19,5 +20,6 @@ RULE = MachineRule(
     label="This is a template, not a machine",
     remedy="Ask for a template on the target (as_template), or deploy a machine from it and move that one.",
     source="The listing of the source",
+    always_known=LISTED,
     check=check,
 )

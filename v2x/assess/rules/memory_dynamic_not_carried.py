@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
@@ -24,5 +25,6 @@ RULE = MachineRule(
     label="The dynamic memory range is not carried over",
     remedy="Check that the memory in the plan suffices; the machine has exactly that much, always.",
     source="XCP-ng documentation advises a fixed memory size (dynamic minimum equal to maximum)",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import POOL_HOSTS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
@@ -22,5 +23,6 @@ RULE = MachineRule(
     label="No host of the pool has that much memory",
     remedy="Lower memory in the plan, or add a larger host to the pool.",
     source="XAPI refuses such a start: HOST_NOT_ENOUGH_FREE_MEMORY",
+    needs=(POOL_HOSTS,),
     check=check,
 )

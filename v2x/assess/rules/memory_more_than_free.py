@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import POOL_HOSTS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
@@ -24,5 +25,6 @@ RULE = MachineRule(
     label="No host of the pool has that much memory free at present",
     remedy="Stop or move other machines before this one is started, or lower memory in the plan.",
     source="XAPI refuses such a start: HOST_NOT_ENOUGH_FREE_MEMORY",
+    needs=(POOL_HOSTS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import SAME_EVERYWHERE
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
@@ -22,5 +23,6 @@ RULE = MachineRule(
     label="Too much memory for a snapshot with memory",
     remedy="Plan backups of this machine without memory snapshots, or lower memory in the plan.",
     source="XCP-ng documentation, installation requirements: 1.5 TiB with a memory snapshot",
+    always_known=SAME_EVERYWHERE,
     check=check,
 )

@@ -4,16 +4,19 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
-from v2x.assess.rule import MachineRule, Remark
+from v2x.assess.rule import MachineRule, Remark, Said
+from v2x.assess.unknowns import RELEASE
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
 
 
-def check(context: Context) -> Iterator[Remark]:
+def check(context: Context) -> Iterator[Said]:
     size = context.machine.memory.size_bytes
     limit = context.limit("memory_max_bytes")
     if size > limit:
         yield Remark(f"{show_bytes(size)} of memory; at most {show_bytes(limit)} are possible.")
+    elif size > context.estate.lowest_limit("memory_max_bytes") and not context.knows_release:
+        yield RELEASE
 
 
 RULE = MachineRule(

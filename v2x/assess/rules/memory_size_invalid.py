@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = MachineRule(
     label="The memory size is not valid",
     remedy="Set memory in the plan, or repair the description at the source.",
     source="XAPI: MEMORY_CONSTRAINT_VIOLATION",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import PORT_GROUPS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -25,5 +26,6 @@ RULE = MachineRule(
         "vSphere: SecurityPolicy.forgedTransmits; Hyper-V: MacAddressSpoofing; XAPI: VIF.locking_mode, "
         "network.default_locking_mode"
     ),
+    needs=(PORT_GROUPS,),
     check=check,
 )

@@ -19,5 +19,6 @@ RULE = MachineRule(
     label="An XVA keeps MAC addresses only if it is imported with restore",
     remedy="Import with: xe vm-import filename=… preserve=true",
     source="XAPI: the restore flag of PUT /import, which xe vm-import calls preserve",
+    always_known="a target is a pool or a folder of XVA files, and says which",
     check=check,
 )

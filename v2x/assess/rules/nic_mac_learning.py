@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import PORT_GROUPS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="The source learns MAC addresses behind the card; Open vSwitch on XCP-ng always does",
     remedy=("Nothing, unless the network is locked; the limits that the source sets on learning are not carried over."),
     source="vSphere: DVSMacLearningPolicy; Open vSwitch: the normal action learns addresses on every port",
+    needs=(PORT_GROUPS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -23,5 +24,6 @@ RULE = MachineRule(
         "DHCP reservations, licences and interface names may hang on it."
     ),
     source="OVF files that VMware exports leave generated addresses out",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import POOL
 from v2x.assess.rule import MachineRule, Remark
 from v2x.mapping.mac import plain_mac
 from v2x.model.finding import Severity
@@ -22,5 +23,6 @@ RULE = MachineRule(
     label="A MAC address is already used on the pool",
     remedy="Set mac to new in the plan, or remove the other machine's network card.",
     source="XAPI does not check for duplicates, and two machines with one address disturb each other",
+    needs=(POOL,),
     check=check,
 )

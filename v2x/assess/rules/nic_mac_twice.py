@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.mapping.mac import plain_mac
 from v2x.model.finding import Severity
@@ -26,5 +27,6 @@ RULE = MachineRule(
     label="A MAC address occurs more than once in the inventory",
     remedy="Set mac to new in the plan for all but one of them, if both shall run in the same network.",
     source="XAPI does not check for duplicates",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import NicModel, Other
@@ -24,5 +25,6 @@ RULE = MachineRule(
     label="Network cards become Xen network cards",
     remedy="Nothing has to be done on Linux; on Windows the new card needs its IP settings once more.",
     source="xen-api ocaml/xenopsd/xc/device.ml: e1000 (UEFI) or rtl8139 (BIOS) until PV drivers run",
+    always_known=LISTED,
     check=check,
 )

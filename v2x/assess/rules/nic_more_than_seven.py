@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import LISTED
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -23,5 +24,6 @@ RULE = MachineRule(
     label="More network cards than older versions of XCP-ng support",
     remedy="Update the pool to a current XCP-ng 8.3 before the move.",
     source="XAPI: VIF devices 0 to 15 from xapi 25.33, 0 to 6 before",
+    always_known=LISTED,
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import POOL_NETWORKS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.mapping.networks import NetworkChoice, candidates, resolve_network
 from v2x.model.finding import Severity
@@ -31,5 +32,6 @@ RULE = MachineRule(
     source=(
         "XAPI: network.name_label, PIF.VLAN, PIF.device; a VLAN id alone does not say over which interface it goes"
     ),
+    needs=(POOL_NETWORKS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import PORT_GROUPS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -23,5 +24,6 @@ RULE = MachineRule(
     source=(
         "vSphere: VmwareDistributedVirtualSwitchPvlanSpec; Hyper-V: Set-VMNetworkAdapterVlan; XAPI has no private VLANs"
     ),
+    needs=(PORT_GROUPS,),
     check=check,
 )

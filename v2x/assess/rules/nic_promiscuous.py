@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import PORT_GROUPS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -24,5 +25,6 @@ RULE = MachineRule(
         "port on the pool."
     ),
     source=("vSphere: SecurityPolicy.allowPromiscuous; Open vSwitch sends a port only what is for its addresses"),
+    needs=(PORT_GROUPS,),
     check=check,
 )

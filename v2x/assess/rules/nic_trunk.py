@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import PORT_GROUPS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.mapping.networks import trunk_ids
 from v2x.model.finding import Severity
@@ -30,5 +31,6 @@ RULE = MachineRule(
         "VLAN instead. Pools with xapi 26.17 or later filter by VIF.trunks."
     ),
     source="vSphere: VLAN 4095 or a VLAN range; Hyper-V: Set-VMNetworkAdapterVlan -Trunk; XAPI: VIF.trunks",
+    needs=(PORT_GROUPS,),
     check=check,
 )

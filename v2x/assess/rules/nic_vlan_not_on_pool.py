@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, nic_name
+from v2x.assess.needs import POOL_NETWORKS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -24,5 +25,6 @@ RULE = MachineRule(
     label="A VLAN of the source is on no network of the pool",
     remedy="Make a network with this VLAN on the pool (or use --create-networks), and choose it in the plan.",
     source="XAPI: PIF.VLAN of the networks of the pool",
+    needs=(POOL_NETWORKS,),
     check=check,
 )

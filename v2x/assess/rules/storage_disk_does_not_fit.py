@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context, disk_name, needed_bytes
+from v2x.assess.needs import POOL_STORAGE
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import Disk, DiskBacking
@@ -43,5 +44,6 @@ RULE = MachineRule(
     label="No storage repository has room for a disk",
     remedy="Free or add space on the pool, then assess again.",
     source="XAPI: SR.physical_size and SR.physical_utilisation; thick repositories take the whole size at once",
+    needs=(POOL_STORAGE,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Estate, free_bytes, needed_bytes
+from v2x.assess.needs import POOL_STORAGE
 from v2x.assess.rule import EstateRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.units import show_bytes
@@ -29,5 +30,6 @@ RULE = EstateRule(
     label="The disks could outgrow the room on the pool",
     remedy="Watch the free space on the pool, or add some: thin disks fill up as their guests write.",
     source="XAPI: SR.physical_size and SR.physical_utilisation",
+    needs=(POOL_STORAGE,),
     check=check,
 )

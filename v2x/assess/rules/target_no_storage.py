@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Estate
+from v2x.assess.needs import POOL
 from v2x.assess.rule import EstateRule, Remark
 from v2x.model.finding import Severity
 
@@ -20,5 +21,6 @@ RULE = EstateRule(
     label="The pool has no storage repository for disks",
     remedy="Add a storage repository to the pool, or plug the one it has, then assess again.",
     source="XAPI: SR.content_type user with a plugged PBD",
+    needs=(POOL,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Estate
+from v2x.assess.needs import ABOUT_NOT_KNOWING
 from v2x.assess.rule import EstateRule, Remark
 from v2x.model.finding import Severity
 
@@ -22,5 +23,6 @@ RULE = EstateRule(
         "of the pool are then checked too."
     ),
     source="This run",
+    always_known=ABOUT_NOT_KNOWING,
     check=check,
 )

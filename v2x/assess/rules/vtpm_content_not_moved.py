@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -22,5 +23,6 @@ RULE = MachineRule(
         "the TPM have to be made anew."
     ),
     source="XAPI: VTPM.set_contents is for root only; VMware and Hyper-V seal theirs",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

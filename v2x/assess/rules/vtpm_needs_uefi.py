@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import MORE_THAN_RVTOOLS
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 from v2x.model.machine import Firmware
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="XCP-ng offers a virtual TPM to UEFI machines only",
     remedy="Set vtpm to no in the plan if the guest can do without it.",
     source="XAPI refuses to start a BIOS machine that has a VTPM (ocaml/xapi/xapi_vtpm.ml)",
+    needs=(MORE_THAN_RVTOOLS,),
     check=check,
 )

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from v2x.assess.context import Context
+from v2x.assess.needs import POOL
 from v2x.assess.rule import MachineRule, Remark
 from v2x.model.finding import Severity
 
@@ -21,5 +22,6 @@ RULE = MachineRule(
     label="The pool offers no virtual TPM",
     remedy="Update the pool to XCP-ng 8.3, or set vtpm to no in the plan.",
     source="XCP-ng 8.3 release notes; XAPI VTPM.create",
+    needs=(POOL,),
     check=check,
 )

@@ -9,7 +9,7 @@ connection. smbprotocol also raises where a request needs more credits than are 
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
@@ -46,7 +46,8 @@ logging.getLogger("smbprotocol").propagate = False
 class SmbAccess:
     """How to log in to file servers. Without a password a Kerberos ticket of `user` is used.
 
-    `timeout_seconds` is how long a server may take for one answer.
+    `timeout_seconds` is how long a server may take for one answer. `refusals` are those of logins so far, by server and
+    port: none is tried again, for a second try could lock the account.
     """
 
     user: str
@@ -55,6 +56,7 @@ class SmbAccess:
     encryption: bool = True
     authentication: Authentication = "negotiate"
     timeout_seconds: float = 60.0
+    refusals: dict[tuple[str, int], LoginError] = field(default_factory=dict)
 
 
 class Lost(Exception):

@@ -80,7 +80,6 @@ class SmbServer:
         self._connection: Connection | None = None
         self._session: Session | None = None
         self._trees: dict[str, TreeConnect] = {}
-        self._refusal: LoginError | None = None
 
     def open(self, place: UncPath) -> "SmbHandle":
         """A handle of one file. Lost where the connection is; a V2xError where the server refuses."""
@@ -106,6 +105,7 @@ class SmbServer:
             tree = self._tree(folder)
         opened = Open(tree, folder.path)
         found: list[str] = []
+        seen = 0
         try:
             opened.create(
                 ImpersonationLevel.Impersonation,
@@ -125,11 +125,14 @@ class SmbServer:
                 for entry in entries:
                     if not entry["file_attributes"].has_flag(FileAttributes.FILE_ATTRIBUTE_DIRECTORY):
                         found.append(entry["file_name"].get_value().decode("utf-16-le", "replace"))
-                if len(found) > MOST_NAMES:
+                seen += max(1, len(entries))
+                if seen > MOST_NAMES:
                     raise InputRefused(f"{folder} holds more than {MOST_NAMES:,} files", hint="give a smaller folder")
-            opened.close()
         except Exception as problem:
             raise self.told(problem, folder, tree) from None
+        finally:
+            with suppress(Exception):
+                opened.close()
         return sorted(found)
 
     def told(self, problem: Exception, place: UncPath, tree: TreeConnect) -> Exception:
@@ -150,8 +153,9 @@ class SmbServer:
                 connection.disconnect(close=False)
 
     def _tree(self, place: UncPath) -> TreeConnect:
-        if self._refusal is not None:  # a second try with the same password could lock the account
-            raise self._refusal
+        refusal = self._access.refusals.get((self.name.lower(), self.port))
+        if refusal is not None:
+            raise refusal
         if self._connection is not None and not self._connection.transport.connected:
             self._drop()
         tree = self._trees.get(place.share.lower())
@@ -166,6 +170,9 @@ class SmbServer:
             if isinstance(meant, Lost | TrustError):
                 self._drop()
             raise meant from None
+        # The flag of a distributed file system would have paths begin with server and share; a folder that really lies
+        # elsewhere is refused by the server all the same.
+        tree.is_dfs_share = False
         self._trees[place.share.lower()] = tree
         return tree
 
@@ -190,7 +197,8 @@ class SmbServer:
             found = login_refused(self.name, access.user, status)
             if found is None and isinstance(problem, SMBAuthenticationError):
                 found = LoginError(f"cannot log in to {self.name} as {access.user}: {str(problem)[:200]}")
-            self._refusal = found
+            if found is not None:
+                access.refusals[self.name.lower(), self.port] = found
             raise found or unreachable(self.name, self.port, problem) from None
         # It is not needed any more, and no dump of the session may show it.
         session.password = None

@@ -12,24 +12,23 @@ from v2x.disks.smb.paths import UncPath
 from v2x.disks.smb.server import FileState, SmbHandle, SmbServer
 from v2x.errors import BadImage, ConnectError, Retry, SourceError
 
-ATTEMPTS: Final = 5
+WAITS_SECONDS: Final = (0.0, 1.0, 4.0, 15.0, 30.0)
+"""Before each further attempt: a server that dropped a connection is mostly there, one that restarts takes a while."""
 
 Result = TypeVar("Result")
 
 
-def persistent(
-    server: SmbServer, action: Callable[[], Result], sleep: Callable[[float], None], attempts: int = ATTEMPTS
-) -> Result:
+def persistent(server: SmbServer, action: Callable[[], Result], sleep: Callable[[float], None]) -> Result:
     """Does `action` again over a new connection as long as connections are lost. SourceError at last."""
-    for attempt in range(1, attempts + 1):
+    for wait_seconds in (*WAITS_SECONDS, None):
         try:
             return action()
         except Lost as problem:
             why = str(problem)
-        if attempt < attempts:
-            sleep(min(30.0, 2.0 ** (attempt - 1)))
+        if wait_seconds:
+            sleep(wait_seconds)
     raise SourceError(
-        f"the connection to {server.name} was lost {attempts} times: {why[:200]}",
+        f"the connection to {server.name} was lost {len(WAITS_SECONDS) + 1} times: {why[:200]}",
         hint="check the network; the same command continues",
         retry=Retry.NOW,
     )

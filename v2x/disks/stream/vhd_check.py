@@ -19,25 +19,25 @@ _NO_BLOCK = 0xFFFF_FFFF
 def check_head(head: bytes, content_length: int) -> None:
     """`head` is all up to the first bitmap. TargetError names the rule that a reader would stop at."""
     foot, header = head[:_FOOTER_BYTES], head[_FOOTER_BYTES : _FOOTER_BYTES + _HEADER_BYTES]
-    _need(len(header) == _HEADER_BYTES, "its head is cut short")
-    _need(foot[:8] == b"conectix" and _sums_up(foot, 64), "its footer is damaged")
+    need(len(header) == _HEADER_BYTES, "its head is cut short")
+    need(foot[:8] == b"conectix" and _sums_up(foot, 64), "its footer is damaged")
     header_at, kind = struct.unpack_from(">Q", foot, 16)[0], struct.unpack_from(">I", foot, 60)[0]
-    _need(header_at == _FOOTER_BYTES and kind in (3, 4), "its footer is not that of a dynamic disk")
-    _need(header[:8] == b"cxsparse" and _sums_up(header, 36), "its header is damaged")
+    need(header_at == _FOOTER_BYTES and kind in (3, 4), "its footer is not that of a dynamic disk")
+    need(header[:8] == b"cxsparse" and _sums_up(header, 36), "its header is damaged")
     table_at, _, entries, block_bytes = struct.unpack_from(">QIII", header, 16)
     size_bytes = struct.unpack_from(">Q", foot, 48)[0]
-    _need(block_bytes > 0 and block_bytes & (block_bytes - 1) == 0, "its block size is no power of two")
-    _need(entries * block_bytes >= size_bytes, "its block table is too short for the disk")
+    need(block_bytes > 0 and block_bytes & (block_bytes - 1) == 0, "its block size is no power of two")
+    need(entries * block_bytes >= size_bytes, "its block table is too short for the disk")
     end = table_at + -(-entries * 4 // _SECTOR) * _SECTOR
-    _need(table_at == _FOOTER_BYTES + _HEADER_BYTES and end == len(head), "its block table is not where it should be")
+    need(table_at == _FOOTER_BYTES + _HEADER_BYTES and end == len(head), "its block table is not where it should be")
     used = _positions(head[table_at : table_at + entries * 4])
     stride = (block_bytes // _SECTOR // 8 + block_bytes) // _SECTOR
     first = end // _SECTOR
-    _need(
+    need(
         used == list(range(first, first + len(used) * stride, stride)),
         "its blocks do not follow one another in ascending order",
     )
-    _need(
+    need(
         content_length == end + len(used) * stride * _SECTOR + _FOOTER_BYTES,
         f"its length is not the announced {content_length:,} bytes",
     )
@@ -57,7 +57,8 @@ def _sums_up(structure: bytes, at: int) -> bool:
     return bool(told == ~(sum(structure) - sum(structure[at : at + 4])) & 0xFFFF_FFFF)
 
 
-def _need(holds: bool, problem: str) -> None:
+def need(holds: bool, problem: str) -> None:
+    """TargetError with `problem` unless it holds; a stream that breaks a rule is a fault of v2x."""
     if not holds:
         raise TargetError(
             f"the stream made for the disk would be refused: {problem}", hint="nothing was sent; please report this"

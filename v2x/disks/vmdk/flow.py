@@ -28,6 +28,7 @@ _MARKER: Final = struct.Struct("<QII")
 _GRAIN: Final = struct.Struct("<QI")
 _BUFFER_BYTES: Final = 256 << 10
 _MOST_OVERHEAD: Final = 4 << 20
+_MOST_GRAINS: Final = 1 << 31
 
 
 class FlowBroken(SourceError):
@@ -100,12 +101,16 @@ class GrainFlow:
         self._feed = _Feed(read, name)
         self.header = self._head()
         count = -(-self.header.capacity_bytes // self.header.grain_bytes)
+        if count > _MOST_GRAINS:
+            raise Unsupported(f"{self.name} has {count:,} grains; at most {_MOST_GRAINS:,} are read from a stream")
         self._count = count
         self._tables = array("I", bytes(4 * self.header.directory_entries))
         self._group = -1
         self._seen: dict[int, int] = {}
         self._blank_tables: set[int] = set()
+        self._tables_left = self.header.directory_entries
         self._directory_at = 0
+        self._has_footer = False
         self.finished = False
 
     def _head(self) -> SparseHeader:
@@ -201,13 +206,14 @@ class GrainFlow:
             if self._directory_at or not all(map(self._same_table, entries, self._tables)):
                 raise BadImage(f"the grain directory of {self.name} is not that of its tables")
             self._directory_at = begin * SECTOR_BYTES
-        elif kind == FOOTER and sectors == 1:
+        elif kind == FOOTER and sectors == 1 and not self._has_footer:
+            self._has_footer = True
             footer, again = parse_header(bytes(self._feed.take(SECTOR_BYTES)), f"the footer of {self.name}")
             if again or shape_of(footer) != shape_of(self.header) or footer.directory_offset != self._directory_at:
                 raise BadImage(f"header and footer of {self.name} contradict each other")
         elif kind == END_OF_STREAM and not sectors:
-            if not self._directory_at:
-                raise BadImage(f"{self.name} ends without a grain directory")
+            if not self._has_footer:
+                raise BadImage(f"{self.name} ends without a footer")
             return True
         else:
             raise BadImage(f"{self.name} has a marker of the unknown kind {kind} with {sectors:,} sectors")
@@ -226,6 +232,9 @@ class GrainFlow:
         return entries
 
     def _table(self, entries: "array[int]", begin: int) -> None:
+        self._tables_left -= 1
+        if self._tables_left < 0 or self._directory_at:
+            raise BadImage(f"{self.name} has more grain tables than its directory could name")
         blank = {0, 1} if self.header.zero_grains else {0}
         named = {index: entry for index, entry in enumerate(entries) if entry not in blank}
         if named != self._seen:

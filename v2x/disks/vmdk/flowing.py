@@ -104,6 +104,15 @@ class FlowingReader:
     def block(self) -> int:
         return self._grain_bytes
 
+    def open(self) -> None:
+        """Begins the stream, so that what keeps it from flowing is known before anything is read."""
+        while True:
+            try:
+                self._open_flow()
+                return
+            except V2xError as problem:
+                self._again(problem)
+
     def learn_map(self) -> AllocationMap:
         """Lets the whole stream flow by once, without inflating it."""
         while True:
@@ -122,8 +131,9 @@ class FlowingReader:
         held = GrainSet(-(-self.size // self._grain_bytes))
         for grain in flow.grains(wanted=lambda _: False):
             held.add(grain.number)
-            self._told(grain.number * self._grain_bytes)
+            self._came(grain.number)
         self._restart()
+        self._furthest, self._failures = -1, 0
         return held
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
@@ -175,7 +185,8 @@ class FlowingReader:
         if self._flow is None:
             self._flow = self._begin()
             header = self._flow.stream.header
-            if not 0 <= header.capacity_bytes - self.size < header.grain_bytes:
+            rounded = -(-self.size // header.grain_bytes) * header.grain_bytes
+            if not self.size <= header.capacity_bytes <= rounded:
                 raise BadImage(
                     f"{self.name} has {header.capacity_bytes:,} bytes in its export and {self.size:,} in vSphere",
                     code="CAPACITY-MISMATCH",
@@ -217,9 +228,7 @@ class FlowingReader:
             return
         self._check(grain)
         self._passed = grain.number
-        if grain.number > self._furthest:
-            self._furthest, self._failures = grain.number, 0
-        self._told(grain.number * self._grain_bytes)
+        self._came(grain.number)
         if first <= grain.number <= last:
             batch.append(grain)
             if len(batch) == _BATCH:
@@ -227,6 +236,12 @@ class FlowingReader:
                 batch.clear()
         else:
             self._kept_from = grain.number + 1
+
+    def _came(self, number: int) -> None:
+        """A grain further than any before is progress, after which failures count anew."""
+        if number > self._furthest:
+            self._furthest, self._failures = number, 0
+        self._told(number * self._grain_bytes)
 
     def _check(self, grain: FlowGrain) -> None:
         if self._held is not None and grain.number not in self._held:

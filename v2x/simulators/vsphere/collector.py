@@ -47,7 +47,10 @@ def _check(spec: Any, version: str) -> None:
 def _missing(context: Context, entity: Entity, path: str) -> Any:
     """The fault for a property that the caller may not see, or None."""
     account = context.session.account
-    hidden = not account.may("System.Read") if account is not None else entity.moid != "ServiceInstance"
+    if account is None and entity.moid != "ServiceInstance":
+        msg = "The session is not authenticated."
+        return vim.fault.NotAuthenticated(object=entity.ref, privilegeId="System.Read", msg=msg)
+    hidden = account is not None and not account.may("System.Read")
     if (hidden and path not in ("name", "parent")) or context.state.faults.take("missing", path):
         return vim.fault.NoPermission(object=entity.ref, privilegeId="System.Read", msg="")
     return None

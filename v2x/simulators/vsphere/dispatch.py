@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a request to a result: versions, sessions, privileges, armed faults, the ledger, and the registered method."""
 
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -59,11 +61,15 @@ def answer(context: Context, body: bytes) -> Answer:
     except vmodl.fault.InvalidRequest as fault:
         return _fault(fault, version)
     try:
-        result = _call(context, request)
-        with context.store.lock:
+        with context.store.lock:  # whoever waits for changes lets go of it meanwhile
+            result = _call(context, request)
             return Answer(200, soap.result_envelope(request, result, version))
     except vmodl.MethodFault as fault:
         return _fault(fault, version)
+    except Exception as error:  # a bug of the stand-in ends the call, not the connection
+        traceback.print_exc(file=sys.stderr)
+        told = vmodl.fault.SystemError(reason=f"{type(error).__name__}: {error}", msg="A general system error occurred")
+        return _fault(told, version)
 
 
 def _fault(fault: Any, version: str) -> Answer:
@@ -195,7 +201,11 @@ def _short(value: Any) -> Any:
         return value._moId
     if isinstance(value, VmomiSupport.DataObject):
         shown = {p.name: getattr(value, p.name) for p in value._GetPropertyList()}
-        return {name: _short(inner) for name, inner in shown.items() if inner not in (None, [], "")}
+        return {name: _short(inner) for name, inner in shown.items() if _is_set(inner)}
     if isinstance(value, list):
         return [_short(item) for item in value]
     return str(value)
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and not (isinstance(value, (list, str)) and not value)

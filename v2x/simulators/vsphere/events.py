@@ -32,7 +32,7 @@ def set_power(state: State, machine: Entity, power: str, why: str) -> None:
             if device.connectable is not None and isinstance(device, vim.vm.device.VirtualEthernetCard):
                 device.connectable.connected = on and device.connectable.startConnected
         for disk in disks.values():
-            state.places.run(disk, on)
+            state.places.run(disk, machine.moid, on)
             if on:
                 with disk.lock:
                     disk.tracker.stun()
@@ -125,7 +125,7 @@ def remove(state: State, machine: Entity) -> None:
             _forget(state, store.get(ref), machine)
         store.remove(machine)
         for disk in state.disks.pop(machine.moid, {}).values():
-            state.places.run(disk, False)
+            state.places.run(disk, machine.moid, False)
         state.ledger.record_effect("machine removed", machine.moid)
 
 

@@ -15,8 +15,8 @@ class Settings:
     `lease_delay` passes before a lease is ready, `lease_timeout` ends one without progress; `lease_size_error` is added
     to what a lease says of a disk's size; `lease_star` names the host of a lease's URLs `*`.
     `folder_rate` and `nfc_rate` throttle each connection. `changes_span` is how many bytes of a disk one call for
-    changed areas looks at, `changes_areas` how many areas it returns at most. `maximum_range` caps one answer of
-    `/folder` to a range request. `plain_web_server` makes the address a web server that knows no vSphere.
+    changed areas looks at, `changes_areas` how many areas it returns at most. `plain_web_server` makes the address a
+    web server that knows no vSphere.
     """
 
     session_idle: float = 1800.0

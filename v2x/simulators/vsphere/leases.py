@@ -29,6 +29,8 @@ class Lease:
     machine: Entity
     host: str
     files: dict[str, "LeasedDisk"]
+    nvram: bytes
+    """The content of the file that newer servers list beside the disks."""
     deadline: float
     progress: int = 0
 
@@ -75,10 +77,23 @@ def open_lease(context: Context, machine: Entity, snapshot: Entity | None) -> An
     )
     host = store.value(machine, "runtime").host._moId
     deadline = time.monotonic() + state.settings.lease_delay + state.settings.lease_timeout
-    lease = Lease(moid, made, machine, host, files, deadline)
+    lease = Lease(moid, made, machine, host, files, _nvram(state, machine), deadline)
     state.leases[moid] = lease
     threading.Thread(target=_life, args=(state, lease), name="lease", daemon=True).start()
     return made.ref
+
+
+def _nvram(state: State, machine: Entity) -> bytes:
+    """What the machine's .nvram file holds; nothing before 7.0, whose leases leave it out."""
+    if int(state.profile.version[0]) < 7:
+        return b""
+    config = state.store.value(machine, "config")
+    name, inside = split(config.files.vmPathName)
+    for ref in state.store.value(machine, "datastore"):
+        if state.store.get(ref).values["summary"].name == name:
+            path = (state.places.root(ref._moId) / inside).with_suffix(".nvram")
+            return path.read_bytes() if path.is_file() else b""
+    return b""
 
 
 def _export_key(config: Any, device: Any) -> str:
@@ -127,6 +142,17 @@ def _info(state: State, lease: Lease) -> Any:
         )
         for name, each in lease.files.items()
     ]
+    if lease.nvram:
+        urls.append(
+            vim.HttpNfcLease.DeviceUrl(
+                key=f"/{lease.machine.moid}/nvram",
+                importKey=f"/{lease.machine.values['name']}/nvram",
+                url=f"https://{where}/nfc/{lease.moid.rpartition(']')[2]}/nvram",
+                sslThumbprint=thumbprint,
+                disk=False,
+                targetId="nvram",
+            )
+        )
     return vim.HttpNfcLease.Info(
         lease=lease.entity.ref,
         entity=lease.machine.ref,

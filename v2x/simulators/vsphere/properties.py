@@ -6,6 +6,7 @@ from typing import Any
 
 from pyVmomi import VmomiSupport, vim
 
+from v2x.simulators.vsphere.disks.guest import GuestDisk
 from v2x.simulators.vsphere.estate.files import split
 from v2x.simulators.vsphere.state import State, asking
 from v2x.simulators.vsphere.store import ABSENT, Entity, computed
@@ -123,12 +124,7 @@ def _summary(state: State, machine: Entity) -> Any:
 
 def _storage(state: State, machine: Entity, disks: list[Any]) -> Any:
     known = state.disks.get(machine.moid, {})
-    committed = sum(
-        each.extent.stat().st_blocks * 512
-        for disk in known.values()
-        for each in list(disk.layers)
-        if each.extent.exists()
-    )
+    committed = sum(_committed(disk) for disk in known.values())
     capacity = sum(d.capacityInBytes or 0 for d in disks)
     if not known:
         committed = capacity // 3
@@ -136,6 +132,33 @@ def _storage(state: State, machine: Entity, disks: list[Any]) -> Any:
         committed=committed,
         uncommitted=max(0, capacity - committed),
         unshared=committed,
+        timestamp=datetime.now(UTC),
+    )
+
+
+def _committed(disk: GuestDisk) -> int:
+    return sum(each.extent.stat().st_blocks * 512 for each in list(disk.layers) if each.extent.exists())
+
+
+@computed("VirtualMachine", "storage")
+def _storage_info(state: State, machine: Entity) -> Any:
+    """What the machine's disks take on each datastore."""
+    known = state.disks.get(machine.moid, {})
+    used: dict[str, list[int]] = {ref._moId: [0, 0] for ref in state.store.value(machine, "datastore")}
+    for device in state.store.value(machine, "config").hardware.device:
+        if not isinstance(device, vim.vm.device.VirtualDisk) or device.backing.datastore._moId not in used:
+            continue
+        committed = _committed(known[device.key]) if device.key in known else device.capacityInBytes // 3
+        place = used[device.backing.datastore._moId]
+        place[0] += committed
+        place[1] += max(0, device.capacityInBytes - committed)
+    return vim.vm.StorageInfo(
+        perDatastoreUsage=[
+            vim.vm.StorageInfo.UsageOnDatastore(
+                datastore=vim.Datastore(moid), committed=taken, uncommitted=free, unshared=taken
+            )
+            for moid, (taken, free) in used.items()
+        ],
         timestamp=datetime.now(UTC),
     )
 
@@ -181,7 +204,7 @@ def _layout(state: State, machine: Entity) -> Any:
         for layer in list(disk.layers):
             number = len(layout.file)
             layout.file.append(_file(number, f"[{name}] {disk.shown(layer)}", "diskDescriptor", 500))
-            extent = layer.extent.relative_to(disk.root).as_posix()
+            extent = disk.shown_extent(layer)
             size = layer.extent.stat().st_blocks * 512 if layer.extent.exists() else 0
             layout.file.append(_file(number + 1, f"[{name}] {extent}", "diskExtent", size))
     return layout

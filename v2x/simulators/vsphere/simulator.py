@@ -2,6 +2,7 @@
 """A simulated vCenter or ESXi host in this process: the way in for tests and `v2x simulate vsphere`."""
 
 import secrets
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,12 +11,15 @@ from typing import Any, Self
 from pyVmomi import VmomiSupport, vim
 
 from v2x.errors import UsageError
+from v2x.simulators import programs
 from v2x.simulators.certificate import certificate_of, certificate_pem, fingerprint, server_context, sha1_thumbprint
 from v2x.simulators.faults import Faults, apply_settings
 from v2x.simulators.listener import Listener
+from v2x.simulators.panel import Panel
 from v2x.simulators.vsphere import printing, properties
 from v2x.simulators.vsphere.calls import service
 from v2x.simulators.vsphere.disks.guest import GuestDisk
+from v2x.simulators.vsphere.estate.crowd import populate
 from v2x.simulators.vsphere.estate.files import disks_of
 from v2x.simulators.vsphere.estate.inventory import Inventory
 from v2x.simulators.vsphere.estate.machines import add_machine
@@ -24,11 +28,13 @@ from v2x.simulators.vsphere.estate.seed import seed
 from v2x.simulators.vsphere.estate.specs import MachineSpec
 from v2x.simulators.vsphere.faults import KINDS, LASTING, Settings
 from v2x.simulators.vsphere.ledger import Ledger
+from v2x.simulators.vsphere.panel import panel_of
 from v2x.simulators.vsphere.profiles import DEFAULT_PROFILE, profile_named
 from v2x.simulators.vsphere.sessions import Account, Sessions
 from v2x.simulators.vsphere.state import State
 from v2x.simulators.vsphere.store import Entity, Store
 from v2x.simulators.vsphere.web.connection import serving
+from v2x.simulators.vsphere.writer import GuestWriter
 
 _USERS = {True: "administrator@vsphere.local", False: "root"}
 
@@ -40,7 +46,8 @@ class VsphereSimulator:
 
     `profile` is a key of PROFILES, or `vcenter` or `esxi`; `estate` is `standard` or `empty`. `accounts` adds users to
     the administrator. Settings (`task_delay`, `lease_timeout`, …: faults.Settings) may be given by name and changed
-    later in `settings`. Everything lies below `folder`.
+    later in `settings`. Everything lies below `folder`, of which certificates and ledger outlive a run; the estate is
+    made anew, alike for a like `seed`. `machines` adds so many ordinary machines.
     """
 
     def __init__(
@@ -53,6 +60,8 @@ class VsphereSimulator:
         password: str | None = None,
         accounts: Sequence[Account] = (),
         seed: int = 1,
+        machines: int = 0,
+        panel_port: int = 0,
         **settings: Any,
     ) -> None:
         self.folder = Path(folder)
@@ -66,6 +75,13 @@ class VsphereSimulator:
         self._estate = estate
         self._port = port
         self._seed = seed
+        self._machines = machines
+        self._panel_port = panel_port
+        self._panel: Panel | None = None
+        self.certificates: dict[str, str] = {}
+        """PEM by host id; "" is the API's."""
+        self.writers: dict[str, list[GuestWriter]] = {}
+        """The guests that are writing, by machine id."""
         self._listeners: dict[str, Listener] = {}
         self._state: State | None = None
         self._inventory: Inventory | None = None
@@ -75,6 +91,7 @@ class VsphereSimulator:
     def start(self) -> Self:
         """Fills the estate and listens. OSError when the port is taken."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.folder / "datastores", ignore_errors=True)
         store = Store()
         state = self._state = State(
             self.profile,
@@ -94,7 +111,10 @@ class VsphereSimulator:
             self._inventory = Inventory(state, self._seed)
             service.install(state, self._inventory.root.ref)
             seed(self._inventory, self._estate)
+            populate(self._inventory, self._machines)
             self._listen(state)
+            self._panel = panel_of(self, self._panel_port)
+            self._panel.start()
         except BaseException:
             self.stop()
             raise
@@ -110,8 +130,7 @@ class VsphereSimulator:
             self._listeners[moid] = listener
             state.ports[moid] = listener.port
             state.thumbprints[moid] = sha1_thumbprint(pem)
-            if not moid:
-                self._fingerprint = fingerprint(pem)
+            self.certificates[moid] = pem
         for lone in state.store.all(vim.HostSystem):
             state.ports.setdefault(lone.moid, state.ports[""])
             state.thumbprints.setdefault(lone.moid, state.thumbprints[""])
@@ -123,7 +142,13 @@ class VsphereSimulator:
         state, self._state = self._state, None
         if state is None:
             return
+        for machine in list(self.writers):
+            for writer in self.writers.pop(machine):
+                writer.stop()
         state.stopping.set()
+        if self._panel is not None:
+            self._panel.close()
+            self._panel = None
         with state.store.lock:
             state.store.changed.notify_all()
         for listener in self._listeners.values():
@@ -161,7 +186,12 @@ class VsphereSimulator:
     @property
     def fingerprint(self) -> str:
         """`sha256:<hex>` of the API's certificate."""
-        return self._fingerprint
+        return fingerprint(self.certificates[""])
+
+    @property
+    def certificate(self) -> str:
+        """The API's certificate as PEM, for a client that pins it."""
+        return self.certificates[""]
 
     @property
     def thumbprint(self) -> str:
@@ -193,9 +223,71 @@ class VsphereSimulator:
         with self.state.store.lock:
             return add_machine(self.inventory, spec)
 
+    def add_vm_from(self, image: Path) -> Entity:
+        """A running machine named like the image file, in any format that qemu-img reads. V2xError where it cannot."""
+        raw = self.folder / "images" / f"{image.stem}.raw"
+        raw.parent.mkdir(exist_ok=True)
+        programs.run(
+            ["qemu-img", "convert", "-O", "raw", str(image.absolute()), str(raw)], cwd=self.folder, timeout=3600
+        )
+        try:
+            return self.add_vm(image.stem, raw, power="poweredOn", tracking=True)
+        finally:
+            raw.unlink()
+
     def disks(self, machine: Entity) -> dict[int, GuestDisk]:
         """The disks of a machine by device key: read them, or write to them as the guest does."""
         return disks_of(self.state, machine)
+
+    def entity(self, kind: Any, name: str) -> Entity:
+        """An object by its name as the API shows it, or by its id. UsageError for none."""
+        found = self.state.store.find(name)
+        if found is not None and issubclass(found.kind, kind):
+            return found
+        return self.inventory.named(kind, name)
+
+    def start_writing(self, machine: Entity, *, seed: int = 1, per_second: float = 20) -> list[GuestWriter]:
+        """The machine's guest begins to change its disks."""
+        writers = [
+            GuestWriter(disk, seed=seed + number, per_second=per_second).start()
+            for number, disk in enumerate(self.disks(machine).values())
+        ]
+        self.writers.setdefault(machine.moid, []).extend(writers)
+        return writers
+
+    def stop_writing(self, machine: Entity) -> None:
+        for writer in self.writers.pop(machine.moid, []):
+            writer.stop()
+
+    def untouched(self) -> list[str]:
+        """Machines and disks whose bytes are not what they were though no guest wrote: must always be empty."""
+        facts = self.disk_facts()
+        return [
+            f"{disks['name']} {key}"
+            for moid, disks in facts.items()
+            for key, fact in disks.items()
+            if key != "name" and not fact["untouched"]
+        ]
+
+    def disk_facts(self) -> dict[str, dict[str, Any]]:
+        """The digest of every disk now, by machine id and device key, and whether it is what the guest left."""
+        state = self.state
+        told: dict[str, dict[str, Any]] = {}
+        for moid, disks in list(state.disks.items()):
+            entity = state.store.find(moid)
+            if entity is None:
+                continue
+            told[moid] = {"name": entity.values["name"]}
+            for key, disk in disks.items():
+                told[moid][str(key)] = disk.facts()
+        return told
+
+    @property
+    def panel_url(self) -> str:
+        """`http://127.0.0.1:PORT` of the fault panel."""
+        if self._panel is None:
+            raise UsageError("The simulated vSphere is not running")
+        return self._panel.url
 
     def expire_sessions(self) -> int:
         """Ends every session now; returns how many there were."""

@@ -3,6 +3,7 @@
 
 import copy
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,10 +32,14 @@ def has_snapshots(state: State, machine: Entity) -> bool:
 
 
 def snapshottable(machine: Entity, disks: dict[int, GuestDisk]) -> dict[int, GuestDisk]:
-    """The disks that a snapshot includes: not independent ones."""
+    """The disks that a snapshot includes: neither independent ones nor those of other machines."""
     devices = machine.values["config"].hardware.device
     modes = {d.key: getattr(d.backing, "diskMode", "") for d in devices if isinstance(d, _Disk)}
-    return {key: disk for key, disk in disks.items() if not modes[key].startswith("independent")}
+    return {
+        key: disk
+        for key, disk in disks.items()
+        if disk.owner == machine.moid and not modes.get(key, "").startswith("independent")
+    }
 
 
 def take(
@@ -44,8 +49,10 @@ def take(
     store = state.store
     disks = snapshottable(machine, disks_of(state, machine))
     layers, points = {}, {}
-    for key, disk in disks.items():
-        with disk.lock:
+    with ExitStack() as stunned:
+        for disk in disks.values():
+            stunned.enter_context(disk.lock)
+        for key, disk in disks.items():
             layers[key] = disk.freeze()
             points[key] = disk.tracker.mark()
     number = store.next_id("snapshot-")
@@ -133,6 +140,8 @@ def consolidate(state: State, machine: Entity) -> int:
     kept = all_of(state, machine)
     merged = 0
     for key, disk in disks.items():
+        if disk.owner != machine.moid:
+            continue
         with disk.lock:
             while (step := _step(key, disk, kept)) is not None:
                 merged += step

@@ -112,7 +112,10 @@ def method_named(name: str) -> Method:
     """KeyError for a name that the tables do not know."""
     known = _methods.get(name)
     if known is None:
-        info = VmomiSupport.GetWsdlMethod(VIM, name).info
+        try:
+            info = VmomiSupport.GetWsdlMethod(VIM, name).info
+        except KeyError:
+            raise KeyError(name) from None
         # what goes over the wire is `result`: a task's own result type is in `methodResult`
         known = _methods[name] = Method(
             name,

@@ -23,22 +23,21 @@ _POWER: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("snapshot_with_quiesce", "call_plugin", "sysprep"), ("running",)),
     "changing_dynamic_range": ("halted", "running"),
     "migrate_send": ("halted", "suspended", "running"),
-    **dict.fromkeys(("clone", "copy", "export"), ("halted", "suspended")),
-    "destroy": ("halted",),
+    **dict.fromkeys(("clone", "copy", "destroy", "export"), ("halted", "suspended")),
     "hard_reboot": ("paused", "running"),
     **dict.fromkeys(("checkpoint", "get_boot_record", "hard_shutdown", "shutdown"), _UP),
 }
 """The power states that an operation is allowed in; one that is not here, in any."""
+_SUSPENDED_AS_SNAPSHOT = frozenset({"clone", "copy", "destroy"})
+"""What is done to a suspended VM only when it is a checkpoint."""
 _OF_TEMPLATES = frozenset(
     {
         *("changing_dynamic_range", "changing_static_range", "changing_memory_limits", "changing_shadow_memory"),
         *("changing_VCPUs", "changing_NVRAM", "clone", "copy", "export", "metadata_export", "provision", "destroy"),
-        *("create_vtpm", "reverting"),
+        "create_vtpm",
     }
 )
-_OF_SNAPSHOTS = frozenset(
-    {"revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export", "csvm", "create_vtpm"}
-)
+_OF_SNAPSHOTS = frozenset({"revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export"})
 _OF_DOM0 = frozenset({"data_source_op", "changing_memory_live", "awaiting_memory_live", "metadata_export", "start"})
 _OFFERED = (
     *("snapshot", "copy", "clone", "revert", "checkpoint", "start", "start_on", "pause", "unpause", "clean_shutdown"),
@@ -58,7 +57,7 @@ _OFFERED = (
     *("send_trigger", "send_sysrq", "metadata_export", "csvm", "sysprep"),
 )
 """What xapi computes the advice for."""
-_GUEST_TOOLS = frozenset(
+GUEST_OPERATIONS = frozenset(
     {
         "clean_shutdown",
         "clean_reboot",
@@ -85,8 +84,8 @@ def assert_allowed(state: PoolState, vm: str, operation: str) -> None:
     if operation in blocked:
         raise ApiError("OPERATION_BLOCKED", vm, blocked[operation])
     snapshot = store.get("VM", vm, "is_a_snapshot")
-    copies = operation in ("clone", "copy") and not snapshot  # a suspended VM is copied as a snapshot only
-    assert_power(state, vm, *(("halted",) if copies else _POWER.get(operation, _ANY)))
+    suspended = snapshot or operation not in _SUSPENDED_AS_SNAPSHOT
+    assert_power(state, vm, *(_POWER.get(operation, _ANY) if suspended else ("halted",)))
     for task, running in store.get("VM", vm, "current_operations").items():
         raise ApiError("OTHER_OPERATION_IN_PROGRESS", "VM", vm, running, task)
     if snapshot:
@@ -154,9 +153,9 @@ def _vm(values: Record) -> list[str]:
             wanted.remove("destroy")
     else:
         bare = power == "Running" and values["guest_metrics"] == NULL
-        wanted = [o for o in _BY_STATE[power] if not (bare and o in _GUEST_TOOLS)]
+        wanted = [o for o in _BY_STATE[power] if not (bare and o in GUEST_OPERATIONS)]
         if power == "Suspended":
-            wanted = [o for o in wanted if o not in ("clone", "copy")]
+            wanted = [o for o in wanted if o not in _SUSPENDED_AS_SNAPSHOT]
     return [o for o in wanted if o not in values["blocked_operations"]]
 
 

@@ -13,6 +13,7 @@ from v2x.simulators.faults import Faults, apply_settings
 from v2x.simulators.listener import Listener
 from v2x.simulators.panel import Panel
 from v2x.simulators.xapi import computed, tasks
+from v2x.simulators.xapi.cabling import note_nics
 from v2x.simulators.xapi.calls.vm_life import halt
 from v2x.simulators.xapi.collecting import Collector
 from v2x.simulators.xapi.datamodel import load
@@ -24,7 +25,7 @@ from v2x.simulators.xapi.nbd import NbdListener
 from v2x.simulators.xapi.panel import panel_of
 from v2x.simulators.xapi.populating import populate
 from v2x.simulators.xapi.profiles import DEFAULT_PROFILE, profile_named
-from v2x.simulators.xapi.seed import Layout, note_nics, seed
+from v2x.simulators.xapi.seed import Layout, seed
 from v2x.simulators.xapi.sessions import Account, Sessions
 from v2x.simulators.xapi.state import PoolState
 from v2x.simulators.xapi.store import Store

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from v2x.simulators.xapi import cabling
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.state import PoolState
 
@@ -73,7 +74,7 @@ def seed(state: PoolState, layout: Layout) -> None:
     )
     _drivers(state)
     _storage(state, layout, hosts)
-    _networks(state, layout, hosts)
+    cabling.seed(state, hosts, nics=layout.nics)
     _roles(state)
     for template in state.model.templates:
         if layout.pv_templates or not template["pv_package_only"]:
@@ -127,7 +128,13 @@ def _host(state: PoolState, layout: Layout, number: int) -> str:
             "software_version": _software(state, name),
             "other_config": {"iscsi_iqn": f"iqn.2026-01.example:{name}"},
             "capabilities": ["xen-3.0-x86_64", *(["hvm-3.0-x86_32", "hvm-3.0-x86_64"] if layout.hvm else []), ""],
-            "cpu_info": {"cpu_count": cpus, "socket_count": "1", "vendor": "GenuineIntel", "modelname": "Simulated"},
+            "cpu_info": {
+                "cpu_count": cpus,
+                "socket_count": "1",
+                "vendor": "GenuineIntel",
+                "modelname": "Simulated",
+                "speed": "2400.038",
+            },
             "cpu_configuration": {},
             "memory_overhead": 1 * GIB,
             "sched_policy": "credit",
@@ -282,99 +289,12 @@ def _iso(state: PoolState, sr: str, name: str, size: int, *, tools: bool) -> Non
     )
 
 
-def _networks(state: PoolState, layout: Layout, hosts: list[str]) -> None:
-    store = state.store
-    network = store.add("network", {"name_label": "Pool-wide network associated with eth0", "bridge": "xenbr0"})
-    tagged = store.add("network", {"name_label": "VLAN 10", "bridge": "xapi1"})
-    store.add("network", {"name_label": "Internal", "bridge": "xapi0"})
-    store.add(
-        "network",
-        {
-            "name_label": "Host internal management network",
-            "bridge": "xenapi",
-            "other_config": {
-                "is_guest_installer_network": "true",
-                "is_host_internal_management_network": "true",
-                "ip_begin": "169.254.0.1",
-                "ip_end": "169.254.255.254",
-                "netmask": "255.255.0.0",
-            },
-        },
-    )
-    for number, host in enumerate(hosts):
-        pif = add_pif(state, host, network, mac=f"52:54:00:00:{number:02x}:01", management=True)
-        add_vlan(state, pif, 10, tagged)
-    for nic in range(1, layout.nics):
-        name = f"Pool-wide network associated with eth{nic}"
-        network = store.add("network", {"name_label": name, "bridge": f"xenbr{nic}"})
-        for number, host in enumerate(hosts):
-            add_pif(state, host, network, device=f"eth{nic}", mac=f"52:54:00:00:{number:02x}:{nic + 1:02x}")
-
-
-def add_pif(
-    state: PoolState,
-    host: str,
-    network: str,
-    *,
-    mac: str,
-    device: str = "eth0",
-    management: bool = False,
-    plugged: bool = True,
-) -> str:
-    """A physical interface of a host."""
-    metrics = state.store.add(
-        "PIF_metrics", {"carrier": True, "speed": 10000, "duplex": True, "last_updated": state.now()}
-    )
-    values: dict[str, Any] = {
-        "device": device,
-        "network": network,
-        "host": host,
-        "MAC": mac,
-        "MTU": state.store.get("network", network, "MTU"),
-        "VLAN": -1,
-        "physical": True,
-        "currently_attached": plugged,
-        "metrics": metrics,
-        "VLAN_master_of": NULL,
-        "management": management,
-        "ip_configuration_mode": "Static" if management else "None",
-        "IP": "127.0.0.1" if management else "",
-    }
-    return state.store.add("PIF", values)
-
-
-def note_nics(state: PoolState) -> None:
-    """The interfaces of all hosts, as their PIFs tell them: a PIF that is forgotten later is found again by a scan."""
-    for pif in state.store.find("PIF", physical=True):
-        values = state.store.values("PIF", pif)
-        state.nics.setdefault(values["host"], {})[values["device"]] = values["MAC"].lower()
-
-
 def _roles(state: PoolState) -> None:
-    """The ladder of roles, each with those below it."""
-    for name in state.model.roles:
-        if "name_label" in state.model.classes["role"].fields:
-            state.store.add("role", {"name_label": name, "name_description": f"The role {name}"})
-
-
-def add_vlan(state: PoolState, pif: str, tag: int, network: str) -> str:
-    """A VLAN on a PIF; returns the VLAN record, whose untagged PIF is plugged."""
-    store = state.store
-    untagged = store.add(
-        "PIF",
-        {
-            "device": store.get("PIF", pif, "device"),
-            "network": network,
-            "host": store.get("PIF", pif, "host"),
-            "MAC": store.get("PIF", pif, "MAC"),
-            "MTU": store.get("network", network, "MTU"),
-            "VLAN": tag,
-            "metrics": store.get("PIF", pif, "metrics"),
-        },
-    )
-    vlan = store.add("VLAN", {"tagged_PIF": pif, "untagged_PIF": untagged, "tag": tag})
-    store.set("PIF", untagged, VLAN_master_of=vlan)
-    return vlan
+    """One record for each. That of the strongest has a fixed reference, which the datamodel gives to new subjects."""
+    fixed = state.model.classes["subject"].fields["roles"].default or []
+    for number, name in enumerate(state.model.roles):
+        values = {"name_label": name, "name_description": f"The role {name}"}
+        state.store.add("role", values, fixed[0] if fixed and number == 0 else None)
 
 
 def _restrictions(recommendations: dict[str, dict[str, str]]) -> str:

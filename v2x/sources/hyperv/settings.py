@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine's configuration as Hyper-V stores it: a tree of named settings, the same in its XML and its VMCX files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,18 +71,3 @@ class Settings:
 
 
 _NOTHING: Final = Settings()
-
-
-def settings_of(values: Mapping[str, Value]) -> Settings:
-    """A tree made of paths and values, for tests and simulators of configurations."""
-    root = Settings("configuration")
-    for path, value in values.items():
-        node = root
-        for part in path.split("/"):
-            found = next((child for child in node.children if child.name == part), None)
-            if found is None:
-                found = Settings(part)
-                node.children.append(found)
-            node = found
-        node.value = value
-    return root

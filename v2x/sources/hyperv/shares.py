@@ -18,7 +18,7 @@ from v2x.disks.smb.connection import SmbAccess
 from v2x.disks.smb.listing import SmbFiles, SmbFolder
 from v2x.disks.smb.paths import UncPath, places_of
 from v2x.disks.smb.server import SmbServers
-from v2x.errors import ConnectError, InputRefused, PermissionRefused, SourceError, UsageError
+from v2x.errors import ConnectError, InputRefused, PermissionRefused, SourceError, UnsafeImage, UsageError
 from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.tree import plain_names
@@ -38,6 +38,7 @@ class ShareDisks:
     def __init__(self, options: ShareOptions) -> None:
         self._options = options
         self._made: SmbServers | None = None
+        self._listed: dict[tuple[UncPath, ...], list[str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -64,13 +65,14 @@ class ShareDisks:
                     encryption=options.encryption,
                     authentication=options.authentication,
                     timeout_seconds=options.timeout_seconds,
+                    refusals=options.refusals,
                 )
             )
         return self._made
 
     def reaches(self, path: str, hosts: Sequence[str] = ()) -> bool:
-        """Whether there is a place where the host's `path` could be found."""
-        with suppress(InputRefused):
+        """Whether it makes sense to look for the host's `path`, or to say why not."""
+        with suppress(UnsafeImage):
             return bool(places_of(path, hosts, self._options.rules))
         return False
 
@@ -114,7 +116,19 @@ class ShareDisks:
         return SmbFiles(self._servers, places), replace(disk, files=tuple(names))
 
     def _places(self, path: str, hosts: Sequence[str]) -> tuple[UncPath, ...]:
+        """Where the host's `path` may be found.
+
+        A configuration that came as a file may name any server in a path of a disk, and whoever logs in there shows it
+        what a password can be guessed from. Only servers that a person named, or a host that was logged in to, count.
+        """
         places = places_of(path, hosts, self._options.rules)
+        named = {rule.place.server.lower() for rule in self._options.rules}
+        if places and not hosts and places[0].server.lower() not in named:
+            raise InputRefused(
+                f"{path} is on the file server {places[0].server}, which nobody but the configuration names",
+                code="SERVER-NOT-NAMED",
+                hint=f"if it is yours: --share '{_share_of(places[0])}={_share_of(places[0])}'",
+            )
         if not places:
             raise InputRefused(
                 f"{path} is on its host, and no share is given for it",
@@ -139,15 +153,25 @@ class ShareDisks:
         files = SmbFiles(self._servers, dict(zip(names, (there for _, there in found.values()), strict=True)))
         return files, dict(zip(names, paths, strict=True))
 
-    def _images(self, folders: Sequence[UncPath]) -> list[str]:
-        """Names of images in the first of the folders that is there; a folder that may not be listed has none."""
-        for folder in folders:
-            with suppress(InputRefused, SourceError, ConnectError, PermissionRefused):
-                names = SmbFolder(self._servers, folder).names()
-                return [name for name in names if name.lower().endswith(_IMAGES)]
-        return []
+    def _images(self, folders: tuple[UncPath, ...]) -> list[str]:
+        """Names of images in the first of the folders that is there; a folder that may not be listed has none.
+
+        Asked for once: machines of one host share their folders.
+        """
+        if folders not in self._listed:
+            self._listed[folders] = []
+            for folder in folders:
+                with suppress(InputRefused, SourceError, ConnectError, PermissionRefused):
+                    names = SmbFolder(self._servers, folder).names()
+                    self._listed[folders] = [name for name in names if name.lower().endswith(_IMAGES)]
+                    break
+        return self._listed[folders]
 
     def close(self) -> None:
         made, self._made = self._made, None
         if made is not None:
             made.close()
+
+
+def _share_of(place: UncPath) -> str:
+    return str(replace(place, path=""))

@@ -83,7 +83,7 @@ def _with_proxy_hint(problem: V2xError) -> V2xError:
 def _offered(host: str, port: int, body: bytes) -> list[str]:
     """The version ids of the vim25 namespace, newest first."""
     try:
-        root = SafeXml.fromstring(body)
+        root = SafeXml.fromstring(body, forbid_dtd=True)
     except (SafeXml.ParseError, DefusedXmlException, ValueError):
         raise _other(host, port, "no list of versions") from None
     for namespace in root.iter("namespace"):

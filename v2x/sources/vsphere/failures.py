@@ -99,6 +99,12 @@ _TABLE: dict[str, _Row] = {
     "NotSupported": _Row(Unsupported, "the server does not support it"),
     "MethodNotFound": _Row(Unsupported, "the server does not know this call"),
     "MultipleSnapshotsNotSupported": _Row(Unsupported, "the machine cannot have another snapshot"),
+    "SnapshotIncompatibleDeviceInVm": _Row(
+        SourceError,
+        "the machine cannot have a snapshot because of one of its devices",
+        "shut it down and migrate it then (--running shutdown)",
+        "NOT-IN-SNAPSHOT",
+    ),
     "SnapshotDisabled": _Row(SourceError, "snapshots are disabled for the machine", "enable them", "SNAPSHOT"),
     "TooManySnapshotLevels": _Row(
         SourceError, "the machine has too many snapshots", "remove some of them, then run again", "SNAPSHOT"

@@ -115,7 +115,7 @@ def _page(session: VsphereSession, method: str, *arguments: Any) -> Page[Row]:
     if status == http.client.INTERNAL_SERVER_ERROR:
         raise SoapResponseDeserializer(session.stub).Deserialize(body, info.result)
     try:
-        root = SafeXml.fromstring(body)
+        root = SafeXml.fromstring(body, forbid_dtd=True)
     except ParseError:
         raise http.client.HTTPException("an answer that is cut short") from None
     except DefusedXmlException as problem:

@@ -342,7 +342,8 @@ class VsphereSession:
             if state == "success":
                 return found.values.get("info.result")
             if state == "error":
-                raise error_from(found.values.get("info.error"), doing, subject)
+                fault = found.values.get("info.error")
+                raise error_from(fault, doing, subject) from fault
             if progress is not None and found.values.get("info.progress") is not None:
                 progress(int(found.values["info.progress"]))
             if timeout is not None and self.now() - begun > timeout:

@@ -125,13 +125,12 @@ def remove(session: VsphereSession, reference: Any, tag: str, *, subject: str, n
     try:
         task = session.call(held.reference.RemoveSnapshot_Task, False, True, doing=doing, subject=subject)
         session.wait_task(task, doing=doing, subject=subject, timeout=_REMOVAL_SECONDS)
-    except ConnectionLost:
-        session.sleep(1.0)
+    except V2xError as problem:
+        if isinstance(problem, ConnectionLost):
+            session.sleep(1.0)
         if find(session, reference, tag) is not None:
             raise
-    except V2xError as problem:
-        if fault_name(problem.__cause__) != "ManagedObjectNotFound":
-            raise
+        # It is gone from the tree all the same; what is left of it is a matter of consolidation.
     _consolidate(session, reference, subject, note)
     return True
 

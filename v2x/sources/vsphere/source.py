@@ -2,26 +2,30 @@
 """A vCenter or ESXi host as a source of machines."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from pyVmomi import vim
 
+from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.errors import SourceError
 from v2x.model.address import Address
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
+from v2x.model.machine import Disk, DiskBacking, DiskMode, Machine, PowerState
 from v2x.secrets import Secret
 from v2x.sources.empty import EmptyDisk
-from v2x.sources.interface import Checkpoint, SourceLeftover
+from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover
 from v2x.sources.local_files import Clock, utc_now
-from v2x.sources.vsphere import power, snapshots, stillness
+from v2x.sources.vsphere import changes, power, snapshots, stillness
 from v2x.sources.vsphere.collecting import Collected
+from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
 from v2x.sources.vsphere.names import decoded
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.present import Present, check_disks, present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
+from v2x.sources.vsphere.sharing import SHARED
 from v2x.tls import Trust
 
 
@@ -34,6 +38,7 @@ class VsphereSource:
         self.session, self.options = session, options
         self._address, self._clock = address, clock
         self._notes: dict[str, list[str]] = {}
+        self._closed = False
 
     @classmethod
     def open(
@@ -47,8 +52,12 @@ class VsphereSource:
     ) -> "VsphereSource":
         """Logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
         options = options or VsphereOptions()
-        session = VsphereSession(address.host, address.port or 443, address.user, password, trust, proxy=options.proxy)
-        session.open()
+        place = address.host, address.port or 443, address.user
+
+        def make() -> VsphereSession:
+            return VsphereSession(*place, password, trust, proxy=options.proxy)
+
+        session = SHARED.take((*place, trust, options.proxy), make)
         return cls(session, address, options, clock or utc_now)
 
     def __enter__(self) -> "VsphereSource":
@@ -77,12 +86,19 @@ class VsphereSource:
         """
         now = present(self.session, machine, stillness.PATHS)
         check_disks(machine, now)
+        if now.power is PowerState.SUSPENDED:
+            raise SourceError(
+                f"{machine.name} is suspended",
+                code="SUSPENDED",
+                hint="resume it and shut it down: what its memory holds is not on its disks",
+            )
         held = snapshots.find(self.session, now.reference, tag)
         if now.power is PowerState.OFF:
             if held is not None:
                 self.release(machine, tag)
                 now = present(self.session, machine, stillness.PATHS)
             return Checkpoint(tag=tag, machine_id=machine.id, points=self._still(machine, now))
+        _require_in_snapshots(machine)
         if held is not None:
             self._note(machine, f"{machine.name}: goes on with the snapshot of an earlier run, of {held.created}")
         else:
@@ -94,7 +110,8 @@ class VsphereSource:
                 subject=machine.name,
                 note=lambda text: self._note(machine, text),
             )
-        return Checkpoint(tag=tag, machine_id=machine.id, points=self._frozen(machine, held))
+        points = self._frozen(machine, held)
+        return Checkpoint(tag=tag, machine_id=machine.id, points=points, left=f"the snapshot “{held.name}”")
 
     def _still(self, machine: Machine, now: Present) -> dict[str, str]:
         made, note = stillness.stamps(self.session, now, machine.name)
@@ -106,18 +123,36 @@ class VsphereSource:
         """Snapshot, key and change id of each disk, from the snapshot's own configuration."""
         (found,) = self.session.retrieve(vim.vm.Snapshot, ["config.hardware.device"], objects=[held.reference])
         disks = virtual_disks(Present(reference=held.reference, values=found.values))
-        missing = [disk.label for disk in machine.disks if disk.id not in disks]
+        own = [disk for disk in machine.disks if not disk.lent_by]
+        missing = [disk.label for disk in own if disk.id not in disks]
         if missing:
-            raise SourceError(
-                f"{', '.join(missing)} of {machine.name} is not in the snapshot {held.name}: independent disks are in "
-                "none, and one that was added later is not either",
-                code="NOT-IN-SNAPSHOT",
-                hint="shut the machine down and migrate it then (--running shutdown)",
-            )
+            raise _not_in_snapshot(machine, missing, "was added after it")
         return {
-            disk.id: f"{held.id}/{disk.id}/{getattr(disks[disk.id].backing, 'changeId', None) or ''}"
-            for disk in machine.disks
+            disk.id: f"{held.id}/{disk.id}/{getattr(disks[disk.id].backing, 'changeId', None) or ''}" for disk in own
         }
+
+    def freeze(self, machine: Machine, tag: str) -> Checkpoint:
+        """A snapshot `v2x <tag>`, also of a machine that is off; an earlier run's is adopted."""
+        now = present(self.session, machine, stillness.PATHS)
+        check_disks(machine, now)
+        held = snapshots.ensure(
+            self.session,
+            now.reference,
+            tag,
+            quiesce=self.options.quiesce and now.power is PowerState.ON,
+            subject=machine.name,
+            note=lambda text: self._note(machine, text),
+        )
+        return Checkpoint(tag=tag, machine_id=machine.id, points=self._frozen(machine, held))
+
+    def track(self, machine: Machine, *, allowed: bool) -> bool:
+        return changes.track(self.session, machine, allowed=allowed, note=lambda text: self._note(machine, text))
+
+    def untrack(self, machine: Machine) -> None:
+        changes.untrack(self.session, machine)
+
+    def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
+        return changes.changed(self.session, machine, disk, since, at)
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         """Opens a disk over the transport that fits; the errors name the disk and say which would."""
@@ -131,7 +166,8 @@ class VsphereSource:
             )
         from v2x.sources.vsphere.transports import open_disk
 
-        return open_disk(self.session, machine, disk, at, self.options.transport)
+        options = replace(self.options.transport, warn=lambda text: self._note(machine, text))
+        return open_disk(self.session, machine, disk, at, options)
 
     def confirm(self, machine: Machine, at: Checkpoint) -> None:
         """SourceError SOURCE-CHANGED if a machine that was read as it lay was started or written to since."""
@@ -175,6 +211,9 @@ class VsphereSource:
     def power_on(self, machine: Machine) -> None:
         power.power_on(self.session, machine)
 
+    def diagnosis(self, inventory: Inventory, machine: Machine | None) -> tuple[SourceCheck, ...]:
+        return tuple(diagnose(inventory, machine, self.options.transport))
+
     def leftovers(self) -> tuple[SourceLeftover, ...]:
         """Snapshots that carry a tag of ours, on any machine."""
         return tuple(
@@ -203,4 +242,23 @@ class VsphereSource:
         return tuple(said)
 
     def close(self) -> None:
-        self.session.close()
+        """Lets go of the session; the last source that uses it logs out. Safe to call twice."""
+        if not self._closed:
+            self._closed = True
+            SHARED.give(self.session)
+
+
+def _require_in_snapshots(machine: Machine) -> None:
+    """Before one is taken: an independent disk is in none."""
+    independent = {DiskMode.INDEPENDENT_PERSISTENT, DiskMode.INDEPENDENT_NONPERSISTENT}
+    missing = [disk.label for disk in machine.disks if disk.mode in independent and not disk.lent_by]
+    if missing:
+        raise _not_in_snapshot(machine, missing, "is independent")
+
+
+def _not_in_snapshot(machine: Machine, labels: list[str], why: str) -> SourceError:
+    return SourceError(
+        f"{', '.join(labels)} of {machine.name} is in no snapshot of it: it {why}",
+        code="NOT-IN-SNAPSHOT",
+        hint="shut the machine down and migrate it then (--running shutdown)",
+    )

@@ -6,24 +6,26 @@ datastore says of its files: sizes and times of last modification.
 """
 
 import hashlib
+import secrets
 from typing import Any
 
 from pyVmomi import vim
 
-from v2x.errors import PermissionRefused, V2xError
+from v2x.errors import PermissionRefused, SourceError, Unsupported
 from v2x.sources.vsphere.failures import error_from
 from v2x.sources.vsphere.present import Present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
 
 PATHS = ("config.changeVersion", "config.hardware.device")
 _SEARCH_SECONDS = 600.0
+_THIS_RUN = secrets.token_hex(8)
 
 
 def stamps(session: VsphereSession, now: Present, subject: str) -> tuple[dict[str, str], str]:
     """A stamp of each disk by device key, and a note where the datastore could not be asked.
 
-    Without the privilege Datastore.Browse only the version of the machine's configuration counts, which its server
-    changes when the machine is started or changed.
+    Without the privilege Datastore.Browse nothing proves that two runs see the same disk, so that the stamp is good
+    for this run of the program alone; the next one copies anew.
     """
     version, note = str(now.values.get("config.changeVersion") or ""), ""
     made: dict[str, str] = {}
@@ -36,11 +38,14 @@ def stamps(session: VsphereSession, now: Present, subject: str) -> tuple[dict[st
             try:
                 if place not in seen:
                     seen[place] = _listed(session, store, *place, subject)
-                lines += seen[place]
-            except V2xError as problem:
+            except (PermissionRefused, SourceError, Unsupported) as problem:
                 why = "it lacks Datastore.Browse" if isinstance(problem, PermissionRefused) else problem.message
-                note = f"{subject}: the datastore does not tell when its files were written to ({why})"
-                seen[place] = []
+                note = (
+                    f"{subject}: the datastore does not tell when its files were written to ({why}); "
+                    "if this run is stopped, the next one copies from the start"
+                )
+                seen[place] = [f"unknown in run {_THIS_RUN}"]
+            lines += seen[place]
         made[key] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
     return made, note
 

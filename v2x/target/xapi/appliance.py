@@ -7,8 +7,8 @@ A VM_appliance has no other_config, so its description carries the mark by which
 from v2x.errors import V2xError
 from v2x.model.target import StartGroup
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import records
 from v2x.target.xapi.failures import xapi_code
+from v2x.target.xapi.listing import records
 
 _NULL = "OpaqueRef:NULL"
 

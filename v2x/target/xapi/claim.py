@@ -17,9 +17,10 @@ from v2x.model.target import TargetDisk, TargetMachine
 from v2x.target.interface import Claim, ClaimedDisk
 from v2x.target.xapi import network, protection, tags, vdi, vm
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import records
-from v2x.target.xapi.failures import GONE, ConnectionLost, xapi_code
+from v2x.target.xapi.failures import GONE, ConnectionLost, passing_gone, xapi_code
 from v2x.target.xapi.finishing import finish
+from v2x.target.xapi.listing import records
+from v2x.target.xapi.mirror import Mirror
 from v2x.target.xapi.owner import Ownership
 
 _ATTEMPTS = 6
@@ -39,6 +40,7 @@ class Claims:
     ) -> None:
         """`reachable` takes an SR's reference and raises where no host may write a new disk to it."""
         self._client, self._ownership = client, ownership
+        self._mirror = Mirror(client)
         self.remarks: dict[str, tuple[str, ...]] = {}
         self._pool_auto_start, self._reachable = pool_auto_start, reachable
 
@@ -53,7 +55,8 @@ class Claims:
 
     def leftovers(self) -> tuple[Claim, ...]:
         """All unsealed claims on the pool, and tagged disks whose machine is gone; a note tells of a living owner."""
-        vms, vdis = records(self._client, "VM"), records(self._client, "VDI")
+        vms = records(self._client, "VM", *tags.LISTED, "name_label")
+        vdis = records(self._client, "VDI", *tags.LISTED, "virtual_size")
         sealed = {tags.config(vm).get(tags.SEALED) for vm in vms.values() if tags.is_own(vm)}
         disks: dict[str, list[ClaimedDisk]] = {}
         for record in vdis.values():
@@ -112,9 +115,10 @@ class Claims:
         if found is None:
             raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again")
         reference, record = found
-        disks = vdi.of_migration(self._client, claim.tag)
+        disks = vdi.of_machine(self._client, record, claim.tag)
         if not tags.sealed_by(record, claim.tag):
             self._ownership.check(reference, spec.name)
+            _check_whole(spec, disks)
             self._client.call("VM.set_name_label", reference, spec.name)
             tags.drop(self._client, "VM", reference, vm.HIDDEN)
             protection.release(self._client, reference)
@@ -155,7 +159,7 @@ class Claims:
             raise Conflict(f"{claim.name} is gone from the pool", hint="run the migration again") from error
 
     def _held(self, claim: Claim) -> Found | None:
-        """The claim's VM by its uuid where it still is the one; else by tag, which reads all VMs of the pool."""
+        """The claim's VM by its uuid where it still is the one; else by tag."""
         if claim.id:
             try:
                 reference = str(self._client.call("VM.get_by_uuid", claim.id))
@@ -170,15 +174,16 @@ class Claims:
 
     def _machine(self, tag: str) -> Found | None:
         """The one VM of the migration, sealed or not. Conflict when there are several."""
-        found = [
-            (reference, record)
-            for reference, record in records(self._client, "VM").items()
-            if tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
-        ]
+        found: list[Found] = []
+        for reference in self._mirror.of("VM", tag):
+            with passing_gone():
+                record = self._client.call("VM.get_record", reference)
+                if tags.is_of(record, tag):
+                    found.append((reference, record))
         if len(found) > 1:
-            listed = ", ".join(sorted(f"{record.get('uuid')} ({record.get('name_label')})" for _, record in found))
+            names = ", ".join(sorted(f"{record.get('uuid')} ({record.get('name_label')})" for _, record in found))
             raise Conflict(
-                f"{len(found)} VMs claim to be migration {tag}: {listed}",
+                f"{len(found)} VMs claim to be migration {tag}: {names}",
                 hint="remove those that are not wanted, then run again",
                 code="TWO-CLAIMS",
             )
@@ -263,19 +268,28 @@ class Claims:
 
     def _unfinished(self, tag: str) -> dict[str, Found]:
         """The VDIs of an unsealed claim by source disk. Sealed ones without their VM are the user's."""
-        return vdi.by_disk(item for item in vdi.of_migration(self._client, tag) if tags.claimed_by(item[1], tag))
+        found = vdi.own(self._client, self._mirror.of("VDI", tag), tag)
+        return vdi.by_disk(item for item in found if tags.claimed_by(item[1], tag))
 
     def _sealed(self, tag: str, found: Found) -> Claim:
-        drives = set(found[1].get("VBDs") or ())
-        own = vdi.by_disk(
-            item for item in vdi.of_migration(self._client, tag) if drives.intersection(item[1].get("VBDs") or ())
-        )
+        own = vdi.by_disk(vdi.of_machine(self._client, found[1], tag))
         return Claim(
             tag=tag,
             id=str(found[1]["uuid"]),
             name=str(found[1].get("name_label", "")),
             disks=tuple(vdi.claimed(own[disk][1]) for disk in sorted(own)),
             sealed=True,
+        )
+
+
+def _check_whole(spec: TargetMachine, disks: list[Found]) -> None:
+    """Conflict where a disk was removed, or taken off the machine, while it was copied."""
+    have = {tags.config(record).get(tags.DISK) for _, record in disks}
+    missing = [disk.name for disk in spec.disks if disk.source_disk not in have]
+    if missing:
+        raise Conflict(
+            f"{spec.name} has lost {missing[0]}: somebody removed or detached it",
+            hint="run the migration again; it attaches or copies what is missing",
         )
 
 

@@ -11,109 +11,29 @@ import http.client
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
 
 import XenAPI
 
 from v2x.errors import AccessError, ConnectError, LoginError, TargetError, TrustError, V2xError
 from v2x.secrets import Secret
+from v2x.target.xapi.connection import Transport, ask_json, split_address, wire
 from v2x.target.xapi.failures import BUSY, ConnectionLost, PoolMember, failure_to_error, xapi_code
-from v2x.tls import Trust, connect
+from v2x.tls import Trust
+
+T = TypeVar("T")
 
 ORIGINATOR = "v2x"
-REQUEST_LIMIT_BYTES = 300 * 1024
-_IDLE_SECONDS = 5.0
 _MOST_TURNS = 3
-_REPEATABLE = ("get_", "set_", "add_", "remove_", "destroy")
-_FORBIDDEN = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0xFFFE, 0xFFFF])
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of a host.address: a name, IPv4, or IPv6 with or without brackets. The port is 0 where none is."""
-    if address.startswith("["):
-        host, _, rest = address[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif address.count(":") == 1:
-        host, _, port = address.partition(":")
-    else:
-        host, port = address, ""
-    if not host or (port and not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536)):
-        raise TargetError(f"the pool names a host address that is none: {address!r}")
-    return host, int(port) if port else 0
-
-
-def wire(value: object) -> object:
-    """`value` as XAPI wants it on XML-RPC: every int as a string of digits, text without what XML cannot hold."""
-    if isinstance(value, bool | float):
-        return value
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, str):
-        return value.translate(_FORBIDDEN).encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {str(wire(key)): wire(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [wire(item) for item in value]
-    return value
+_EVENT_GRACE_SECONDS = 15.0
+_REPEATABLE = ("get_", "set_", "add_", "remove_", "destroy", "from")
 
 
 def repeatable(method: str) -> bool:
     """Whether a second effect of `method` equals the first, so that a lost call may be sent again."""
     return method.rpartition(".")[2].startswith(_REPEATABLE)
-
-
-class _Connection(http.client.HTTPConnection):
-    default_port = 443
-
-    def __init__(self, host: str, port: int, trust: Trust, timeout: float) -> None:
-        super().__init__(host, port, timeout=timeout)
-        self._trust = trust
-        self._call_timeout = timeout
-
-    def connect(self) -> None:
-        self.sock = connect(self.host, self.port, self._trust)
-        self.sock.settimeout(self._call_timeout)
-
-
-class _Transport(xmlrpc.client.SafeTransport):
-    """Keeps one connection; never repeats a request by itself, as the standard one does."""
-
-    user_agent = "v2x"
-    accept_gzip_encoding = False
-
-    def __init__(self, host: str, port: int, trust: Trust, timeout: float) -> None:
-        super().__init__()
-        self.place = (host, port)
-        self._trust, self._call_timeout = trust, timeout
-        self._kept: _Connection | None = None
-        self._used = time.monotonic()
-
-    def make_connection(self, host: Any) -> Any:
-        self._extra_headers = []
-        # A server closes idle connections; a request sent into a closing one is lost, so begin afresh.
-        if self._kept is not None and time.monotonic() - self._used > _IDLE_SECONDS:
-            self.close()
-        if self._kept is None:
-            self._kept = _Connection(*self.place, self._trust, self._call_timeout)
-        self._used = time.monotonic()
-        return self._kept
-
-    def close(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
-
-    def request(self, host: Any, handler: str, request_body: Any, verbose: bool = False) -> Any:
-        if len(request_body) > REQUEST_LIMIT_BYTES:
-            raise TargetError(
-                f"a request of {len(request_body):,} bytes is more than a pool accepts",
-                hint="shorten the machine's notes",
-            )
-        reply = self.single_request(host, handler, request_body, verbose)
-        self._used = time.monotonic()
-        return reply
 
 
 class Client:
@@ -145,7 +65,7 @@ class Client:
         self._reference = ""
         self._refused: AccessError | None = None
         self._lock = threading.Lock()
-        self._idle: list[tuple[XenAPI.Session, _Transport]] = []
+        self._idle: list[tuple[XenAPI.Session, Transport]] = []
         self._hosts: dict[tuple[str, int], Trust] = {}
 
     @property
@@ -220,7 +140,7 @@ class Client:
 
     def _logged_in(self, place: tuple[str, int] | None = None, trust: Trust | None = None) -> str:
         host, port = place or (self.host, self.port)
-        transport = _Transport(host, port, trust or self.trust, self._timeout)
+        transport = Transport(host, port, trust or self.trust, self._timeout)
         session = XenAPI.Session(_url(host, port), transport=transport)
         try:
             session.login_with_password(self._user, self._password.reveal(), "1.1", ORIGINATOR)
@@ -244,7 +164,7 @@ class Client:
             transport.close()
 
     @contextlib.contextmanager
-    def _session(self, reference: str) -> Iterator[XenAPI.Session]:
+    def _session(self, reference: str, timeout: float) -> Iterator[XenAPI.Session]:
         """A connection that no other thread uses meanwhile, speaking for the session `reference`."""
         with self._lock:
             place = (self.host, self.port)
@@ -253,10 +173,11 @@ class Client:
             held[1].close()
             held = None
         if held is None:
-            transport = _Transport(*place, self.trust, self._timeout)
+            transport = Transport(*place, self.trust, self._timeout)
             held = XenAPI.Session(_url(*place), transport=transport), transport
         # XenAPI logs in again by itself only with credentials of its own; it gets none, so that one login serves all.
         held[0]._session = reference
+        held[1].limit(timeout)
         try:
             yield held[0]
         finally:
@@ -269,13 +190,30 @@ class Client:
         Waits for a busy pool, and for repeatable calls also for the network, up to `patience_seconds`;
         ConnectionLost where it cannot be known whether a call took effect.
         """
+        return self._persistently(method, lambda reference: self._once(reference, method, params))
+
+    def watch(self, classes: Sequence[str], token: str, seconds: float) -> Any:
+        """event.from: what changed since `token`, at once or within `seconds`. Holds a connection of its own."""
+        params = (list(classes), token, seconds)
+        return self._persistently(
+            "event.from", lambda reference: self._once(reference, "event.from", params, seconds + _EVENT_GRACE_SECONDS)
+        )
+
+    def read(self, method: str, decode: Callable[[bytes], T]) -> T:
+        """What `decode` makes of the JSON-RPC answer to `method`, a call without parameters; else as `call`.
+
+        JSON costs a fraction of what XML does, which counts for thousands of records. DecodeError of msgspec passes.
+        """
+        return self._persistently(method, lambda reference: decode(self._read(reference, method)))
+
+    def _persistently(self, method: str, once: Callable[[str], T]) -> T:
         if not self._reference:
             self.login()
         began, pause, turns = self.now(), 0.1, 0
         while True:
             reference, place = self._reference, (self.host, self.port)
             try:
-                return self._once(reference, method, params)
+                return once(reference)
             except _SessionGone:
                 turns += 1
                 if turns > _MOST_TURNS:
@@ -306,14 +244,12 @@ class Client:
             if not self._moved(place, answer.coordinator):
                 raise
 
-    def _once(self, reference: str, method: str, params: tuple[object, ...]) -> Any:
+    def _once(self, reference: str, method: str, params: tuple[object, ...], timeout: float = 0.0) -> Any:
         try:
-            with self._session(reference) as session:
+            with self._session(reference, timeout or self._timeout) as session:
                 return session.xenapi_request(method, tuple(wire(param) for param in params))
         except XenAPI.Failure as failure:
-            if failure.details[0] == "HOST_IS_SLAVE":
-                raise PoolMember(self.host, str(failure.details[1]) if len(failure.details) > 1 else "") from None
-            raise failure_to_error(failure, method) from failure
+            raise self._refusal(failure, method) from failure
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == 401:
                 raise _SessionGone from None
@@ -321,12 +257,30 @@ class Client:
         except xmlrpc.client.ProtocolError as problem:
             raise ConnectionLost(f"{method}: {self.host} answered HTTP {problem.errcode}") from None
         except (OSError, http.client.HTTPException) as problem:
-            raise ConnectionLost(
-                f"{method}: the connection to {self.host} broke ({problem.__class__.__name__})",
-                hint="check the network; the same command continues",
-            ) from None
+            raise self._broken(method, problem) from None
         except (xmlrpc.client.Error, ExpatError, TypeError, ValueError, LookupError) as problem:
             raise TargetError(f"{method}: the answer is not XAPI's ({problem.__class__.__name__})") from None
+
+    def _read(self, reference: str, method: str) -> bytes:
+        try:
+            return ask_json(self.host, self.port, self.trust, method, reference, self._timeout)
+        except XenAPI.Failure as failure:
+            if failure.details[0] == "SESSION_INVALID":
+                raise _SessionGone from None
+            raise self._refusal(failure, method) from failure
+        except (OSError, http.client.HTTPException) as problem:
+            raise self._broken(method, problem) from None
+
+    def _refusal(self, failure: XenAPI.Failure, method: str) -> V2xError:
+        if failure.details[0] == "HOST_IS_SLAVE":
+            return PoolMember(self.host, str(failure.details[1]) if len(failure.details) > 1 else "")
+        return failure_to_error(failure, method)
+
+    def _broken(self, method: str, problem: Exception) -> ConnectionLost:
+        return ConnectionLost(
+            f"{method}: the connection to {self.host} broke ({problem.__class__.__name__})",
+            hint="check the network; the same command continues",
+        )
 
     def close(self) -> None:
         """Logs out and closes every connection; a pool that is gone is no error."""
@@ -335,7 +289,7 @@ class Client:
             # The pool forgets an unused session by itself, so a logout that fails is no loss.
             with (
                 contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, AccessError),
-                self._session(reference) as session,
+                self._session(reference, self._timeout) as session,
             ):
                 getattr(session, "session.logout")(reference)
         with self._lock:
@@ -356,4 +310,4 @@ def _url(host: str, port: int) -> str:
 
 
 class _SessionGone(Exception):
-    """SESSION_INVALID: internal to `call`."""
+    """SESSION_INVALID: internal to the loop around each call."""

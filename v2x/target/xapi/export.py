@@ -18,6 +18,7 @@ from v2x.target.xapi.upload import UploadTarget
 
 _SETTLE_SECONDS = 60.0
 _DROP_SECONDS = 5.0
+_OLD_SECONDS, _PULSE_SECONDS = 20 * 3600.0, 10.0
 _PIECE_BYTES = MIB
 
 
@@ -41,6 +42,9 @@ class Export:
         except BaseException:
             tasks.forget(client, self._task)
             raise
+        self._pulse = tasks.Pulse(
+            client, self._task, lambda: 0.5, after_seconds=_OLD_SECONDS, every_seconds=_PULSE_SECONDS
+        )
 
     @property
     def closed(self) -> bool:
@@ -99,6 +103,7 @@ class Export:
         """Drops the connection, lets the host notice, removes the task; safe to call twice."""
         transfer, self._transfer = self._transfer, None
         if transfer is not None:
+            self._pulse.end()
             transfer.close()
             with contextlib.suppress(V2xError):
                 tasks.wait(self._client, self._task, patience_seconds=_DROP_SECONDS)

@@ -21,8 +21,20 @@ from v2x.model.target import (
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.hosts import obstacle
+from v2x.target.xapi.listing import number, records
 
 Records = Mapping[str, Mapping[str, Any]]
+
+_VM_FIELDS = (
+    *("uuid", "name_label", "is_a_template", "is_a_snapshot", "is_control_domain", "other_config", "reference_label"),
+    *("HVM_boot_policy", "HVM_boot_params", "platform", "recommendations", "memory_static_min"),
+)
+# A pool of 64 hosts with 800 VLANs has 51,200 PIFs.
+_PIF_FIELDS = (
+    *("network", "host", "device", "VLAN", "VLAN_master_of", "physical", "bond_master_of", "bond_slave_of"),
+    *("currently_attached", "management"),
+)
+_PBD_FIELDS = ("SR", "host", "currently_attached", "device_config")
 
 _LVM = frozenset({"lvm", "lvmoiscsi", "lvmohba"})
 _THIN = frozenset(
@@ -34,22 +46,6 @@ _QCOW2_IMPORT = (25, 27)
 _VTPM = (22,)
 _VIF_TRUNKS = (26, 17)
 _WORD = re.compile(r"[A-Za-z0-9]+")
-
-
-def records(client: Client, kind: str) -> dict[str, dict[str, Any]]:
-    """All records of a class by reference; those that are no struct are left out."""
-    found = client.call(f"{kind}.get_all_records")
-    if not isinstance(found, dict):
-        return {}
-    return {str(reference): record for reference, record in found.items() if isinstance(record, dict)}
-
-
-def number(value: object) -> int:
-    """An int of the wire (a string of digits); 0 for what is none."""
-    try:
-        return int(str(value))
-    except ValueError:
-        return 0
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -91,7 +87,7 @@ def prezeroed(sr: Mapping[str, Any]) -> bool:
     return kind != "cslg"
 
 
-def _thin(sr: Mapping[str, Any], driver: Mapping[str, Any]) -> bool:
+def is_thin(sr: Mapping[str, Any], driver: Mapping[str, Any]) -> bool:
     kind = str(sr.get("type", ""))
     if kind in _LVM:
         return _text(sr.get("sm_config"), "allocation") == "xlvhd"
@@ -140,7 +136,7 @@ def _storage(
                 is_default=reference == default,
                 size_bytes=max(0, number(sr.get("physical_size"))),
                 used_bytes=max(0, number(sr.get("physical_utilisation"))),
-                thin=_thin(sr, driver),
+                thin=is_thin(sr, driver),
                 prezeroed=prezeroed(sr),
                 image_formats=_formats(sr, driver, own),
                 hosts=tuple(
@@ -231,7 +227,7 @@ def _templates(vms: Records) -> tuple[Template, ...]:
     return tuple(sorted(found, key=lambda template: (template.reference_label, template.name, template.uuid)))
 
 
-def _in_use(vm: Mapping[str, Any]) -> bool:
+def in_use(vm: Mapping[str, Any]) -> bool:
     """A VM whose name and addresses count; not a template, snapshot, control domain, or a claim under way.
 
     A claim's own name and addresses must not stand in the way of its continuation.
@@ -246,7 +242,7 @@ def _macs(vms: Records, vifs: Records) -> tuple[UsedMac, ...]:
     found = []
     for vif in vifs.values():
         vm = vms.get(str(vif.get("VM")))
-        if vm is not None and _in_use(vm) and vif.get("MAC"):
+        if vm is not None and in_use(vm) and vif.get("MAC"):
             found.append(UsedMac(mac=str(vif["MAC"]).lower(), machine=str(vm.get("name_label", ""))))
     return tuple(sorted(found, key=lambda used: (used.mac, used.machine)))
 
@@ -260,6 +256,12 @@ def _migrated(vms: Records) -> tuple[Migrated, ...]:
     return tuple(sorted(found, key=lambda one: (one.machine, one.uuid)))
 
 
+def _mhz(text: str) -> int:
+    """The speed in cpu_info, as `2593.904`; 0 where it is none."""
+    match = re.match(r"\d{1,6}", text)
+    return int(match[0]) if match else 0
+
+
 def _hosts(hosts: Records, metrics: Records) -> tuple[TargetHost, ...]:
     found = []
     for host in hosts.values():
@@ -271,6 +273,7 @@ def _hosts(hosts: Records, metrics: Records) -> tuple[TargetHost, ...]:
                 address=str(host.get("address", "")),
                 enabled=not obstacle(host, live=bool(memory.get("live", True))),
                 cpu_count=number(_text(host.get("cpu_info"), "cpu_count")),
+                cpu_mhz=_mhz(_text(host.get("cpu_info"), "speed")),
                 memory_total_bytes=number(memory.get("memory_total")),
                 memory_free_bytes=number(memory.get("memory_free")),
             )
@@ -281,7 +284,7 @@ def _hosts(hosts: Records, metrics: Records) -> tuple[TargetHost, ...]:
 def take(client: Client, taken_at: datetime) -> TargetFacts:
     """The facts of the pool, read now. `taken_at` is aware, UTC."""
     pool: Mapping[str, Any] = next(iter(records(client, "pool").values()), {})
-    hosts, vms = records(client, "host"), records(client, "VM")
+    hosts, vms = records(client, "host"), records(client, "VM", *_VM_FIELDS)
     master = hosts.get(str(pool.get("master")), {})
     software = master.get("software_version")
     return TargetFacts(
@@ -295,12 +298,21 @@ def take(client: Client, taken_at: datetime) -> TargetFacts:
         pool_name=str(pool.get("name_label", "")) or str(master.get("name_label", "")),
         hosts=_hosts(hosts, records(client, "host_metrics")),
         storage=_storage(
-            records(client, "SR"), records(client, "PBD"), records(client, "SM"), hosts, str(pool.get("default_SR"))
+            records(client, "SR"),
+            records(client, "PBD", *_PBD_FIELDS),
+            records(client, "SM"),
+            hosts,
+            str(pool.get("default_SR")),
         ),
-        networks=networks_of(records(client, "network"), records(client, "PIF"), records(client, "VLAN"), hosts),
+        networks=networks_of(
+            records(client, "network"),
+            records(client, "PIF", *_PIF_FIELDS),
+            records(client, "VLAN", "tagged_PIF"),
+            hosts,
+        ),
         templates=_templates(vms),
-        machine_names=tuple(sorted(str(vm.get("name_label", "")) for vm in vms.values() if _in_use(vm))),
-        macs=_macs(vms, records(client, "VIF")),
+        machine_names=tuple(sorted(str(vm.get("name_label", "")) for vm in vms.values() if in_use(vm))),
+        macs=_macs(vms, records(client, "VIF", "VM", "MAC")),
         migrated=_migrated(vms),
         secure_boot_certificates=bool(pool.get("uefi_certificates") or pool.get("custom_uefi_certificates")),
         vtpm_supported=_text(pool.get("restrictions"), "restrict_vtpm") == "false" and takes_vtpm(software),

@@ -4,7 +4,9 @@
 Only the code of a failure is a contract; its parameters differ between versions and are used as text alone.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import XenAPI
@@ -174,3 +176,13 @@ def xapi_code(error: BaseException) -> str:
     if isinstance(cause, XenAPI.Failure) and cause.details:
         return str(cause.details[0])
     return ""
+
+
+@contextlib.contextmanager
+def passing_gone() -> Iterator[None]:
+    """Lets pass that an object is gone from the pool: somebody was faster."""
+    try:
+        yield
+    except V2xError as error:
+        if xapi_code(error) not in GONE:
+            raise

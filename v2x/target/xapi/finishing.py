@@ -5,14 +5,16 @@ Some of these need a stronger role than the rest of a migration does. What the a
 said; it never keeps a machine whose bytes are all there from being finished.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from v2x.errors import PermissionRefused, TargetError
 from v2x.model.target import HaPriority, TargetMachine
+from v2x.target.interface import RESOURCE_SET
 from v2x.target.xapi import appliance
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import records
+from v2x.target.xapi.listing import records
 
 AUTO_START = "auto_poweron"
 
@@ -30,7 +32,11 @@ def finish(client: Client, reference: str, spec: TargetMachine, *, pool_auto_sta
     if spec.is_template:
         # What starts machines is for machines: XAPI refuses a template that HA protects.
         client.call("VM.set_is_a_template", reference, True)
-        return ()
+        return ("a template has no resource set: add it to the set's objects in Xen Orchestra",) * bool(
+            spec.resource_set
+        )
+    if spec.resource_set:
+        _try(notes, "its resource set", lambda: _belong(client, reference, spec.resource_set))
     if spec.affinity:
         _try(notes, "its preferred host", lambda: _prefer(client, reference, spec.affinity))
     if spec.start_group is not None:
@@ -54,6 +60,11 @@ def _try(notes: list[str], what: str, act: Callable[[], Any]) -> None:
 
 def _prefer(client: Client, reference: str, host: str) -> None:
     client.call("VM.set_affinity", reference, client.call("host.get_by_uuid", host))
+
+
+def _belong(client: Client, reference: str, resource_set: str) -> None:
+    client.call("VM.remove_from_other_config", reference, RESOURCE_SET)
+    client.call("VM.add_to_other_config", reference, RESOURCE_SET, json.dumps(resource_set))
 
 
 def _ha_is_off(client: Client) -> list[str]:

@@ -9,11 +9,13 @@ from v2x.errors import Conflict, TargetError, Unsupported, V2xError
 from v2x.model.target import TargetNic
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import number, records
-from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.failures import GONE, passing_gone, xapi_code
+from v2x.target.xapi.listing import number, records
 from v2x.text import printable
 
 _MADE = "v2x-network"
+# A pool of 64 hosts with 800 VLANs has 51,200 PIFs.
+_PIF_FIELDS = ("device", "network", "host", "VLAN", "management")
 _log = logging.getLogger("v2x.target")
 
 
@@ -73,11 +75,8 @@ def _create(client: Client, vm: str, nic: TargetNic, network: str) -> None:
 
 
 def _remove(client: Client, vif: str) -> None:
-    try:
+    with passing_gone():
         client.call("VIF.destroy", vif)
-    except V2xError as error:
-        if xapi_code(error) not in GONE:
-            raise
 
 
 def ensure_network(client: Client, name: str, vlan: int | None, uplink: str = "") -> str:
@@ -89,7 +88,7 @@ def ensure_network(client: Client, name: str, vlan: int | None, uplink: str = ""
     tag and completed. Conflict when a network of that name differs, or when there are several.
     """
     made = f"{name}:{'' if vlan is None else vlan}"
-    pifs, networks = records(client, "PIF"), records(client, "network")
+    pifs, networks = records(client, "PIF", *_PIF_FIELDS), records(client, "network")
     carrier = "" if vlan is None else _carrier(client, pifs, networks, uplink)
     named = {ref: rec for ref, rec in networks.items() if rec.get("name_label") == name}
     if len(named) > 1:
@@ -131,7 +130,11 @@ def _carry(client: Client, network: str, carrier: str, vlan: int) -> None:
     """
     if not client.call("network.get_PIFs", network):
         client.call("pool.create_VLAN_from_PIF", carrier, network, vlan)
-    pifs, hosts, metrics = records(client, "PIF"), records(client, "host"), records(client, "host_metrics")
+    pifs, hosts, metrics = (
+        records(client, "PIF", *_PIF_FIELDS),
+        records(client, "host"),
+        records(client, "host_metrics"),
+    )
     below = str(pifs.get(carrier, {}).get("network"))
     served = {str(pif.get("host")) for pif in pifs.values() if str(pif.get("network")) == network}
     for reference, pif in sorted(pifs.items()):

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from v2x.errors import Conflict
+from v2x.errors import Conflict, Retry
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
 
@@ -27,13 +27,16 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """The start time of a process in clock ticks, which tells it from a later one with its number; empty if none."""
+    """The start time of a process in clock ticks, which tells it from a later one with its number; empty if none.
+
+    A process that has ended and was not waited for yet is none.
+    """
     try:
         status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     fields = status.rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 else ""
+    return fields[19] if len(fields) > 19 and fields[0] not in {"Z", "X"} else ""
 
 
 def this_run() -> str:
@@ -62,7 +65,8 @@ class Ownership:
         if found == self.owner:
             return
         if self._alive(found):
-            raise self._taken(name, found)
+            # It may be ending just now: a worker that lost its database, say. One that was replaced never tries again.
+            raise self._taken(name, found, Retry.LATER)
         tags.drop(self._client, "VM", vm, tags.OWNER)
         found = tags.put(self._client, "VM", vm, tags.OWNER, self.owner)
         if found != self.owner:
@@ -81,11 +85,12 @@ class Ownership:
             return ()
         return (self._taken("it", holder).message,)
 
-    def _taken(self, name: str, holder: str) -> Conflict:
+    def _taken(self, name: str, holder: str, retry: Retry = Retry.NEVER) -> Conflict:
         host, _, rest = holder.partition(":")
         pid = rest.split(":")[1] if rest.count(":") == 2 else "?"
         return Conflict(
             f"another run works on {name}: process {pid} on {host}",
             hint="wait for it to end, or stop it, then run again",
             code="OWNED",
+            retry=retry,
         )

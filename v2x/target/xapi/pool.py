@@ -4,6 +4,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,15 +14,17 @@ from v2x.errors import Conflict, Unsupported, V2xError
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
-from v2x.target.interface import Claim, ClaimedDisk, DiskWriter
-from v2x.target.xapi import facts, network, streams
+from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Surroundings
+from v2x.target.xapi import facts, network, streams, vdi
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.listing import number, records
 from v2x.target.xapi.owner import Ownership, is_alive, this_run
 from v2x.target.xapi.readback import VdiReader
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer
+from v2x.target.xapi.survey import survey
 from v2x.target.xapi.upload import SegmentWriter, UploadSettings, UploadTarget
 from v2x.tls import Trust
 
@@ -94,6 +97,9 @@ class XapiTarget:
     def facts(self) -> TargetFacts:
         return facts.take(self.client, self._clock())
 
+    def survey(self, spec: TargetMachine) -> Surroundings:
+        return survey(self.client, spec)
+
     def find(self, tag: str) -> Claim | None:
         return self._claims.find(tag)
 
@@ -146,6 +152,32 @@ class XapiTarget:
             settings=self._settings,
         )
 
+    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+        target = self._disk(claim, disk)
+        sr = self.client.call("SR.get_record", target.sr)
+        if self._chosen(target, sr) not in streams.SEGMENTED:
+            raise Unsupported(
+                f"{sr.get('name_label')} takes whole disks only, so that changes cannot be added to {target.name}",
+                hint="choose another SR for a warm migration, or migrate the machine cold",
+            )
+        return self.writer(claim, replace(disk, mark_bytes=0), blocks, disk.point)
+
+    def advance(self, claim: Claim, disk: ClaimedDisk, point: str) -> ClaimedDisk:
+        self._ownership.check(self._claims.reference(claim), claim.name)
+        target = self._disk(claim, disk)
+        vdi.set_mark(self.client, target.vdi, target.size_bytes)
+        vdi.advance(self.client, target.vdi, point)
+        return replace(disk, point=point, mark_bytes=target.size_bytes)
+
+    def resize(self, claim: Claim, disk: ClaimedDisk, size_bytes: int) -> ClaimedDisk:
+        target = self._disk(claim, disk)
+        if target.size_bytes < size_bytes:
+            self._ownership.check(self._claims.reference(claim), claim.name)
+            vdi.wait_released(self.client, target.vdi, self._settings.release)
+            self.client.call("VDI.resize", target.vdi, str(size_bytes))
+            target = self._disk(claim, disk)
+        return replace(disk, size_bytes=target.size_bytes)
+
     def reader(self, claim: Claim, disk: ClaimedDisk) -> VdiReader:
         return VdiReader(self.client, self._routes, self._disk(claim, disk))
 
@@ -159,7 +191,7 @@ class XapiTarget:
             raise Conflict(
                 f"disk {disk.source_disk} of {claim.name} is gone from the pool", hint="run the migration again"
             ) from error
-        size = facts.number(record.get("virtual_size"))
+        size = number(record.get("virtual_size"))
         name = str(record.get("name_label", "")) or disk.id
         return UploadTarget(vdi=reference, uuid=disk.id, sr=str(record["SR"]), size_bytes=size, name=name)
 
@@ -193,6 +225,6 @@ class XapiTarget:
         return UploadFormat.QCOW2
 
     def _takes_qcow2(self) -> bool:
-        pool = next(iter(facts.records(self.client, "pool").values()), {})
+        pool = next(iter(records(self.client, "pool").values()), {})
         software = self.client.call("host.get_software_version", pool.get("master"))
         return facts.takes_qcow2(software)

@@ -9,9 +9,8 @@ started, and create_vtpm has none, because a claim makes its vTPM itself. All of
 from collections.abc import Mapping
 from typing import Any
 
-from v2x.errors import V2xError
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.failures import passing_gone
 
 REASON = "v2x is still copying the disks of this VM"
 BLOCKED = (
@@ -39,12 +38,9 @@ def release(client: Client, reference: str) -> None:
 
 def destroy(client: Client, reference: str) -> None:
     """Removes a claim's VM; already gone is success."""
-    try:
+    with passing_gone():
         client.call("VM.remove_from_blocked_operations", reference, "destroy")
         client.call("VM.destroy", reference)
-    except V2xError as error:
-        if xapi_code(error) not in GONE:
-            raise
 
 
 def _blocked(record: Mapping[str, Any]) -> dict[str, str]:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from v2x.errors import TargetError, TrustError, V2xError
-from v2x.target.xapi.client import Client, split_address
-from v2x.target.xapi.facts import records
+from v2x.target.xapi.client import Client
+from v2x.target.xapi.connection import split_address
 from v2x.target.xapi.hosts import obstacle
+from v2x.target.xapi.listing import records
 from v2x.tls import Trust, fingerprint_of
 
 BACKUP_NETWORK = "xo:backupNetwork"
@@ -72,11 +73,9 @@ class Routes:
 
         TargetError where there is none, or where it has no address on the chosen network.
         """
-        plugged = []
-        for reference in self._client.call("SR.get_PBDs", sr):
-            pbd = self._client.call("PBD.get_record", reference)
-            if pbd.get("currently_attached"):
-                plugged.append(str(pbd.get("host")))
+        # One call instead of one for each host of the pool, before each upload.
+        pbds = self._client.call("PBD.get_all_records_where", f'field "SR" = "{sr}"')
+        plugged = [str(pbd.get("host")) for pbd in pbds.values() if pbd.get("currently_attached")]
         if not plugged:
             raise TargetError(
                 "no host has the storage repository attached", hint="repair it (xe pbd-plug), then run again"

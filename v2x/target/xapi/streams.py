@@ -8,10 +8,11 @@ Facts: xapi, vhd-tool impl.ml, vhd_format f.ml, ocaml-qcow qcow_stream.ml.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from v2x.disks.interface import Buffer
+from v2x.disks.stream import qcow2_check
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.stream.qcow2 import Qcow2Layout
 from v2x.disks.stream.raw import CHUNKED_END, chunk_header
@@ -43,7 +44,16 @@ class Stream(Protocol):
     def foot(self) -> Iterator[Piece]: ...
 
 
+@runtime_checkable
+class TellsBlanks(Protocol):
+    """Streams whose receiver can be told not to write a block that was announced and is in the stream."""
+
+    def blank(self, number: int, data: Buffer) -> Iterator[Piece]: ...
+
+
 class Vhd:
+    """The receiver writes the sectors whose bit is set in a block's bitmap, and throws the others away."""
+
     query: Mapping[str, str] = MappingProxyType({"format": "vhd"})
 
     def __init__(self, size_bytes: int, blocks: Sequence[int], *, uuid: UUID, timestamp: int) -> None:
@@ -56,7 +66,13 @@ class Vhd:
         yield made
 
     def block(self, number: int, data: Buffer) -> Iterator[Piece]:
-        yield self._layout.bitmap(number)
+        return self._pieces(self._layout.bitmap(number), data)
+
+    def blank(self, number: int, data: Buffer) -> Iterator[Piece]:
+        return self._pieces(bytes(len(self._layout.bitmap(number))), data)
+
+    def _pieces(self, bitmap: Piece, data: Buffer) -> Iterator[Piece]:
+        yield bitmap
         yield data
         if len(data) < BLOCK_BYTES:
             yield bytes(BLOCK_BYTES - len(data))
@@ -73,6 +89,8 @@ class Qcow2:
         self.content_length = self._layout.content_length
 
     def head(self) -> Iterator[Piece]:
+        # Made twice, for it may be larger than memory should be, and nothing is sent of one that would be refused.
+        qcow2_check.check_head(self._layout.head(), self.content_length)
         return self._layout.head()
 
     def block(self, number: int, data: Buffer) -> Iterator[Piece]:

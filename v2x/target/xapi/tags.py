@@ -7,6 +7,7 @@ v2x-owner       on the VM: which run works on it now (owner.py); gone once seale
 v2x-spec        on the VM: a digest of the planned machine; a claim of another plan gets its VM anew
 v2x-disk        on a VDI: the id of the disk on the source; stays
 v2x-point       on a VDI: the point in time of its content; written before the first byte is sent
+v2x-point-<n>   on a VDI: a later point that all of it was brought to; the highest number counts
 v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
 v2x-sealed      the tag of the migration, once it is finished; stays
 """
@@ -26,10 +27,13 @@ SPEC = "v2x-spec"
 DISK = "v2x-disk"
 POINT = "v2x-point"
 SEALED = "v2x-sealed"
+_LATER_POINT = re.compile(r"v2x-point-(\d{1,9})")
 _MARK = re.compile(r"v2x-hwm-(\d{1,9})")
 _SIZE = re.compile(r"\d{1,18}")
 
 Record = Mapping[str, Any]
+LISTED = ("uuid", "other_config", "is_a_snapshot")
+"""The fields of a VM or VDI that tell whether it is a migration's."""
 
 
 def is_reserved(key: str) -> bool:
@@ -62,6 +66,17 @@ def sealed_by(record: Record, tag: str) -> bool:
     return tags.get(SEALED) == tag and SELF in tags and is_own(record)
 
 
+def is_of(record: Record, tag: str) -> bool:
+    """Whether the object belongs to the migration `tag`, unfinished or finished."""
+    return claimed_by(record, tag) or sealed_by(record, tag)
+
+
+def is_tagged(record: Record) -> bool:
+    """Whether the object may belong to a migration, or a copy of it."""
+    found = config(record)
+    return MIGRATION in found or SEALED in found
+
+
 def marks(tags: Mapping[str, str]) -> dict[int, int]:
     """The high-water marks by number; what is not a number is ignored."""
     found: dict[int, int] = {}
@@ -70,6 +85,22 @@ def marks(tags: Mapping[str, str]) -> dict[int, int]:
         if match and _SIZE.fullmatch(value):
             found[int(match[1])] = int(value)
     return found
+
+
+def points(tags: Mapping[str, str]) -> dict[int, str]:
+    """The points in time by number, the first one under 0; the highest number counts."""
+    found = {int(match[1]): value for key, value in tags.items() if (match := _LATER_POINT.fullmatch(key))}
+    return {**({0: tags[POINT]} if POINT in tags else {}), **found}
+
+
+def point(tags: Mapping[str, str]) -> str:
+    """The point that counts; empty for a fresh VDI."""
+    found = points(tags)
+    return found[max(found)] if found else ""
+
+
+def point_key(number: int) -> str:
+    return f"{POINT}-{number}" if number else POINT
 
 
 def mark_key(number: int) -> str:

@@ -2,6 +2,7 @@
 """Tasks: the only truth about an upload. HTTP status lines say nothing of how a transfer ended."""
 
 import contextlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,11 @@ from v2x.target.xapi.failures import GONE, xapi_code
 PENDING = "pending"
 SUCCESS = "success"
 VANISHED = "vanished"
+
+_EVENT_SECONDS = 30.0
+_PULSE = 1e-7
+_STEP = 1e-4
+"""Progress by less is none: pulses move it by at most 100 × 1e-7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +51,77 @@ def state(client: Client, task: str) -> TaskState:
     )
 
 
-def wait(client: Client, task: str, *, patience_seconds: float, stop: Callable[[], bool] = lambda: False) -> TaskState:
-    """The task's final state; its last one when its progress has not changed for `patience_seconds` or `stop()`.
+class _Watch:
+    """Waits for the next change of a task: by events, or by looking again where the pool gives none."""
 
-    Looks at once, then at intervals that grow to one second.
+    def __init__(self, client: Client, task: str) -> None:
+        self._client, self._classes, self._token = client, [f"task/{task}"], ""
+        self._pause: float | None = None
+        self.wait(0.0)
+
+    def wait(self, most_seconds: float) -> None:
+        """Returns at a change, and after `most_seconds` or sooner without one."""
+        if self._pause is None:
+            try:
+                told = self._client.watch(self._classes, self._token, min(_EVENT_SECONDS, most_seconds))
+                self._token = str(told["token"])
+                return
+            except (TargetError, KeyError, TypeError):
+                # No events from this pool, or not with this token: the task's record says the same a little later.
+                self._pause = 0.02
+        self._client.sleep(min(self._pause, most_seconds))
+        self._pause = min(self._pause * 1.5, 1.0)
+
+
+def wait(client: Client, task: str, *, patience_seconds: float) -> TaskState:
+    """The task's final state; its last one when its progress has not changed for `patience_seconds`.
+
+    The record is read after each event and at least twice a minute, so a task that vanished does not go unnoticed.
     """
-    pause, seen, since = 0.02, -1.0, client.now()
+    watch, seen, since = _Watch(client, task), -1.0, client.now()
     while True:
         found = state(client, task)
-        if found.status != PENDING or stop():
+        if found.status != PENDING:
             return found
-        if found.progress != seen:
+        if abs(found.progress - seen) > _STEP:
             seen, since = found.progress, client.now()
-        elif client.now() - since > patience_seconds:
+        left = patience_seconds - (client.now() - since)
+        if left <= 0:
             return found
-        client.sleep(pause)
-        pause = min(pause * 1.5, 1.0)
+        watch.wait(left)
+
+
+class Pulse:
+    """Keeps a transfer's task and session alive for days.
+
+    A pool deletes a task that is pending for a day as soon as its progress stands still between two passes of its
+    collector, half a minute apart (xapi: db_gc_util.ml); a session with a pending task is kept. Some imports report no
+    progress at all, and a slow source may be silent for long. So once the task is `after_seconds` old, its progress is
+    set every `every_seconds` to `share()`, each time a little different.
+    """
+
+    def __init__(
+        self, client: Client, task: str, share: Callable[[], float], *, after_seconds: float, every_seconds: float
+    ) -> None:
+        self._client, self._task, self._share = client, task, share
+        self._after, self._every = after_seconds, every_seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="v2x-pulse", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        beat, pause = 0, self._after
+        while not self._ended.wait(pause):
+            beat, pause = (beat + 1) % 100, self._every
+            report_progress(self._client, self._task, min(self._share(), 1 - 100 * _PULSE) + beat * _PULSE)
+
+    def end(self) -> None:
+        """Safe to call twice."""
+        self._ended.set()
 
 
 def report_progress(client: Client, task: str, share: float) -> None:
-    """Keeps a long task alive: the pool deletes one whose progress stands still for a day."""
+    """Says how far a task is, as nobody else does for some kinds of import."""
     with contextlib.suppress(V2xError):
         client.call("task.set_progress", task, min(max(share, 0.0), 1.0))
 

@@ -16,11 +16,11 @@ from v2x.errors import ConnectError, NoSpace, Retry, TargetError, V2xError
 from v2x.target.interface import SegmentLost
 from v2x.target.xapi import tasks, vdi
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import number
 from v2x.target.xapi.failures import BUSY, error_from
+from v2x.target.xapi.listing import number
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer, SegmentTiming
-from v2x.target.xapi.streams import Piece, Stream
+from v2x.target.xapi.streams import Piece, Stream, TellsBlanks
 from v2x.target.xapi.transfer import Transfer, open_transfer
 
 _PROGRESS_SECONDS = 60.0
@@ -32,12 +32,14 @@ _TRANSIENT = BUSY | {"VDI_IO_ERROR", "TASK_CANCELLED", "INTERNAL_ERROR", "HOST_O
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadSettings:
     """Times in seconds: `stall` for one wait of the socket, `settle` for a task without progress after its last byte,
-    `release` for a VDI to be let go."""
+    `release` for a VDI to be let go, `lost` for the verdict on a broken upload. A task that is `old` gets a `pulse`."""
 
     stall: float = 300.0
     settle: float = 1800.0
     release: float = 120.0
     lost: float = 60.0
+    old: float = 20 * 3600.0
+    pulse: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,17 +95,24 @@ class SegmentWriter:
         return self._segments
 
     def write(self, number: int, data: Buffer) -> None:
+        self._put(number, data, blank=False)
+        self._sent_bytes += len(data)
+
+    def leave_out(self, number: int, data: Buffer) -> None:
+        """The block's zeros travel, since it was announced; a format that can say so has the pool not write them."""
+        self._put(number, data, blank=True)
+
+    def _put(self, number: int, data: Buffer, *, blank: bool) -> None:
         if self._next >= len(self._blocks) or self._blocks[self._next] != number:
             raise ValueError(f"block {number} was not announced, or comes out of order")
         if len(data) != BLOCK_BYTES and (len(data) > BLOCK_BYTES or self._next + 1 < len(self._blocks)):
             raise ValueError(f"block {number} has {len(data)} bytes, and only the last one may be short")
         try:
             segment = self._segment or self._open()
-            segment.send_block(number, data)
+            segment.send_block(number, data, blank=blank)
         except ConnectError as problem:
             raise self._lost(problem) from None
         self._next += 1
-        self._sent_bytes += len(data)
         if segment.is_full:
             self._close(segment)
 
@@ -122,7 +131,7 @@ class SegmentWriter:
     def abort(self) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
-            segment.transfer.close()
+            segment.end()
             with contextlib.suppress(V2xError):
                 tasks.wait(self._client, segment.task, patience_seconds=10.0)
             tasks.forget(self._client, segment.task)
@@ -152,7 +161,9 @@ class SegmentWriter:
         except BaseException:
             tasks.forget(self._client, task)
             raise
-        self._segment = _Segment(self._client, task, transfer, stream, blocks=len(planned), timing=timing)
+        self._segment = _Segment(
+            self._client, task, transfer, stream, blocks=len(planned), timing=timing, settings=self._settings
+        )
         self._segment.send_head()
         return self._segment
 
@@ -191,7 +202,7 @@ class SegmentWriter:
         if found.status != tasks.SUCCESS:
             raise self._failed(segment, found, None)
         self._segment = None
-        segment.transfer.close()
+        segment.end()
         tasks.forget(self._client, segment.task)
         segment.timing.ended(self._client.now())
         if self._sizer is not None:
@@ -219,7 +230,7 @@ class SegmentWriter:
 
     def _verdict(self, segment: "_Segment", problem: V2xError) -> tasks.TaskState:
         """What the task says after the connection broke; SegmentLost where the pool says nothing at all."""
-        segment.transfer.close()
+        segment.end()
         try:
             return tasks.wait(self._client, segment.task, patience_seconds=self._settings.lost)
         except V2xError as silence:
@@ -227,7 +238,7 @@ class SegmentWriter:
 
     def _failed(self, segment: "_Segment", found: tasks.TaskState, problem: V2xError | None) -> V2xError:
         self._segment = None
-        segment.transfer.close()
+        segment.end()
         tasks.forget(self._client, segment.task)
         cause = problem.message if problem else f"its task is {found.status}"
         if found.error:
@@ -274,12 +285,26 @@ class _Segment:
         *,
         blocks: int,
         timing: SegmentTiming,
+        settings: UploadSettings,
     ) -> None:
         self._client = client
         self.task, self.transfer, self.timing = task, transfer, timing
         self._stream, self._left = stream, blocks
         self._sent_bytes = 0
         self._told = client.now()
+        self._pulse = tasks.Pulse(
+            client, task, lambda: self.share, after_seconds=settings.old, every_seconds=settings.pulse
+        )
+
+    def end(self) -> None:
+        """Closes the connection; safe to call twice."""
+        self._pulse.end()
+        self.transfer.close()
+
+    @property
+    def share(self) -> float:
+        """How much of the stream was sent, from 0 to 1."""
+        return self._sent_bytes / self._stream.content_length
 
     @property
     def is_full(self) -> bool:
@@ -297,14 +322,16 @@ class _Segment:
     def send_head(self) -> None:
         self._send(self._stream.head())
 
-    def send_block(self, number: int, data: Buffer) -> None:
-        self._send(self._stream.block(number, data))
+    def send_block(self, number: int, data: Buffer, *, blank: bool) -> None:
+        stream = self._stream
+        told = stream.blank if blank and isinstance(stream, TellsBlanks) else stream.block
+        self._send(told(number, data))
         self._left -= 1
         now = self._client.now()
         self.timing.sent(now, self._sent_bytes)
         if now - self._told > _PROGRESS_SECONDS:
             self._told = now
-            tasks.report_progress(self._client, self.task, self._sent_bytes / self._stream.content_length)
+            tasks.report_progress(self._client, self.task, self.share)
 
     def send_foot(self) -> None:
         self._send(self._stream.foot())

@@ -4,13 +4,13 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from v2x.errors import Conflict, V2xError
+from v2x.errors import Conflict
 from v2x.model.target import TargetDisk
 from v2x.target.interface import ClaimedDisk
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.facts import number, records
-from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.failures import passing_gone
+from v2x.target.xapi.listing import number
 
 _NULL = "OpaqueRef:NULL"
 _DESCRIPTION_CHARS = 16 * 1024
@@ -18,14 +18,23 @@ _DESCRIPTION_CHARS = 16 * 1024
 Found = tuple[str, Mapping[str, Any]]
 
 
-def of_migration(client: Client, tag: str) -> list[Found]:
-    """The migration's own VDIs, sealed or not, as (reference, record), by uuid."""
-    found = [
-        (reference, record)
-        for reference, record in records(client, "VDI").items()
-        if tags.claimed_by(record, tag) or tags.sealed_by(record, tag)
-    ]
-    return sorted(found, key=lambda item: str(item[1].get("uuid", "")))
+def of_machine(client: Client, vm: Mapping[str, Any], tag: str) -> list[Found]:
+    """Those of the migration's own VDIs that hang on the VM with the record `vm`."""
+    held = []
+    for vbd in vm.get("VBDs") or ():
+        with passing_gone():
+            held.append(str(client.call("VBD.get_VDI", vbd)))
+    return own(client, (reference for reference in dict.fromkeys(held) if reference != _NULL), tag)
+
+
+def own(client: Client, references: Iterable[str], tag: str) -> list[Found]:
+    """Those of the VDIs that are the migration's own, sealed or not, as (reference, record), by uuid."""
+    found: list[Found] = []
+    for reference in references:
+        with passing_gone():
+            found.append((reference, client.call("VDI.get_record", reference)))
+    ours = (item for item in found if tags.is_of(item[1], tag))
+    return sorted(ours, key=lambda item: str(item[1].get("uuid", "")))
 
 
 def by_disk(vdis: Iterable[Found]) -> dict[str, Found]:
@@ -53,7 +62,7 @@ def claimed(record: Mapping[str, Any]) -> ClaimedDisk:
         id=str(record.get("uuid", "")),
         size_bytes=size,
         mark_bytes=size if done else min(size, max(tags.marks(own).values(), default=0)),
-        point=own.get(tags.POINT, ""),
+        point=tags.point(own),
     )
 
 
@@ -103,11 +112,26 @@ def begin(client: Client, reference: str, point: str) -> None:
 
     Written before the first byte is sent: a VDI without it is sure to be fresh, so zeros may be left out.
     """
-    found = tags.put(client, "VDI", reference, tags.POINT, point)
+    own = client.call("VDI.get_other_config", reference)
+    found = tags.point(own if isinstance(own, dict) else {})
+    found = found or tags.put(client, "VDI", reference, tags.POINT, point)
     if found != point:
         raise Conflict(
             f"the disk on the pool holds another point in time ({found})", hint="it must be made anew", code="POINT"
         )
+
+
+def advance(client: Client, reference: str, point: str) -> None:
+    """Notes that the whole VDI was brought to `point`. The new key is there before the old ones go."""
+    own = client.call("VDI.get_other_config", reference)
+    found = tags.points(own if isinstance(own, dict) else {})
+    if not found or found[max(found)] != point:
+        key = tags.point_key(max(found, default=-1) + 1)
+        if tags.put(client, "VDI", reference, key, point) != point:
+            raise Conflict("another run writes the same disk", hint="run again when it has ended", code="OWNED")
+        found[max(found, default=-1) + 1] = point
+    for old in sorted(found)[:-1]:
+        tags.drop(client, "VDI", reference, tags.point_key(old))
 
 
 def set_mark(client: Client, reference: str, mark_bytes: int) -> None:
@@ -131,12 +155,9 @@ def is_busy(client: Client, reference: str) -> bool:
     if record.get("current_operations"):
         return True
     for vbd in record.get("VBDs") or ():
-        try:
+        with passing_gone():
             if client.call("VBD.get_currently_attached", vbd):
                 return True
-        except V2xError as error:
-            if xapi_code(error) not in GONE:
-                raise
     return False
 
 
@@ -154,29 +175,25 @@ def wait_released(client: Client, reference: str, patience_seconds: float) -> bo
 def attached_elsewhere(client: Client, record: Mapping[str, Any], vm: str) -> bool:
     """Whether a VM other than `vm` (a reference, or empty) has the disk; control domains do not count."""
     for vbd in record.get("VBDs") or ():
-        try:
+        with passing_gone():
             holder = str(client.call("VBD.get_VM", vbd))
             if holder not in (vm, _NULL) and not client.call("VM.get_is_control_domain", holder):
                 return True
-        except V2xError as error:
-            if xapi_code(error) not in GONE:
-                raise
     return False
 
 
 def destroy(client: Client, reference: str) -> None:
     """Removes a VDI and the VBD records that point to it; already gone is success."""
-    try:
+    with passing_gone():
         client.call("VDI.destroy", reference)
-    except V2xError as error:
-        if xapi_code(error) not in GONE:
-            raise
 
 
 def seal(client: Client, reference: str, record: Mapping[str, Any], tag: str) -> None:
     """Turns the claim tags into v2x-sealed; v2x-self and v2x-disk stay. Safe to repeat at any point."""
     tags.put(client, "VDI", reference, tags.SEALED, tag)
     own = tags.config(record)
-    for key in [*(tags.mark_key(old) for old in tags.marks(own)), tags.POINT, tags.MIGRATION]:
+    marks = (tags.mark_key(old) for old in tags.marks(own))
+    points = (tags.point_key(old) for old in tags.points(own))
+    for key in [*marks, *points, tags.MIGRATION]:
         if key in own:
             tags.drop(client, "VDI", reference, key)

@@ -11,7 +11,7 @@ from v2x.errors import Conflict, Unsupported, V2xError
 from v2x.model.target import TargetDisk, TargetMachine
 from v2x.target.xapi import tags
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.failures import passing_gone, xapi_code
 
 NULL = "OpaqueRef:NULL"
 HIDDEN = "HideFromXenCenter"
@@ -56,7 +56,7 @@ def record_of(spec: TargetMachine, tag: str) -> dict[str, Any]:
         "memory_dynamic_max": spec.memory_bytes,
         "memory_dynamic_min": spec.memory_bytes,
         "memory_static_min": spec.memory_static_min_bytes or spec.memory_bytes,
-        "VCPUs_params": {},
+        "VCPUs_params": dict(spec.vcpus_params),
         "VCPUs_max": spec.vcpus,
         "VCPUs_at_startup": spec.vcpus,
         "actions_after_shutdown": "destroy",
@@ -91,11 +91,8 @@ def vbds(client: Client, reference: str) -> list[Mapping[str, Any]]:
     """The VBD records of a VM; one that goes away meanwhile is left out."""
     found = []
     for vbd in client.call("VM.get_VBDs", reference):
-        try:
+        with passing_gone():
             found.append(client.call("VBD.get_record", vbd))
-        except V2xError as error:
-            if xapi_code(error) not in GONE:
-                raise
     return found
 
 

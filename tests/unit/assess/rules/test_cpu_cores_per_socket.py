@@ -21,3 +21,7 @@ def test_is_silent_about_four_cores_for_eight(make, speak):
 
 def test_is_silent_about_nothing_said(make, speak):
     assert speak(RULE, make.machine(cpu=make.cpu(count=8))) == []
+
+
+def test_does_not_know_where_the_source_does_not_tell(make, doubt):
+    assert doubt(RULE, make.machine(cpu=make.cpu(count=4))) == ["The source does not tell the cores per socket."]

@@ -27,3 +27,7 @@ def test_is_silent_about_hosts_that_do_not_tell(make, speak):
 
 def test_is_silent_about_no_pool_asked(make, speak):
     assert speak(RULE, make.machine(cpu=make.cpu(count=17))) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["The hosts of the pool are not known."]

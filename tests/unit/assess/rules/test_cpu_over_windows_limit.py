@@ -15,3 +15,9 @@ def test_is_silent_about_windows_with_64(make, speak):
 
 def test_is_silent_about_linux_with_more_than_64(make, speak):
     assert speak(RULE, make.machine(cpu=make.cpu(count=65), guest=make.linux)) == []
+
+
+def test_does_not_know_of_an_unknown_system(make, doubt):
+    assert doubt(RULE, make.machine(guest=make.guest(), cpu=make.cpu(count=65))) == [
+        "The guest operating system is not known."
+    ]

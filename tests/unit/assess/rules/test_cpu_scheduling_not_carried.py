@@ -15,5 +15,12 @@ def test_speaks_of_affinity_limit_and_reservations(make, speak):
     ) == [("", "Left out: affinity 0,1, limit 2000 MHz, reservation 500 MHz, memory reservation 1 GiB.")]
 
 
+def test_a_limit_that_becomes_a_cap_is_not_left_out(make, speak):
+    pool = make.facts(hosts=(make.host(cpu_mhz=2600),))
+    limited = make.machine(cpu=make.cpu(count=2, limit_mhz=2000))
+    assert speak(RULE, limited, pool=pool) == []
+    assert speak(RULE, limited, pool=make.facts()) == [("", "Left out: limit 2000 MHz.")]
+
+
 def test_is_silent_about_none_of_these(make, speak):
     assert speak(RULE, make.machine()) == []

@@ -11,3 +11,7 @@ def test_speaks_of_a_floppy_drive(make, speak):
 
 def test_is_silent_about_another_device(make, speak):
     assert speak(RULE, make.machine(devices=(make.device(kind="sound", label="Sound"),))) == []
+
+
+def test_does_not_know_from_an_rvtools_export(make, doubt):
+    assert doubt(RULE, make.machine(), kind="rvtools") == ["An RVTools export does not tell it."]

@@ -11,3 +11,7 @@ def test_speaks_of_an_encrypted_disk(make, speak):
 
 def test_is_silent_about_an_ordinary_disk(make, speak):
     assert speak(RULE, make.machine()) == []
+
+
+def test_does_not_know_from_an_rvtools_export(make, doubt):
+    assert doubt(RULE, make.machine(), kind="rvtools") == ["An RVTools export does not tell it."]

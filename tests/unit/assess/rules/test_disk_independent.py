@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-from v2x.model.machine import DiskMode
+from v2x.model.machine import DiskMode, Other
 
 RULE = "disk.independent"
 
@@ -22,3 +22,8 @@ def test_speaks_of_persistent_and_not(make, speak):
 
 def test_is_silent_about_an_ordinary_disk(make, speak):
     assert speak(RULE, make.machine()) == []
+
+
+def test_does_not_know_where_the_source_does_not_tell(make, doubt):
+    unsaid = make.machine(disks=(make.disk(mode=Other("")),))
+    assert doubt(RULE, unsaid) == ["The source does not tell the mode of a disk."]

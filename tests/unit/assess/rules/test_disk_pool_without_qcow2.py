@@ -38,3 +38,7 @@ def test_is_silent_about_a_disk_that_fits_a_vhd(make, speak):
 
 def test_is_silent_about_no_pool_asked(make, speak):
     assert speak(RULE, make.machine(disks=(make.disk(capacity_bytes=3 * TIB),))) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["The storage repositories of the pool are not known."]

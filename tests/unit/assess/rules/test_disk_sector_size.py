@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
+from v2x.model.machine import DiskFormat
+
 RULE = "disk.sector-size"
 
 
@@ -15,3 +17,8 @@ def test_is_silent_about_sectors_of_512_bytes(make, speak):
 
 def test_is_silent_about_nothing_said(make, speak):
     assert speak(RULE, make.machine()) == []
+
+
+def test_does_not_know_of_a_vhdx_that_was_not_opened(make, doubt):
+    unopened = make.machine(disks=(make.disk(format=DiskFormat.VHDX),))
+    assert doubt(RULE, unopened) == ["The sector size of a VHDX or a raw device is not known."]

@@ -13,21 +13,13 @@ def test_speaks_of_a_pool_without_certificates(make, speak):
     ]
 
 
-def test_speaks_of_no_pool_asked(make, speak):
-    assert speak(RULE, make.machine(firmware=Firmware.UEFI, secure_boot=True)) == [
-        ("", "Secure Boot is on; no pool was asked whether it has certificates.")
-    ]
-
-
-def test_speaks_of_an_offline_target(make, speak):
-    assert speak(RULE, make.machine(firmware=Firmware.UEFI, secure_boot=True), pool=make.xva) == [
-        ("", "Secure Boot is on; no pool was asked whether it has certificates.")
-    ]
-
-
 def test_is_silent_about_a_pool_with_certificates(make, speak):
     assert speak(RULE, make.machine(firmware=Firmware.UEFI, secure_boot=True), pool=make.facts()) == []
 
 
 def test_is_silent_about_secure_boot_off(make, speak):
     assert speak(RULE, make.machine(firmware=Firmware.UEFI), pool=make.facts(secure_boot_certificates=False)) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["No pool was asked."]

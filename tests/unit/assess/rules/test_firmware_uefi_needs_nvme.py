@@ -17,3 +17,9 @@ def test_is_silent_about_windows_7_on_bios(make, speak):
 
 def test_is_silent_about_server_2019_on_uefi(make, speak):
     assert speak(RULE, make.machine(guest=make.windows, firmware=Firmware.UEFI)) == []
+
+
+def test_does_not_know_of_an_unknown_system(make, doubt):
+    assert doubt(RULE, make.machine(firmware=Firmware.UEFI, guest=make.guest())) == [
+        "The guest operating system is not known."
+    ]

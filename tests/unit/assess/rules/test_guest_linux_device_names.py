@@ -17,3 +17,7 @@ def test_is_silent_about_a_linux_from_xen(make, speak):
 
 def test_is_silent_about_windows(make, speak):
     assert speak(RULE, make.machine(guest=make.windows)) == []
+
+
+def test_does_not_know_of_an_unknown_system(make, doubt):
+    assert doubt(RULE, make.machine(guest=make.guest())) == ["The guest operating system is not known."]

@@ -43,3 +43,7 @@ def test_is_silent_about_windows_on_nvme(make, speak):
 
 def test_is_silent_about_a_linux_without_disks(make, speak):
     assert speak(RULE, make.machine(guest=make.linux, disks=())) == []
+
+
+def test_does_not_know_of_an_unknown_system(make, doubt):
+    assert doubt(RULE, make.machine(guest=make.guest())) == ["The guest operating system is not known."]

@@ -19,3 +19,7 @@ def test_is_silent_about_no_pool_asked(make, speak):
 
 def test_is_silent_about_an_offline_target(make, speak):
     assert speak(RULE, make.machine(guest=make.linux), pool=make.xva) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["The templates of the pool are not known."]

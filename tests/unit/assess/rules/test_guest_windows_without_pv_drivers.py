@@ -38,3 +38,7 @@ def test_is_silent_about_server_2019(make, speak):
 
 def test_is_silent_about_a_linux(make, speak):
     assert speak(RULE, make.machine(guest=make.linux)) == []
+
+
+def test_does_not_know_of_an_unknown_system(make, doubt):
+    assert doubt(RULE, make.machine(guest=make.guest())) == ["The guest operating system is not known."]

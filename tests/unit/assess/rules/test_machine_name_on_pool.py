@@ -15,3 +15,7 @@ def test_is_silent_about_a_name_that_is_free(make, speak):
 
 def test_is_silent_about_no_pool_asked(make, speak):
     assert speak(RULE, make.machine()) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["No pool was asked."]

@@ -13,3 +13,7 @@ def test_is_silent_about_no_group(make, speak):
 
 def test_is_silent_about_no_order(make, speak):
     assert speak(RULE, make.machine(group="Shop")) == []
+
+
+def test_does_not_know_from_an_rvtools_export(make, doubt):
+    assert doubt(RULE, make.machine(), kind="rvtools") == ["An RVTools export does not tell it."]

@@ -21,3 +21,7 @@ def test_is_silent_about_what_is_blocked_anyway(make, speak):
 
 def test_is_silent_about_no_pool_asked(make, speak):
     assert speak(RULE, make.machine(memory=make.memory(size_bytes=100 * GIB))) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["The hosts of the pool are not known."]

@@ -33,3 +33,7 @@ def test_is_silent_about_no_pool_asked(make, speak):
 
 def test_is_silent_about_xva_files(make, speak):
     assert speak(RULE, make.machine(nics=(make.nic(network="DMZ"),)), pool=make.xva) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["The networks of the pool are not known."]

@@ -17,3 +17,9 @@ def test_is_silent_about_other_networks(make, speak):
 
 def test_is_silent_about_a_source_that_tells_nothing(make, speak):
     assert speak(RULE, make.machine(nics=(make.nic(network="LAN"),))) == []
+
+
+def test_does_not_know_from_files(make, doubt):
+    assert doubt(RULE, make.machine(), kind="ovf") == [
+        "The settings of port groups and switches are not in files and exports."
+    ]

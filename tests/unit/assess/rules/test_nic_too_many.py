@@ -24,3 +24,9 @@ def test_is_silent_about_seven_cards_on_an_older_pool(make, speak):
         speak(RULE, make.machine(nics=tuple(make.nic(n) for n in range(7))), pool=make.facts(xapi_version="1.249.41"))
         == []
     )
+
+
+def test_does_not_know_without_the_release_of_a_pool(make, doubt):
+    eight = make.machine(nics=tuple(make.nic(number) for number in range(8)))
+    assert doubt(RULE, eight) == ["It depends on the release of the pool, which is not known."]
+    assert doubt(RULE, eight, pool=make.facts()) == []

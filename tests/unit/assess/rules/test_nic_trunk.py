@@ -25,3 +25,9 @@ def test_vlan_4095_is_every_vlan(make, speak):
 
 def test_is_silent_about_one_vlan(make, speak):
     assert speak(RULE, make.machine(nics=(make.nic(vlan=30),)), pool=make.facts()) == []
+
+
+def test_does_not_know_from_files(make, doubt):
+    assert doubt(RULE, make.machine(), kind="ovf") == [
+        "The settings of port groups and switches are not in files and exports."
+    ]

@@ -61,3 +61,7 @@ def test_is_silent_about_an_iso_repository_that_is_full(make, speak):
 
 def test_is_silent_about_no_pool_asked(make, speak):
     assert speak(RULE, make.machine(disks=(make.disk(capacity_bytes=2000 * GIB, allocated_bytes=1500 * GIB),))) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["The storage repositories of the pool are not known."]

@@ -42,3 +42,7 @@ def test_is_silent_about_data_that_the_source_does_not_tell(make, speak):
 
 def test_is_silent_about_no_pool_asked(make, speak):
     assert speak(RULE, make.machine(disks=(make.disk(capacity_bytes=7000 * GIB, allocated_bytes=6000 * GIB),))) == []
+
+
+def test_does_not_know_without_a_pool(make, doubt):
+    assert doubt(RULE, make.machine()) == ["The storage repositories of the pool are not known."]

@@ -146,7 +146,7 @@ def test_a_server_that_gives_no_credits_ends_in_an_error(share: Share, monkeypat
     servers = SmbServers(access(share, timeout_seconds=0.3))
     source = SmbFolder(servers, root(share), sleep=no_sleep).open("disk.vhdx")
     monkeypatch.setattr(ProtectedConnection, "_credits_left", lambda self: 0)
-    with pytest.raises(SourceError, match="lost 5 times") as refused:
+    with pytest.raises(SourceError, match="lost 6 times") as refused:
         piece(source, 0, 10)
     assert refused.value.retry is Retry.NOW
 
@@ -195,7 +195,7 @@ def test_a_file_that_changed_meanwhile_is_not_read_on(share: Share, source: SmbS
 
 def test_a_server_that_is_gone_ends_in_an_error_that_may_be_tried_again(share: Share, source: SmbSource) -> None:
     share.stop()
-    with pytest.raises(SourceError, match="lost 5 times") as refused:
+    with pytest.raises(SourceError, match="lost 6 times") as refused:
         piece(source, 0, 512)
     assert refused.value.retry is Retry.NOW
     share.start()
@@ -295,6 +295,8 @@ def test_a_refused_password_is_tried_once(share: Share, monkeypatch: pytest.Monk
         with pytest.raises(LoginError, match="user name or password is wrong") as refused:
             SmbFolder(servers, root(share)).open("disk.vhdx")
         assert "wrong" in str(refused.value)
+    with pytest.raises(LoginError):
+        SmbFolder(SmbServers(servers._access), root(share)).open("disk.vhdx")
     assert len(tries) == 1
 
 

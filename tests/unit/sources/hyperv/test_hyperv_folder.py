@@ -421,6 +421,26 @@ def test_disks_that_stayed_on_the_hosts_shares(tmp_path: Path, raw: bytes, hyper
         assert source.inventory().machines[0].disks[0].backing is DiskBacking.MISSING
 
 
+def test_no_login_goes_to_a_server_that_only_a_file_names(tmp_path: Path) -> None:
+    """Whoever sends an export could otherwise collect what a password is guessed from."""
+
+    def password() -> Secret:
+        raise AssertionError("nobody may be asked")
+
+    folder = export(tmp_path, Stored(ide={(0, 0): r"\\evil.example\vms\web.vhdx"}), {})
+    options = ShareOptions(user="me", password=password, rules=(parse_rule(r"D:\VMs=\\fs\vms"),))
+    with open_source(folder, shares=options) as source:
+        found = source.inventory()
+        (disk,) = found.machines[0].disks
+        (problem,) = found.problems
+        assert "nobody but the configuration names" in problem.text
+        with pytest.raises(InputRefused) as refused:
+            source.checkpoint(found.machines[0], "t")
+        assert refused.value.code == "SERVER-NOT-NAMED"
+        assert r"--share '\\evil.example\vms=" in refused.value.hint
+    assert disk.backing is DiskBacking.FILE
+
+
 def test_real_disks_of_hyper_v_read_as_qemu_reads_them(tmp_path: Path) -> None:
     for name in ("dynamic.vhdx", "fixed.vhdx", "dynamic.vhd", "fixed.vhd"):
         folder = tmp_path / name

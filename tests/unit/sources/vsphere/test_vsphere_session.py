@@ -295,3 +295,26 @@ def _handshake(context, port):
 
     with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as secured:
         return secured.version()
+
+
+def test_sources_of_one_server_share_a_session(stand_in):
+    server = stand_in(estate="empty")
+    with server.source() as first:
+        with server.source() as second:
+            assert second.session is first.session
+            assert server.inside.state.sessions.count() == 1
+        first.inventory()
+    first.close()
+    assert server.inside.state.sessions.count() == 0
+    with server.source() as again:
+        assert again.session is not first.session
+
+
+def test_a_refused_login_leaves_nothing_to_share(stand_in):
+    server = stand_in(estate="empty")
+    right, server.password = server.password, "wrong"
+    with pytest.raises(LoginError):
+        server.source()
+    server.password = right
+    with server.source() as source:
+        assert source.inventory()

@@ -11,7 +11,7 @@ from v2x.simulators.vsphere.disks.guest import GuestDisk
 from v2x.simulators.vsphere.dispatch import method, require
 from v2x.simulators.vsphere.estate.devices import list_children
 from v2x.simulators.vsphere.estate.files import bus_of, disk_of_path, disks_of, make_disk, show_backings
-from v2x.simulators.vsphere.estate.inventory import shown
+from v2x.simulators.vsphere.estate.inventory import entered
 from v2x.simulators.vsphere.snapshots import has_snapshots
 from v2x.simulators.vsphere.state import Context, State
 from v2x.simulators.vsphere.store import ABSENT, Entity
@@ -155,7 +155,7 @@ def _add_device(state: State, machine: Entity, config: Any, disks: dict[int, Gue
         device.capacityInBytes = device.capacityInBytes or device.capacityInKB * 1024
         device.backing.uuid = device.backing.uuid or f"6000C29{machine.moid.rjust(25, '0')}"
         disk = disk_of_path(state, device.backing.fileName)
-        disks[device.key] = disk if disk is not None else make_disk(state, device, bus_of(device))
+        disks[device.key] = disk if disk is not None else make_disk(state, device, bus_of(device), machine.moid)
     else:
         device.key = max(4000, *(d.key for d in config.hardware.device if d.key < 4100)) + 1
     config.hardware.device.append(device)
@@ -166,7 +166,7 @@ def _add_device(state: State, machine: Entity, config: Any, disks: dict[int, Gue
 
 def rename_to(state: State, entity: Entity, name: str) -> None:
     """Raises DuplicateName where the folder has another child of this name, InvalidName for an empty one."""
-    wanted = name if "%" in name else shown(name)
+    wanted = entered(name)
     if not wanted or len(wanted) > 80:
         raise vim.fault.InvalidName(name=name, msg=f"The name '{name}' is not valid.")
     parent = state.store.value(entity, "parent")

@@ -124,6 +124,9 @@ class Cowd:
 
         yield from joined(held())
 
+    def data(self) -> Iterator[tuple[int, int]]:
+        return self.areas()
+
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)

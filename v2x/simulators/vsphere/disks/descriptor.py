@@ -12,6 +12,7 @@ _TYPES = {
     "flat": ("vmfs", "VMFS"),
     "vmfsSparse": ("vmfsSparse", "VMFSSPARSE"),
     "seSparse": ("seSparse", "SESPARSE"),
+    "vsanSparse": ("vsanSparse", "VSANSPARSE"),
     "physicalMode": ("vmfsPassthroughRawDeviceMap", "VMFSRDM"),
     "virtualMode": ("vmfsRawDeviceMap", "VMFSRDM"),
 }
@@ -34,7 +35,7 @@ def descriptor(
     tracking: str = "",
     adapter: str = "lsilogic",
 ) -> str:
-    """The descriptor of a disk of one extent; `kind` is flat, vmfsSparse, seSparse, physicalMode or virtualMode."""
+    """The descriptor of a disk of one extent; `kind` is a key of _TYPES."""
     create_type, extent_type = _TYPES[kind]
     lines = [
         "# Disk DescriptorFile",

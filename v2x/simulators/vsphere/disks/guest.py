@@ -5,12 +5,12 @@ import hashlib
 import re
 import threading
 import uuid as uuid_module
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from v2x.simulators.vsphere.disks.cowd import Cowd
 from v2x.simulators.vsphere.disks.descriptor import NO_PARENT, descriptor, new_cid
-from v2x.simulators.vsphere.disks.layer import SECTOR, Flat, Layer
+from v2x.simulators.vsphere.disks.layer import SECTOR, Flat, Layer, is_zero
 from v2x.simulators.vsphere.disks.sesparse import SeSparse
 from v2x.simulators.vsphere.disks.tracking import BLOCK_BYTES, Tracker
 
@@ -24,12 +24,27 @@ class GuestDisk:
     """One virtual disk. Every public method may be called from any thread.
 
     `path` is where the first descriptor is or shall be, e.g. …/web01/web01.vmdk; `root` is its datastore's folder.
+    `owner` is the machine that it is of, which others may borrow it from. With `objects`, a folder, the bytes are kept
+    there and not in the datastore, as vSAN does: a descriptor names an object, and there is no -flat file.
     """
 
-    def __init__(self, path: Path, root: Path, size_bytes: int, *, thin: bool, sparse: bool, adapter: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        root: Path,
+        size_bytes: int,
+        *,
+        thin: bool,
+        sparse: bool,
+        adapter: str,
+        owner: str = "",
+        objects: Path | None = None,
+    ) -> None:
         if size_bytes <= 0 or size_bytes % SECTOR:
             raise ValueError(f"a disk of {size_bytes} bytes is no whole number of sectors")
         self.root = root
+        self.owner = owner
+        self._objects = objects
         self.lock = threading.RLock()
         self.tracker = Tracker()
         self.uuid = f"6000c29{uuid_module.uuid4().hex[7:]}"
@@ -37,11 +52,12 @@ class GuestDisk:
         self._sparse = sparse
         self._thin = thin
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.top: Layer = Flat(path, path.with_name(f"{path.stem}-flat.vmdk"), size_bytes, new_cid(), thin=thin)
+        self.top: Layer = Flat(path, self._extent(path, "flat"), size_bytes, new_cid(), thin=thin)
         self.layers: list[Layer] = [self.top]
         self.guest_writes = 0
         """How often the guest has written, zeroed, trimmed or grown: anything else that changes a byte is a bug."""
         self.describe(self.top)
+        self._sealed: tuple[int, str] = (-1, "")
 
     @property
     def size_bytes(self) -> int:
@@ -51,14 +67,33 @@ class GuestDisk:
         """The descriptor's path below its datastore."""
         return layer.path.relative_to(self.root).as_posix()
 
+    def shown_extent(self, layer: Layer) -> str:
+        """The path of the file with the bytes below its datastore, or its object's address."""
+        if self._objects is not None:
+            return f"vsan://{layer.extent.name}"
+        return layer.extent.relative_to(self.root).as_posix()
+
+    def delta_format(self, layer: Layer) -> str:
+        """What a backing calls the kind of a delta."""
+        if self._objects is not None:
+            return "vsanSparseFormat"
+        return {"vmfsSparse": "redoLogFormat", "seSparse": "seSparseFormat"}[layer.kind]
+
+    def _extent(self, path: Path, suffix: str) -> Path:
+        if self._objects is None:
+            return path.with_name(f"{path.stem}-{suffix}.vmdk")
+        self._objects.mkdir(parents=True, exist_ok=True)
+        return self._objects / str(uuid_module.uuid4())
+
     def describe(self, layer: Layer) -> None:
         """Writes the descriptor of a layer."""
         parent = layer.parent
         tracking = f"{layer.path.stem}-ctk.vmdk" if self.tracker.active else ""
+        delta = parent is not None
         text = descriptor(
-            layer.kind,
+            "vsanSparse" if self._objects is not None and delta else layer.kind,
             layer.size_bytes,
-            layer.extent.name,
+            self.shown_extent(layer) if self._objects is not None else layer.extent.name,
             cid=layer.cid,
             uuid=self.uuid,
             thin=self._thin,
@@ -80,28 +115,29 @@ class GuestDisk:
 
     def allocated(self, layer: Layer | None = None) -> list[tuple[int, int]]:
         """Start and length of what any layer down from `layer` holds, in whole blocks of 64 KiB, ascending."""
+        return self._blocks(layer or self.top, lambda at: at.areas())
+
+    def _blocks(self, layer: Layer, held: Callable[[Layer], Iterator[tuple[int, int]]]) -> list[tuple[int, int]]:
+        spans: list[tuple[int, int]] = []
         with self.lock:
-            blocks: set[int] = set()
-            whole = False
-            at: Layer | None = layer or self.top
-            while at is not None and not whole:
-                for start, length in at.areas():
-                    whole = whole or (start == 0 and length == at.size_bytes)
-                    blocks.update(range(start // BLOCK_BYTES, -(-(start + length) // BLOCK_BYTES)))
+            at: Layer | None = layer
+            while at is not None:
+                for start, length in held(at):
+                    first = start // BLOCK_BYTES * BLOCK_BYTES
+                    spans.append((first, min(-(-(start + length) // BLOCK_BYTES) * BLOCK_BYTES, self.size_bytes)))
                 at = at.parent
         found: list[tuple[int, int]] = []
-        for block in sorted(blocks):
-            start = block * BLOCK_BYTES
-            length = min(BLOCK_BYTES, self.size_bytes - start)
-            if found and sum(found[-1]) == start:
-                found[-1] = (found[-1][0], found[-1][1] + length)
-            elif length > 0:
-                found.append((start, length))
+        for start, end in sorted(spans):
+            if found and start <= sum(found[-1]):
+                first, length = found[-1]
+                found[-1] = (first, max(length, end - first))
+            elif end > start:
+                found.append((start, end - start))
         return found
 
     def pieces(self, layer: Layer | None = None, step: int = _COPY_BYTES) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) of every allocated area, cut at multiples of `step`."""
-        for start, length in self.allocated(layer):
+        """(offset, bytes) of all that may hold data, cut at multiples of `step`."""
+        for start, length in self._blocks(layer or self.top, lambda at: at.data()):
             at, end = start, start + length
             while at < end:
                 size = min(step - at % step, end - at)
@@ -114,10 +150,24 @@ class GuestDisk:
         for offset, data in self.pieces(layer):
             for at in range(0, len(data), BLOCK_BYTES):
                 block = data[at : at + BLOCK_BYTES]
-                if block.strip(b"\0"):
+                if not is_zero(block):
                     made.update((offset + at).to_bytes(8, "little"))
                     made.update(block)
         return made.hexdigest()
+
+    def seal(self) -> None:
+        """Remembers the content as it is, as what the guest left."""
+        with self.lock:
+            self._sealed = (self.guest_writes, self.digest())
+
+    def facts(self) -> dict[str, object]:
+        """The content's digest, how often the guest wrote, and whether nobody else changed a byte since it did."""
+        with self.lock:
+            writes, known = self._sealed
+            now = self.digest()
+            untouched = writes != self.guest_writes or known == now
+            self._sealed = (self.guest_writes, now if untouched else known)
+            return {"digest": now, "guest_writes": self.guest_writes, "untouched": untouched}
 
     # what the guest does
 
@@ -155,7 +205,7 @@ class GuestDisk:
         """Takes the bytes of a raw image before the machine is there: not a write of the guest."""
         with self.lock, image.open("rb") as file:
             while data := file.read(BLOCK_BYTES):
-                if data.count(0) < len(data):
+                if not is_zero(data):
                     self.top.write(offset, data + bytes(-len(data) % SECTOR))
                 offset += len(data)
 
@@ -179,10 +229,9 @@ class GuestDisk:
             frozen = self.top
             path = self._next_path()
             if self._sparse or frozen.size_bytes > SESPARSE_FROM_BYTES:
-                extent = path.with_name(f"{path.stem}-sesparse.vmdk")
-                self.top = SeSparse(path, extent, frozen, frozen.cid)
+                self.top = SeSparse(path, self._extent(path, "sesparse"), frozen, frozen.cid)
             else:
-                self.top = Cowd(path, path.with_name(f"{path.stem}-delta.vmdk"), frozen, frozen.cid)
+                self.top = Cowd(path, self._extent(path, "delta"), frozen, frozen.cid)
             self.layers.append(self.top)
             self.tracker.stun()
             self.describe(self.top)
@@ -208,7 +257,7 @@ class GuestDisk:
                 at, end = start, start + length
                 while at < end:
                     data = child.read(at, min(_COPY_BYTES, end - at))
-                    if data.strip(b"\0"):
+                    if not is_zero(data):
                         parent.write(at, data)
                     else:
                         parent.zero(at, len(data))

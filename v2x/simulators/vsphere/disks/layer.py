@@ -37,7 +37,14 @@ class Layer(Protocol):
     def areas(self) -> Iterator[tuple[int, int]]:
         """Start and length of what this layer itself holds, data or explicit zeros, ascending."""
 
+    def data(self) -> Iterator[tuple[int, int]]:
+        """The same without what is surely zeros, whatever the disk's provisioning says of it."""
+
     def close(self) -> None: ...
+
+
+def is_zero(data: bytes) -> bool:
+    return data == bytes(len(data))
 
 
 class Flat:
@@ -74,9 +81,13 @@ class Flat:
         self.size_bytes = size_bytes
 
     def areas(self) -> Iterator[tuple[int, int]]:
-        if not self.thin:
+        if self.thin:
+            yield from self.data()
+        else:
             yield 0, self.size_bytes
-            return
+
+    def data(self) -> Iterator[tuple[int, int]]:
+        """What of the file is no hole, also in a thick one."""
         at = 0
         while at < self.size_bytes:
             try:

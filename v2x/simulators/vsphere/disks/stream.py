@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
-from v2x.simulators.vsphere.disks.layer import SECTOR
+from v2x.simulators.vsphere.disks.layer import SECTOR, is_zero
 
 GRAIN = 64 * 1024
 _GRAIN_SECTORS = GRAIN // SECTOR
@@ -109,6 +109,6 @@ def stream_optimized(size_bytes: int, pieces: Iterable[tuple[int, bytes]], name:
     for offset, data in pieces:
         for at in range(0, len(data), GRAIN):
             block = data[at : at + GRAIN]
-            if block.strip(b"\0"):
+            if not is_zero(block):
                 yield from writer.grain((offset + at) // GRAIN, block)
     yield from writer.end()

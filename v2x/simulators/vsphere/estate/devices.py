@@ -133,6 +133,9 @@ def disk_device(disk: DiskSpec, number: int, unit: int, size_bytes: int, backing
         capacityInKB=size_bytes // 1024,
         capacityInBytes=size_bytes,
         shares=vim.SharesInfo(shares=1000, level="normal"),
+        storageIOAllocation=vim.StorageResourceManager.IOAllocationInfo(
+            limit=disk.iops_limit, shares=vim.SharesInfo(shares=1000, level="normal"), reservation=0
+        ),
         iofilter=list(disk.filters),
     )
 
@@ -149,6 +152,9 @@ def nic_device(nic: NicSpec, number: int, backing: Any, mac: str, powered: bool)
         addressType="manual" if nic.manual_mac else "assigned",
         macAddress=mac,
         wakeOnLanEnabled=True,
+        resourceAllocation=vim.vm.device.VirtualEthernetCard.ResourceAllocation(
+            reservation=0, share=vim.SharesInfo(shares=50, level="normal"), limit=nic.limit_mbps
+        ),
     )
 
 

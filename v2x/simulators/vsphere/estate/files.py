@@ -16,7 +16,6 @@ from v2x.simulators.vsphere.state import State
 from v2x.simulators.vsphere.store import Entity
 
 _PATH = re.compile(r"\[(?P<datastore>[^\]]*)\] ?(?P<path>.*)")
-_DELTA_FORMATS = {"vmfsSparse": "redoLogFormat", "seSparse": "seSparseFormat"}
 _Disk = vim.vm.device.VirtualDisk
 
 
@@ -48,8 +47,8 @@ def disk_of_path(state: State, path: str) -> GuestDisk | None:
     return None
 
 
-def make_disk(state: State, device: Any, bus: str) -> GuestDisk:
-    """A new disk with empty files where the device's backing says."""
+def make_disk(state: State, device: Any, bus: str, owner: str) -> GuestDisk:
+    """A new disk with empty files where the device's backing says, of the machine with the id `owner`."""
     backing = device.backing
     path = place_of(state, backing)
     datastore = state.store.get(backing.datastore)
@@ -60,6 +59,8 @@ def make_disk(state: State, device: Any, bus: str) -> GuestDisk:
         thin=bool(backing.thinProvisioned),
         sparse=sparse_kind(datastore) == "seSparse",
         adapter=ADAPTER[bus],
+        owner=owner,
+        objects=state.folder / "datastores" / "objects" if datastore.values["_kind"] == "vsan" else None,
     )
     made.uuid = backing.uuid.lower()
     state.places.keep(made)
@@ -88,9 +89,9 @@ def disks_of(state: State, machine: Entity) -> dict[int, GuestDisk]:
             known = state.disks[machine.moid] = {}
             for device in config.hardware.device:
                 if isinstance(device, _Disk) and isinstance(device.backing, _Disk.FlatVer2BackingInfo):
-                    disk = known[device.key] = make_disk(state, device, bus_of(device))
+                    disk = known[device.key] = make_disk(state, device, bus_of(device), machine.moid)
                     disk.tracker.wanted = disk.tracker.active = bool(config.changeTrackingEnabled)
-                    state.places.run(disk, machine.values["runtime"].powerState == "poweredOn")
+                    state.places.run(disk, machine.moid, machine.values["runtime"].powerState == "poweredOn")
             show_backings(state, machine, known)
         return known
 
@@ -166,5 +167,5 @@ def backing_at(disk: GuestDisk, layer: Layer, like: Any, change_id: str) -> Any:
         made.changeId = change_id
     if layer.parent is not None:
         made.parent = backing_at(disk, layer.parent, like, "")
-        made.deltaDiskFormat = _DELTA_FORMATS[layer.kind]
+        made.deltaDiskFormat = disk.delta_format(layer)
     return made

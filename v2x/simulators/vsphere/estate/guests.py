@@ -58,27 +58,45 @@ def guest(spec: MachineSpec, cards: Sequence[Any], networks: Mapping[str, Entity
     made.ipAddress = spec.addresses[0] if spec.addresses else None
     names = list(networks)
     made.net = [_card(spec, card, names[min(n, len(names) - 1)], n == 0) for n, card in enumerate(cards)]
-    made.disk = [
-        vim.vm.GuestInfo.DiskInfo(
-            diskPath=path,
-            capacity=size,
-            freeSpace=size // 3,
-            filesystemType="NTFS" if spec.guest_id.startswith("win") else "ext4",
-        )
-        for path, size in spec.filesystems.items()
-    ]
+    made.disk = [_volume(spec, path, size, number) for number, (path, size) in enumerate(spec.filesystems.items())]
     made.ipStack = [
         vim.vm.GuestInfo.StackInfo(
             dnsConfig=vim.net.DnsConfigInfo(
-                dhcp=False, hostName=made.hostName, domainName="example.test", ipAddress=["192.0.2.53"]
-            )
+                dhcp=spec.dhcp,
+                hostName=made.hostName,
+                domainName="example.test",
+                ipAddress=["192.0.2.53"],
+                searchDomain=["example.test", "corp.example.test"],
+            ),
+            ipRouteConfig=vim.net.IpRouteConfigInfo(ipRoute=_routes(spec)),
         )
     ]
     return made
 
 
+def _routes(spec: MachineSpec) -> list[Any]:
+    if not spec.gateway:
+        return []
+    gateway = vim.net.IpRouteConfigInfo.Gateway(ipAddress=spec.gateway, device="0")
+    return [vim.net.IpRouteConfigInfo.IpRoute(network="0.0.0.0", prefixLength=0, gateway=gateway)]
+
+
+def _volume(spec: MachineSpec, path: str, size: int, number: int) -> Any:
+    """A file system on the disk with the same number."""
+    mapped = [vim.vm.GuestInfo.VirtualDiskMapping(key=2000 + number)] if number < len(spec.disks) else []
+    return vim.vm.GuestInfo.DiskInfo(
+        diskPath=path,
+        capacity=size,
+        freeSpace=size // 3,
+        filesystemType="NTFS" if spec.guest_id.startswith("win") else "ext4",
+        mappings=mapped,
+    )
+
+
 def _card(spec: MachineSpec, card: Any, network: str, first: bool) -> Any:
+    """The first card has the addresses."""
     addresses = list(spec.addresses) if first else []
+    options = vim.net.DhcpConfigInfo.DhcpOptions(enable=spec.dhcp)
     return vim.vm.GuestInfo.NicInfo(
         network=network,
         ipAddress=addresses,
@@ -86,11 +104,15 @@ def _card(spec: MachineSpec, card: Any, network: str, first: bool) -> Any:
         connected=True,
         deviceConfigId=card.key,
         ipConfig=vim.net.IpConfigInfo(
+            dhcp=vim.net.DhcpConfigInfo(ipv4=options),
             ipAddress=[
                 vim.net.IpConfigInfo.IpAddress(
-                    ipAddress=a, prefixLength=64 if ":" in a else 24, state="preferred", origin="manual"
+                    ipAddress=a,
+                    prefixLength=64 if ":" in a else 24,
+                    state="preferred",
+                    origin="dhcp" if spec.dhcp else "manual",
                 )
                 for a in addresses
-            ]
+            ],
         ),
     )

@@ -2,6 +2,7 @@
 """Building the tree: datacenters, folders, clusters, hosts, pools, and looking places up by name."""
 
 import random
+import re
 import uuid as uuid_module
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from v2x.simulators.vsphere.about import about
 from v2x.simulators.vsphere.state import State
 from v2x.simulators.vsphere.store import Entity
 
+_BARE_PERCENT = re.compile("%(?!2f|5c|25)")
 BOOTED = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 _MHZ, _CORES, _SOCKETS = 2600, 16, 2
 _HOST_MEMORY = 256 * 1024**3
@@ -30,6 +32,11 @@ _LETTER = {"datacenter": "d", "vm": "v", "host": "h", "datastore": "s", "network
 def shown(name: str) -> str:
     """A name as the inventory shows it: per cent sign and slashes are encoded."""
     return name.replace("%", "%25").replace("/", "%2f").replace("\\", "%5c")
+
+
+def entered(name: str) -> str:
+    """A name that a client gives, as the inventory shows it: what is encoded already stays as it is."""
+    return _BARE_PERCENT.sub("%25", name).replace("/", "%2f").replace("\\", "%5c")
 
 
 class Inventory:

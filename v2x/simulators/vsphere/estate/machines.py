@@ -11,7 +11,7 @@ from v2x.errors import UsageError
 from v2x.simulators.vsphere.disks.guest import GuestDisk
 from v2x.simulators.vsphere.estate import devices, files, guests, networks
 from v2x.simulators.vsphere.estate.inventory import Inventory, shown
-from v2x.simulators.vsphere.estate.specs import DiskSpec, MachineSpec
+from v2x.simulators.vsphere.estate.specs import Allocation, DiskSpec, MachineSpec
 from v2x.simulators.vsphere.store import Entity
 
 _SECTOR = 512
@@ -21,6 +21,11 @@ _CHANGE_VERSION = "2026-01-05T06:00:00.000000Z"
 def add_machine(inventory: Inventory, spec: MachineSpec) -> Entity:
     """Adds the machine, with files for its disks. UsageError when a place it names does not exist."""
     return _Addition(inventory, spec).run()
+
+
+def pattern_of(inventory: Inventory, spec: MachineSpec) -> Entity:
+    """A machine that stands nowhere: others are like it but for the marks in it (printing.py)."""
+    return _Addition(inventory, spec).pattern()
 
 
 class _Addition:
@@ -57,8 +62,24 @@ class _Addition:
         files.write_configuration(self.state, made, self.datastore, self.directory)
         if spec.power == "poweredOn":
             for disk in disks.values():
-                self.state.places.run(disk, True)
+                self.state.places.run(disk, made.moid, True)
         return made
+
+    def pattern(self) -> Entity:
+        spec = self.spec
+        config = self._config("@MOID@")
+        runtime = self._runtime()
+        runtime.host = vim.HostSystem("@HOST@")
+        values = {
+            "name": spec.name,
+            "config": config,
+            "runtime": runtime,
+            "guest": guests.guest(spec, [d for d in config.hardware.device if hasattr(d, "macAddress")], self.networks),
+            "datastore": vim.Datastore.Array([self.datastore.ref]),
+            "network": vim.Network.Array([n.ref for n in self.networks.values()]),
+            "resourcePool": self.compute.values["resourcePool"],
+        }
+        return Entity(vim.VirtualMachine, "@MOID@", values)
 
     def _describe(self, made: Entity) -> None:
         """Tags and custom attributes; a lone host has neither."""
@@ -104,8 +125,8 @@ class _Addition:
             ),
             defaultPowerOps=vim.vm.DefaultPowerOpInfo(powerOffType="soft", resetType="soft", suspendType="hard"),
             hardware=hardware,
-            cpuAllocation=_allocation(),
-            memoryAllocation=_allocation(),
+            cpuAllocation=_allocation(spec.cpu),
+            memoryAllocation=_allocation(spec.memory),
             latencySensitivity=vim.LatencySensitivity(level=spec.latency),
             memoryHotAddEnabled=spec.memory_hot_add,
             cpuHotAddEnabled=spec.cpu_hot_add,
@@ -303,19 +324,25 @@ class _Addition:
             if spec.rdm:
                 files.write_mapping(self.state, device)
                 continue
-            disk = self._lender(spec) if spec.borrowed else files.make_disk(self.state, device, spec.bus)
+            disk = self._lender(spec) if spec.borrowed else files.make_disk(self.state, device, spec.bus, made.moid)
             disk.tracker.wanted = disk.tracker.active = self.spec.tracking or disk.tracker.active
             if spec.image is not None:
                 disk.fill(spec.image)
             disk.describe(disk.top)
+            if not spec.borrowed:
+                disk.seal()
             found[device.key] = disk
         files.show_backings(self.state, made, found)
         return found
 
 
-def _allocation() -> Any:
+def _allocation(asked: Allocation) -> Any:
+    level = "custom" if asked.shares else "normal"
     return vim.ResourceAllocationInfo(
-        reservation=0, limit=-1, expandableReservation=False, shares=vim.SharesInfo(shares=2000, level="normal")
+        reservation=asked.reservation,
+        limit=asked.limit,
+        expandableReservation=False,
+        shares=vim.SharesInfo(shares=asked.shares or 2000, level=level),
     )
 
 

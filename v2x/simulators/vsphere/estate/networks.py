@@ -45,15 +45,26 @@ def standard_switch(inventory: Inventory, host: Entity, name: str, uplinks: Sequ
 
 
 def port_group(
-    inventory: Inventory, datacenter: Entity, hosts: Sequence[Entity], name: str, vlan: int, switch: str = "vSwitch0"
+    inventory: Inventory,
+    datacenter: Entity,
+    hosts: Sequence[Entity],
+    name: str,
+    vlan: int,
+    switch: str = "vSwitch0",
+    *,
+    forged: bool = False,
 ) -> Entity:
     """A standard port group of the same name on each host: one network of the datacenter. 4095 is every VLAN."""
     store = inventory.store
     for host in hosts:
         policy = vim.host.NetworkPolicy(
             security=vim.host.NetworkPolicy.SecurityPolicy(
-                allowPromiscuous=False, macChanges=False, forgedTransmits=False
-            )
+                allowPromiscuous=False, macChanges=forged, forgedTransmits=forged
+            ),
+            nicTeaming=vim.host.NetworkPolicy.NicTeamingPolicy(
+                policy="loadbalance_srcid",
+                nicOrder=vim.host.NetworkPolicy.NicOrderPolicy(activeNic=["vmnic0"], standbyNic=["vmnic1"]),
+            ),
         )
         host.values["_network"].portgroup.append(
             vim.host.PortGroup(
@@ -149,7 +160,15 @@ def distributed_port_group(
         name=shown(name),
         numPorts=8,
         distributedVirtualSwitch=switch.ref,
-        defaultPortConfig=_dvs.VmwarePortConfigPolicy(vlan=vlan),
+        defaultPortConfig=_dvs.VmwarePortConfigPolicy(
+            vlan=vlan,
+            securityPolicy=_dvs.SecurityPolicy(
+                inherited=False,
+                allowPromiscuous=vim.BoolPolicy(inherited=False, value=False),
+                macChanges=vim.BoolPolicy(inherited=False, value=False),
+                forgedTransmits=vim.BoolPolicy(inherited=False, value=False),
+            ),
+        ),
         type="earlyBinding",
         policy=vim.dvs.DistributedVirtualPortgroup.PortgroupPolicy(),
         configVersion="1",

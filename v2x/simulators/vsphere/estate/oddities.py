@@ -10,7 +10,7 @@ from pyVmomi import vim
 from v2x.simulators.vsphere.estate.devices import passthrough_device, usb_device, vgpu_device
 from v2x.simulators.vsphere.estate.inventory import Inventory
 from v2x.simulators.vsphere.estate.machines import add_machine
-from v2x.simulators.vsphere.estate.specs import GIB, DiskSpec, MachineSpec, NicSpec, SnapshotSpec
+from v2x.simulators.vsphere.estate.specs import GIB, Allocation, DiskSpec, MachineSpec, NicSpec, SnapshotSpec
 from v2x.simulators.vsphere.store import Entity
 
 _WINDOWS: dict[str, Any] = {
@@ -62,12 +62,16 @@ def _ordinary() -> Iterator[MachineSpec]:
         disks=(
             DiskSpec(size_bytes=60 * GIB, thin=False),
             DiskSpec(size_bytes=200 * GIB, controller=1, unit=0),
-            DiskSpec(size_bytes=200 * GIB, controller=1, unit=5),
+            DiskSpec(size_bytes=200 * GIB, controller=1, unit=5, iops_limit=2000),
             DiskSpec(size_bytes=10 * GIB, controller=3, unit=15, thin=False, eager=True),
         ),
-        nics=(NicSpec(network="DPG-100", kind="e1000e"),),
+        nics=(NicSpec(network="DPG-100", kind="e1000e", limit_mbps=500),),
         addresses=("192.0.2.21",),
+        gateway="192.0.2.1",
         host_name="db1",
+        cpu=Allocation(reservation=4000, shares=16000),
+        memory=Allocation(reservation=32768),
+        extra_config={"numa.nodeAffinity": "0"},
         memory_hot_add=True,
         cpu_hot_add=True,
         memory_locked=True,
@@ -90,6 +94,7 @@ def _ordinary() -> Iterator[MachineSpec]:
         disks=(DiskSpec(size_bytes=80 * GIB),),
         nics=(NicSpec(network="LAN-10", mac="00:50:56:ab:cd:01", manual_mac=True),),
         addresses=("192.0.2.31",),
+        dhcp=True,
         host_name="dc01.corp.example.test",
         tools="old",
         boot=("disk:0", "nic:0"),

@@ -16,7 +16,7 @@ class Places:
         self._folder = folder
         self._roots: dict[str, Path] = {}
         self._disks: list[GuestDisk] = []
-        self._running: set[int] = set()
+        self._running: dict[int, set[str]] = {}
         self._lock = threading.Lock()
 
     def add(self, moid: str, name: str) -> Path:
@@ -42,15 +42,16 @@ class Places:
                 return disk
         return None
 
-    def run(self, disk: "GuestDisk", running: bool) -> None:
-        """Notes that a running machine holds the disk, or no longer does."""
+    def run(self, disk: "GuestDisk", machine: str, running: bool) -> None:
+        """Notes that a running machine holds the disk, or no longer does; several may hold one that they share."""
         with self._lock:
-            (self._running.add if running else self._running.discard)(id(disk))
+            holders = self._running.setdefault(id(disk), set())
+            (holders.add if running else holders.discard)(machine)
 
     def locked(self, file: Path) -> bool:
         """Whether a running machine writes to this file: only then it cannot be read by others."""
         with self._lock:
-            return any(id(disk) in self._running and disk.top.extent == file for disk in self._disks)
+            return any(self._running.get(id(disk)) and disk.top.extent == file for disk in self._disks)
 
     def disks(self) -> "list[GuestDisk]":
         with self._lock:

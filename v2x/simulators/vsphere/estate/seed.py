@@ -74,7 +74,7 @@ def _main_site(inventory: Inventory) -> Site:
         ("Trunk", 4095, "vSwitch0"),
         ("Internal", 0, "vSwitch1"),
     ):
-        networks.port_group(inventory, datacenter, hosts, name, vlan, switch)
+        networks.port_group(inventory, datacenter, hosts, name, vlan, switch, forged=name == "Trunk")
     dvs = networks.distributed_switch(inventory, datacenter, "DVS-Prod", hosts)
     for name, spec in (
         ("DPG-100", _dvs.VlanIdSpec(inherited=False, vlanId=100)),

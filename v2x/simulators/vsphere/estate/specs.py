@@ -32,6 +32,7 @@ class DiskSpec:
     datastore: str = ""
     borrowed: str = ""
     filters: Sequence[str] = ()
+    iops_limit: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class NicSpec:
     manual_mac: bool = False
     connected: bool = True
     start_connected: bool = True
+    limit_mbps: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +61,22 @@ class SnapshotSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """What a machine is promised and allowed, in MHz or MiB; -1 is no limit, and `shares` of 0 are the usual ones."""
+
+    reservation: int = 0
+    limit: int = -1
+    shares: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSpec:
     """A machine. Names of places are those that the inventory shows; an empty one means the first there is.
 
     `tools` is running, not-running, old, or none. `scsi` names the kind of each SCSI controller: pvscsi, lsilogic,
     lsisas or buslogic. `extras` are further devices of the API's types, with keys of their own. `boot` lists what to
-    boot from: disk:<number>, nic:<number>, cdrom, floppy. `fields` are custom attributes by name. `placeholder` has
+    boot from: disk:<number>, nic:<number>, cdrom, floppy. `fields` are custom attributes by name. The guest has its
+    address by `dhcp`, or set by hand; `filesystems` are sizes by path, the n-th on the n-th disk. `placeholder` has
     neither disks nor cards, as machines that SRM prepares.
     """
 
@@ -92,6 +104,8 @@ class MachineSpec:
     tools: str = "running"
     host_name: str = ""
     addresses: Sequence[str] = ()
+    gateway: str = ""
+    dhcp: bool = False
     filesystems: Mapping[str, int] = field(default_factory=dict)
     annotation: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +127,8 @@ class MachineSpec:
     cpu_hot_add: bool = False
     memory_hot_add: bool = False
     memory_locked: bool = False
+    cpu: Allocation = Allocation()
+    memory: Allocation = Allocation()
     affinity: Sequence[int] = ()
     latency: str = "normal"
     nested: bool = False

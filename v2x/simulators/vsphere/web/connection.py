@@ -42,11 +42,16 @@ def serving(state: State, host: str) -> Callable[[ssl.SSLSocket], None]:
     """What a listener does with a connection."""
 
     def serve(sock: ssl.SSLSocket) -> None:
-        if host and host in state.closed_hosts:
+        if _is_down(state, host):
             return
         Connection(sock, ("127.0.0.1", 0), cast(Any, Site(state, host)))
 
     return serve
+
+
+def _is_down(state: State, host: str) -> bool:
+    """Whether what answers at this port has fallen away: with a lone host its API as well."""
+    return host in state.closed_hosts or (not state.profile.vcenter and bool(state.closed_hosts))
 
 
 class Gone(OSError):
@@ -78,7 +83,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         super().handle_one_request()
-        if self.state.stopping.is_set() or self.site.host in self.state.closed_hosts:
+        if self.state.stopping.is_set() or _is_down(self.state, self.site.host):
             self.close_connection = True
 
     # methods of HTTP
@@ -101,10 +106,12 @@ class Connection(BaseHTTPRequestHandler):
     def _route(self) -> None:
         path = urlsplit(self.path).path
         if self.state.settings.plain_web_server:
+            self._unread()
             self.page(200 if path == "/" else 404, "It works!" if path == "/" else "Not Found")
         elif path.startswith("/nfc/"):
             nfc.serve(self)
         elif self.site.host:
+            self._unread()
             self.page(404, "Not Found")
         elif path == "/folder" or path.startswith("/folder/"):
             folder.serve(self)
@@ -118,9 +125,17 @@ class Connection(BaseHTTPRequestHandler):
             name = self.state.profile.product.encode()
             self.send(200, _WELCOME % (name, name), "text/html")
         else:
+            self._unread()
             self.page(404, "Not Found")
 
     # answers
+
+    def _unread(self) -> None:
+        """Reads a body that nobody wants, lest the next request begin with it."""
+        try:
+            self.body()
+        except ValueError:
+            self.close_connection = True
 
     def body(self) -> bytes:
         """The body of the request, with a length or in chunks. ValueError for one that is broken or too long."""
@@ -206,7 +221,7 @@ class Connection(BaseHTTPRequestHandler):
             time.sleep(state.settings.call_delay)
         token = self.cookie()
         session = state.sessions.visit(token, self.headers.get("user-agent", ""))
-        headers = {} if session.token == token else self.set_cookie(session.token)
+        headers = {} if session.token == token and name != "Login" else self.set_cookie(session.token)
         version = asked_version(self.headers.get("soapaction", ""), state.profile.api)
         if version is None:
             action = self.headers.get("soapaction", "").strip('"')

@@ -28,6 +28,9 @@ def serve(connection: "Connection") -> None:
     parts = unquote(urlsplit(connection.path).path).split("/")[2:]
     lease = leases.by_path(state, parts[0]) if len(parts) == 2 else None
     here = connection.site.host
+    if lease is not None and parts[1] == "nvram" and lease.nvram:
+        connection.send(200, lease.nvram, "application/octet-stream")
+        return
     if lease is None or parts[1] not in lease.files or (here and here != lease.host):
         connection.page(404, "404 Not Found")
         return

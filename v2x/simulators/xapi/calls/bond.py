@@ -13,7 +13,7 @@ from v2x.simulators.xapi.store import Record
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _LEAST_MEMBERS = 2
-_LIMITS = {"miimon": 0, "downdelay": 0, "updelay": 0, "use_carrier": 0}
+_COUNTS = frozenset({"miimon", "downdelay", "updelay", "use_carrier", "lacp-aggregation-key", "lacp-fallback-ab"})
 _HASHES = ("src_mac", "tcpudp_ports")
 _ADDRESS: Record = {
     "ip_configuration_mode": "None",
@@ -54,7 +54,7 @@ def _check_properties(properties: dict[str, str]) -> None:
             good = value in _HASHES
         elif name == "lacp-time":
             good = value in ("slow", "fast")
-        elif name in ("lacp-aggregation-key", "lacp-fallback-ab", *_LIMITS):
+        elif name in _COUNTS:
             good = value.isdigit() or value in ("true", "false")
         else:
             raise invalid_value("properties", name)

@@ -5,6 +5,7 @@ A listener goes on answering: that a host is down is a matter of the panel (clos
 """
 
 from v2x.simulators.xapi.calls.migration import pool_migrate
+from v2x.simulators.xapi.calls.vdi import remove_vdi
 from v2x.simulators.xapi.calls.vm_life import check_host, halt
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError
@@ -91,8 +92,6 @@ def eject(context: Context, host: str) -> None:
 
 def remove_host(state: PoolState, host: str) -> None:
     """The host with its interfaces and plugs, and the SRs that only it reached, with their disks."""
-    from v2x.simulators.xapi.calls.vdi import remove_vdi
-
     store = state.store
     for pbd in store.get("host", host, "PBDs"):
         sr = store.get("PBD", pbd, "SR")

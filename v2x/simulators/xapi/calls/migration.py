@@ -77,12 +77,13 @@ def _check_moves(state: PoolState, vm: str, host: str, vdi_map: dict[str, str], 
         store.get("network", network, "uuid")
 
 
-def _check_guest(state: PoolState, vm: str, operation: str) -> None:
-    """Whatever moves while it runs needs the agent's help."""
-    if state.store.get("VM", vm, "power_state") == "Running" and state.store.get("VM", vm, "guest_metrics") == NULL:
-        raise ApiError("VM_LACKS_FEATURE", vm)
-    if state.store.get("VM", vm, "platform").get("nested-virt") == "true" and operation != "copy":
-        raise ApiError("VM_IS_USING_NESTED_VIRT", vm)
+def _assert_movable(state: PoolState, vm: str) -> None:
+    """Whatever moves while it runs needs the agent's help, and no machines inside."""
+    if state.store.get("VM", vm, "power_state") == "Running":
+        if state.store.get("VM", vm, "guest_metrics") == NULL:
+            raise ApiError("VM_LACKS_FEATURE", vm)
+        if state.store.get("VM", vm, "platform").get("nested-virt") == "true":
+            raise ApiError("VM_IS_USING_NESTED_VIRT", vm)
 
 
 def _check_send(
@@ -93,7 +94,7 @@ def _check_send(
     host = _destination(context, dest)
     if not live:
         assert_power(state, vm, "halted")
-    _check_guest(state, vm, "migrate_send")
+    _assert_movable(state, vm)
     _check_moves(state, vm, host, vdi_map, vif_map)
     return host
 
@@ -162,7 +163,7 @@ def pool_migrate(context: Context, vm: str, host: str, _options: dict[str, str])
     state, store = context.state, context.store
     assert_allowed(state, vm, "pool_migrate")
     store.get("host", host, "uuid")
-    _check_guest(state, vm, "pool_migrate")
+    _assert_movable(state, vm)
     if store.get("VM", vm, "resident_on") != host:
         check_host(state, vm, host)
         store.set("VM", vm, resident_on=host)

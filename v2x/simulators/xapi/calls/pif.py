@@ -4,10 +4,10 @@
 import ipaddress
 import re
 
+from v2x.simulators.xapi.cabling import add_pif
 from v2x.simulators.xapi.calls.network import free_bridge
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError, invalid_value
-from v2x.simulators.xapi.seed import add_pif
 from v2x.simulators.xapi.state import Context, PoolState, call
 
 _DEVICE = re.compile(r"eth(\d+)")
@@ -190,12 +190,15 @@ def set_property(context: Context, pif: str, name: str, value: str) -> None:
     context.store.set("PIF", pif, properties=held | {name: value})
 
 
-@call("network.attach", "network.attach_for_vm", "network.detach_for_vm")
-def attach_network(context: Context, one: str, *other: str) -> None:
+@call("network.attach")
+def attach_network(context: Context, _network: str, host: str) -> None:
     """Hosts make bridges when they are needed; the records stay as they are."""
-    for named in (one, *other):
-        cls = next((c for c in ("network", "host", "VM") if context.store.exists(c, named)), "network")
-        context.store.get(cls, named, "uuid")
+    context.store.get("host", host, "uuid")
+
+
+@call("network.attach_for_vm", "network.detach_for_vm")
+def attach_for_vm(context: Context, _host: str, vm: str) -> None:
+    context.store.get("VM", vm, "uuid")
 
 
 @call("host.management_reconfigure")

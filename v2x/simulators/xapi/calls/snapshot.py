@@ -187,7 +187,9 @@ def revert(context: Context, snapshot: str) -> None:
     """Puts clones of the snapshot's disks in the place of the VM's own, which go. A running VM is stopped first."""
     state, store = context.state, context.store
     vm = store.get("VM", snapshot, "snapshot_of")
-    if not store.get("VM", snapshot, "is_a_snapshot") or not store.exists("VM", vm):
+    if not store.get("VM", snapshot, "is_a_snapshot"):
+        raise ApiError("REVERT_ONLY_ALLOWED_ON_SNAPSHOT")
+    if not store.exists("VM", vm):
         raise ApiError("VM_REVERT_FAILED", vm, snapshot)
     assert_allowed(state, snapshot, "revert")
     assert_allowed(state, vm, "reverting")

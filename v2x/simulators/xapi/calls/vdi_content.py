@@ -9,7 +9,7 @@ from typing import Any
 
 from v2x.simulators.xapi import nbd
 from v2x.simulators.xapi.attach import assert_idle, attach_to_dom0, attached_vbds, detach, plugged_hosts
-from v2x.simulators.xapi.calls.vdi import make_vdi
+from v2x.simulators.xapi.calls.vdi import make_vdi, remove_vdi
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.state import Context, PoolState, call
@@ -42,20 +42,31 @@ def copy(context: Context, vdi: str, sr: str, base: str, into: str) -> str:
             store.get("VDI", named, "uuid")
         made_here = into == NULL
         target = _new_copy(state, vdi, sr) if made_here else _checked_target(state, vdi, into)
-    attached: list[str] = []
     try:
-        with store.lock:
+        _copy_attached(context, vdi, base, target, fresh=made_here)
+    except ApiError:
+        if made_here:
+            with store.lock:
+                remove_vdi(state, target)
+        raise
+    return target
+
+
+def _copy_attached(context: Context, vdi: str, base: str, target: str, *, fresh: bool) -> None:
+    """The copy itself, with all of them attached to the control domain as long as it lasts."""
+    state, attached = context.state, list[str]()
+    try:
+        with state.store.lock:
             attached.append(attach_to_dom0(state, vdi, "RO", context.host))
             if base != NULL:
                 attached.append(attach_to_dom0(state, base, "RO", context.host))
             attached.append(attach_to_dom0(state, target, "RW", context.host))
-        _copy_content(state.volume(vdi), state.volume(target), state.volume(base) if base != NULL else None, made_here)
+        _copy_content(state.volume(vdi), state.volume(target), state.volume(base) if base != NULL else None, fresh)
     except NoRoom:
         raise ApiError("SR_BACKEND_FAILURE_44", "", "There is insufficient space", "") from None
     finally:
         for vbd in attached:
             detach(state, vbd)
-    return target
 
 
 def _new_copy(state: PoolState, vdi: str, sr: str) -> str:

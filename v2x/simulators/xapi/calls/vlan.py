@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """VLAN and PIF: the rules of xapi: xapi_network.ml, xapi_vlan.ml."""
 
+from v2x.simulators.xapi.cabling import add_vlan
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError
-from v2x.simulators.xapi.seed import add_vlan
 from v2x.simulators.xapi.state import Context, PoolState, call
 
 _TAGS = range(4095)

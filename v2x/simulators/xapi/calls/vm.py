@@ -13,7 +13,7 @@ from v2x.simulators.xapi.calls.vdi import make_vdi, remove_vdi
 from v2x.simulators.xapi.calls.vif import free_vif_devices
 from v2x.simulators.xapi.datamodel import NULL
 from v2x.simulators.xapi.failure import ApiError, internal
-from v2x.simulators.xapi.operations import assert_allowed
+from v2x.simulators.xapi.operations import GUEST_OPERATIONS, assert_allowed
 from v2x.simulators.xapi.state import Context, PoolState, call
 from v2x.simulators.xapi.store import Record
 from v2x.simulators.xapi.xmlrpc import Malformed, attributes_of
@@ -181,10 +181,12 @@ def set_is_a_template(context: Context, vm: str, value: bool) -> None:
 
 @call("VM.assert_operation_valid")
 def assert_operation_valid(context: Context, vm: str, operation: str) -> None:
-    if operation not in context.store.get("VM", vm, "allowed_operations"):
-        assert_allowed(context.state, vm, operation)
-        power = context.store.get("VM", vm, "power_state").lower()
-        raise ApiError("VM_BAD_POWER_STATE", vm, "halted", power)
+    """What the call itself would be refused with, as far as the VM alone decides."""
+    assert_allowed(context.state, vm, operation)
+    values = context.store.values("VM", vm)
+    bare = values["power_state"] == "Running" and values["guest_metrics"] == NULL
+    if bare and operation in GUEST_OPERATIONS:
+        raise ApiError("VM_LACKS_FEATURE", vm)
 
 
 @call("VM.update_allowed_operations")

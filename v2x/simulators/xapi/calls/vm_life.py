@@ -8,6 +8,7 @@ from v2x.simulators.xapi import running
 from v2x.simulators.xapi.attach import assert_attachable, plugged_hosts
 from v2x.simulators.xapi.calls.vbd import attach_vbd
 from v2x.simulators.xapi.calls.vdi import remove_vdi
+from v2x.simulators.xapi.calls.vm import fresh_generation_id
 from v2x.simulators.xapi.calls.vm_settings import overhead_bytes
 from v2x.simulators.xapi.calls.vtpm import make_vtpm
 from v2x.simulators.xapi.datamodel import NULL
@@ -181,6 +182,7 @@ def boot(state: PoolState, vm: str, host: str, *, paused: bool) -> None:
         platform=platform,
         bios_strings=values["bios_strings"] or dict(_GENERIC_BIOS),
         resident_on=host,
+        generation_id=fresh_generation_id() if values["generation_id"] == "0:0" else values["generation_id"],
         ha_always_run=protected,
         domid=max(domids) + 1,
         memory_overhead=overhead_bytes(memory),

@@ -130,8 +130,10 @@ def sysprep(context: Context, vm: str, unattend: str, _timeout: float = 0.0) -> 
 
 @call("VM.query_services")
 def query_services(context: Context, vm: str) -> dict[str, str]:
-    """What a driver domain offers; a guest offers nothing."""
+    """What a driver domain offers, which no guest is."""
     assert_allowed(context.state, vm, "query_services")
+    if context.store.get("VM", vm, "other_config").get("is_system_domain") != "true":
+        raise ApiError("NOT_SYSTEM_DOMAIN", vm)
     return {}
 
 

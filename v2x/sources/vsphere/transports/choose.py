@@ -4,26 +4,30 @@
 The same rules judge a disk at its checkpoint and, for `v2x doctor`, one of an inventory before anything is touched.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from v2x.errors import InputRefused, UsageError, V2xError
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
+from v2x.proc import find_tool
 from v2x.sources.vsphere.transports.options import Transport, TransportChoice, TransportOptions
 from v2x.sources.vsphere.transports.place import DiskPlace, parse_file
 from v2x.sources.vsphere.transports.ssh import check_options
-from v2x.sources.vsphere.transports.vddk import check_libdir
+from v2x.sources.vsphere.transports.vddk import check_libdir, check_plugin
 
 _OBJECT_STORES: Final = {"vsan": "vSAN", "vvol": "a vVol datastore"}
 _FILE_SYSTEMS: Final = frozenset({"vmfs", "nfs", "nfs41", "nfsv41", "cifs"})
 DOMAIN: Final = "TRANSPORT"
+_HOLLOW: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What decides: `kinds` are those of the datastores that hold the chain; `running` without a snapshot is unread."""
+    """What decides: `kinds` are those of the datastores that hold the chain; `frozen` is a snapshot to read from.
+
+    `hollow`: little of the disk is in use, as its files' sizes tell, and change tracking does not tell which part.
+    """
 
     title: str
     running: bool
@@ -34,6 +38,7 @@ class Situation:
     device: bool
     encrypted: bool
     host: str
+    hollow: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,7 @@ def at_place(place: DiskPlace) -> Situation:
         device="RawDisk" in place.backing,
         encrypted=place.encrypted,
         host=place.host,
+        hollow=_hollow(place.committed_bytes, place.capacity_bytes, tracked=place.tracked_before and place.tracked),
     )
 
 
@@ -77,12 +83,22 @@ def in_inventory(machine: Machine, disk: Disk, kinds: Mapping[str, str]) -> Situ
         device=disk.backing is not DiskBacking.FILE,
         encrypted=disk.encrypted,
         host=machine.host,
+        hollow=_hollow(disk.allocated_bytes, disk.capacity_bytes, tracked=bool(disk.change_tracking)),
     )
 
 
+def _hollow(committed_bytes: int | None, capacity_bytes: int, *, tracked: bool) -> bool:
+    return not tracked and committed_bytes is not None and committed_bytes < _HOLLOW * capacity_bytes
+
+
 def verdicts(situation: Situation, options: TransportOptions) -> list[Verdict]:
-    """All transports, the best first: what the user set up, then what needs nothing."""
-    order = (Transport.VDDK, Transport.HTTPS, Transport.NFC, Transport.SSH)
+    """All transports, the best first: what the user set up, then what needs nothing.
+
+    An export reads only what is in use, twice; files are read whole where nothing tells what is in use.
+    """
+    order = [Transport.VDDK, Transport.HTTPS, Transport.NFC, Transport.SSH]
+    if situation.hollow:
+        order[1:3] = [Transport.NFC, Transport.HTTPS]
     return [_judged(transport, situation, options) for transport in order]
 
 
@@ -170,26 +186,23 @@ def _outside(transport: Transport, situation: Situation) -> str:
     return f"its datastore is of the kind {unknown[0] or 'unknown'}" if unknown else ""
 
 
-def _program(name: str) -> None:
-    if shutil.which(name) is None:
-        raise UsageError(f"the program {name} is not installed", code="MISSING-TOOL", hint=f"apt install {name}")
-
-
 def _ready(transport: Transport, situation: Situation, options: TransportOptions) -> str:
     """Why this transport is good for a disk of its domain; UsageError for what the user has yet to give it."""
     match transport:
         case Transport.VDDK:
             folder = check_libdir(options.vddk)
-            _program(options.vddk.program)
+            check_plugin(options.vddk)
             return f"VDDK is given ({folder.name}); it reads only what is in use, from any datastore"
         case Transport.HTTPS:
             kinds = [kind.upper() for kind in situation.kinds if kind]
             return f"its files on {' and '.join(kinds) or 'the datastore'} can be read in place, on several connections"
         case Transport.NFC:
-            return "its host can export it " + ("from the snapshot" if situation.frozen else "while the machine is off")
+            why = "; little of it is in use, and an export leaves out the rest" if situation.hollow else ""
+            when = "from the snapshot" if situation.frozen else "while the machine is off"
+            return f"its host can export it {when}{why}"
         case Transport.SSH:
             check_options(options.ssh)
-            _program(options.ssh.program)
+            find_tool(options.ssh.program)
             host = options.ssh.host or situation.host
             if not host:
                 raise UsageError("no host to reach over SSH is known", code=DOMAIN, hint="give one with --ssh-host")

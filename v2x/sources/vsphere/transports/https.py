@@ -7,13 +7,16 @@ readings of a name with such signs are tried. Facts: vSphere Web Services SDK gu
 files"; public issue threads of other tools.
 """
 
+import base64
+import http.client
 import threading
 from collections.abc import Iterator
+from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import quote, unquote
 
 from v2x.disks.http import HttpSource, parallel_requests
-from v2x.disks.http_origin import HttpOrigin, SessionCookie
+from v2x.disks.http_origin import HttpOrigin, SessionCookie, https_connection
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import plain_name
 from v2x.disks.mapahead import MapAhead
@@ -29,17 +32,45 @@ from v2x.sources.vsphere.transports.tracking import with_allocation
 
 HOST_DATACENTER: Final = "ha-datacenter"
 _REQUEST_BYTES: Final = 2 * MIB
+_COOKIE: Final = "vmware_soap_session"
+_REFUSED: Final = 400
 
 
-def session_cookie(session: VsphereSession) -> SessionCookie:
-    """The session's cookie for other requests than calls; a new login gives another when it is old or refused."""
+def session_cookie(session: VsphereSession, proxy: str = "") -> SessionCookie:
+    """The session's cookie for the datastores' files; one of its own when that is old or refused.
+
+    A new login of the session itself is the last resort: export leases belong to a session, and would end with it.
+    """
 
     def obtain(stale: str) -> str:
-        if stale and session.cookie() == stale:
+        if not stale:
+            return session.cookie()
+        fresh = files_cookie(session, proxy)
+        if fresh:
+            return fresh
+        if session.cookie() == stale:
             session.renew(session.logins)
         return session.cookie()
 
     return SessionCookie(obtain)
+
+
+def files_cookie(session: VsphereSession, proxy: str = "") -> str:
+    """The cookie of a new session that a HEAD with the user's name and password begins; empty where none is given."""
+    word = base64.b64encode(f"{session.user}:{session.password.reveal()}".encode()).decode()
+    jar: SimpleCookie = SimpleCookie()
+    connection = https_connection(session.host, session.port, session.tls, proxy)
+    try:
+        connection.request("HEAD", "/folder", headers={"Authorization": f"Basic {word}"})
+        answer = connection.getresponse()
+        if answer.status < _REFUSED:
+            for text in answer.headers.get_all("Set-Cookie") or []:
+                jar.load(text)
+    except (OSError, http.client.HTTPException, CookieError):
+        return ""
+    finally:
+        connection.close()
+    return f"{_COOKIE}={jar[_COOKIE].coded_value}" if _COOKIE in jar else ""
 
 
 def origin_of(session: VsphereSession, options: TransportOptions) -> HttpOrigin:
@@ -48,9 +79,11 @@ def origin_of(session: VsphereSession, options: TransportOptions) -> HttpOrigin:
         host=session.host,
         port=session.port,
         tls=session.tls,
-        cookie=session_cookie(session),
+        cookie=session_cookie(session, options.proxy),
         proxy=options.proxy,
+        needs="Datastore.Browse and Datastore.FileManagement",
         connections=options.parallel,
+        sleep=session.sleep,
     )
 
 

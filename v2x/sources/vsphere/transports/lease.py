@@ -33,7 +33,9 @@ class LeaseEnded(SourceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportUrl:
-    """Where one disk flows from. `thumbprint` is the certificate's of that host, empty where the lease names none."""
+    """Where one disk flows from. `thumbprint` is the certificate's of that host; empty for the session's own server,
+    which the session trusts already.
+    """
 
     host: str
     port: int
@@ -126,8 +128,10 @@ def _chosen(disks: list[Any], place: DiskPlace) -> Any:
 def _parsed(device: Any, session: VsphereSession, place: DiskPlace) -> ExportUrl:
     parts = urlsplit(str(device.url))
     named = parts.hostname or ""
-    own = named in {"*", "", session.host.lower()}
-    thumbprint = str(device.sslThumbprint or "")
+    host = session.host if named in {"*", ""} else named
+    port = parts.port or (session.port if named in {"*", ""} else 443)
+    own = (host.lower(), port) == (session.host.lower(), session.port)
+    thumbprint = "" if own else str(device.sslThumbprint or "")
     if parts.scheme != "https" or not parts.path.startswith("/") or (not own and not thumbprint):
         why = "names no certificate for" if parts.scheme == "https" else "does not use TLS with"
         raise TrustError(
@@ -136,8 +140,8 @@ def _parsed(device: Any, session: VsphereSession, place: DiskPlace) -> ExportUrl
             hint="connect to that host itself, or read the disk with --transport https",
         )
     return ExportUrl(
-        host=session.host if own else named,
-        port=parts.port or (session.port if own else 443),
+        host=host,
+        port=port,
         path=parts.path + (f"?{parts.query}" if parts.query else ""),
         thumbprint=thumbprint,
         is_session_host=own,

@@ -14,7 +14,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.vmdk.flow import FlowBroken, GrainFlow
 from v2x.disks.vmdk.flowing import FlowingReader
 from v2x.disks.wrap import Wrapper
-from v2x.errors import InputRefused, SourceError, V2xError
+from v2x.errors import InputRefused, SourceError
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.transports.https import session_cookie
 from v2x.sources.vsphere.transports.lease import ExportUrl, Lease
@@ -56,14 +56,16 @@ class Export:
             raise
 
     def _origin(self, url: ExportUrl) -> HttpOrigin:
-        """The host that the lease names, pinned to the certificate it names; only the session's host gets the cookie."""
+        """The host of the lease, pinned to the certificate the lease names; a cookie for the session's host only."""
         return HttpOrigin(
             host=url.host,
             port=url.port,
             tls=self._session.host_tls(url.thumbprint) if url.thumbprint else self._session.tls,
-            cookie=session_cookie(self._session) if url.is_session_host else None,
+            cookie=session_cookie(self._session, self._options.proxy) if url.is_session_host else None,
             proxy=self._options.proxy,
+            needs="VApp.Export",
             connections=1,
+            sleep=self._session.sleep,
         )
 
     def passed(self, *, finished: bool) -> None:
@@ -141,7 +143,9 @@ def open_nfc(session: VsphereSession, place: DiskPlace, options: TransportOption
     try:
         if bound is None and (place.committed_bytes or 0) < _MOSTLY_USED * place.capacity_bytes:
             inner.learn_map()
-    except V2xError:
+        else:
+            inner.open()
+    except BaseException:
         reader.close()
         raise
     return reader

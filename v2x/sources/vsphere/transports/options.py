@@ -63,9 +63,9 @@ class VddkOptions:
 class SshOptions:
     """How an ESXi host is reached over SSH. Its key must be in `known_hosts`; without that SSH is not used.
 
-    `identity` is a private key, `agent` the socket of an agent; with neither, the password is used: `password`, or
-    that of the source where it is the host itself. `host` stands for the host's name in the inventory, `volumes` is
-    where it has its datastores.
+    `identity` is a private key, `agent` the socket of an agent. Without an identity the password is tried last:
+    `password`, or that of the source where it is the host itself. `host` stands for the host's name in the inventory;
+    `volumes` is where it has its datastores.
     """
 
     known_hosts: Path | None = None

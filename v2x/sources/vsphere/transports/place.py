@@ -109,7 +109,7 @@ def parse_point(text: str) -> Point:
 def parse_file(text: str) -> DatastoreFile:
     """`[datastore] folder/name.vmdk`. BadImage for anything else."""
     found = _PATH.fullmatch(text)
-    if found is None or any(part in {"", ".", ".."} for part in found["path"].split("/")) or "\0" in text:
+    if found is None or any(part.strip() in {"", ".", ".."} for part in found["path"].split("/")) or "\0" in text:
         raise BadImage(f"{text!r} is no file on a datastore", hint="list the source again")
     return DatastoreFile(found["datastore"], found["path"])
 

@@ -93,8 +93,7 @@ def check_options(options: SshOptions) -> Path:
 
 
 def command(host: str, path: str, name: str, options: SshOptions, password: Secret | None) -> Nbdkit:
-    """The nbdkit for one file of the host. A password is given only where there is neither key nor agent."""
-    keyed = options.identity is not None or bool(options.agent)
+    """The nbdkit for one file of the host. Keys are tried before a password, and with a key of the user's none is."""
     identity = [("identity", str(options.identity.absolute()))] if options.identity is not None else []
     return Nbdkit(
         plugin="ssh",
@@ -110,7 +109,7 @@ def command(host: str, path: str, name: str, options: SshOptions, password: Secr
             *identity,
             ("path", path),
         ],
-        secret=None if keyed else options.password or password,
+        secret=None if options.identity is not None else options.password or password,
         causes=CAUSES,
         env={"SSH_AUTH_SOCK": options.agent} if options.agent else {},
     )

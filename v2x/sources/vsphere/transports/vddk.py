@@ -7,13 +7,15 @@ Facts: nbdkit-vddk-plugin(1); VDDK programming guide.
 """
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from v2x import proc
 from v2x.disks.interface import DiskReader
-from v2x.disks.nbdkit import Cause, Nbdkit
+from v2x.disks.nbdkit import LIMITS, Cause, Nbdkit, explained
 from v2x.disks.readahead import ReadAhead
 from v2x.disks.wrap import Retry
 from v2x.errors import (
@@ -33,6 +35,7 @@ from v2x.sources.vsphere.transports.place import DiskPlace
 _ATTEMPTS: Final = 6
 # Two handles: each connection of NBD opens the disk in VDDK once more, which more than that pays with speed.
 _HANDLES: Final = 2
+_DUMP_SECONDS: Final = 30
 
 CAUSES: Final = (
     Cause(
@@ -146,6 +149,23 @@ def check_libdir(options: VddkOptions) -> Path:
     return folder.absolute()
 
 
+@cache
+def plugin_problem(program: str, plugin: str) -> str:
+    """Why nbdkit cannot load the plugin, in its own words; empty if it can. Asked once for each."""
+    ran = proc.run([program, plugin, "--dump-plugin"], timeout=_DUMP_SECONDS, limits=LIMITS, check=False)
+    return "" if ran.returncode == 0 else (ran.stderr.splitlines() or ["it said nothing"])[0]
+
+
+def check_plugin(options: VddkOptions) -> None:
+    """UsageError MISSING-TOOL where nbdkit, or its vddk plugin, is not installed."""
+    proc.find_tool(options.program)
+    said = plugin_problem(options.program, options.plugin)
+    if said:
+        raise explained(said, CAUSES[:1], "nbdkit") or UsageError(
+            f"nbdkit cannot load its plugin {options.plugin}: {said}", code="MISSING-TOOL", hint=CAUSES[0].hint
+        )
+
+
 def _libraries(folder: Path) -> Iterator[Path]:
     for name in ("lib64", "lib32", "."):
         yield from (folder / name).glob("libvixDiskLib.so*")
@@ -185,10 +205,17 @@ def command(place: DiskPlace, server: str, user: str, password: Secret, pin: str
 
 
 def open_vddk(
-    place: DiskPlace, server: str, user: str, password: Secret, certificate: bytes, options: VddkOptions
+    place: DiskPlace,
+    server: str,
+    user: str,
+    password: Secret,
+    certificate: bytes,
+    options: VddkOptions,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> DiskReader:
     """A reader through VDDK, with its own map. What fails in the middle is tried again through a new nbdkit."""
-    proc.find_tool(options.program)
+    check_plugin(options)
     made = command(place, server, user, password, thumbprint(certificate), options)
     first = made.open()
     if first.size != place.capacity_bytes:
@@ -199,4 +226,4 @@ def open_vddk(
             code="CAPACITY-MISMATCH",
             hint="list the source again",
         )
-    return ReadAhead(Retry(first, _ATTEMPTS, wait_seconds=2.0, reopen=made.open), workers=_HANDLES)
+    return ReadAhead(Retry(first, _ATTEMPTS, wait_seconds=2.0, reopen=made.open, sleep=sleep), workers=_HANDLES)

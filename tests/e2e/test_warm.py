@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warm migration under a guest that never stops writing: what is sealed equals the source, byte for byte."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.vsphere_estate import patterned
+from v2x.model.units import MIB
+from v2x.simulators.vsphere import DiskSpec, MachineSpec
+
+BLOCK = 64 * 1024
+ROOT = Path(__file__).parents[2]
+NETWORK = "Pool-wide network associated with eth0"
+
+
+class Guest(threading.Thread):
+    """Writes, zeroes and trims at seeded random places for as long as its machine is on."""
+
+    def __init__(self, vcenter, machine, seed, pause=0.01):
+        super().__init__(daemon=True)
+        self.vcenter, self.machine, self.pause = vcenter, machine, pause
+        self.chance = random.Random(seed)
+        self.ended = threading.Event()
+        self.acts = 0
+
+    def run(self):
+        disks = list(self.vcenter.disks(self.machine).values())
+        while not self.ended.wait(self.pause):
+            if str(self.machine.values["runtime"].powerState) != "poweredOn":
+                return
+            disk = self.chance.choice(disks)
+            length = self.chance.choice((512, 4096, BLOCK, 3 * BLOCK))
+            offset = self.chance.randrange(0, (disk.size_bytes - length) // 512) * 512
+            if self.chance.random() < 0.3:
+                disk.zero(offset, length)
+            else:
+                disk.write(offset, self.chance.randbytes(length))
+            self.acts += 1
+
+
+@pytest.fixture
+def site(bench, simulated_vsphere, monkeypatch):
+    vcenter = simulated_vsphere(estate="empty", password="secret")
+    monkeypatch.setenv("V2X_SOURCE_PASSWORD", "secret")
+
+    class Site:
+        def __init__(self):
+            self.bench, self.vcenter = bench, vcenter
+            self.address = f"vsphere://{vcenter.user}@127.1:{vcenter.port}"
+            self.guests = []
+
+        def add(self, name, *sizes, seed=1, pause=0.01, **more):
+            images = [patterned(bench.folder / f"{name}-{n}.raw", size, seed=seed + n) for n, size in enumerate(sizes)]
+            specs = tuple(DiskSpec(image=image, size_bytes=512) for image in images)
+            settings = {"power": "poweredOn", "tracking": True, **more}
+            machine = vcenter.add_vm(MachineSpec(name=name, disks=specs, **settings))
+            guest = Guest(vcenter, machine, seed, pause)
+            self.guests.append(guest)
+            guest.start()
+            return machine
+
+        def migrate(self, name, *words):
+            return bench.migrate(self.address, name, "--warm", "--source-fingerprint", vcenter.fingerprint, *words)
+
+        def identical(self, name, machine):
+            held = bench.vdis_of(bench.vm(name))
+            disks = list(vcenter.disks(machine).values())
+            assert len(held) == len(disks)
+            for path, disk in zip(held, disks, strict=True):
+                content = path.read_bytes()
+                assert content[: disk.size_bytes] == disk.read(0, disk.size_bytes)
+                assert not any(content[disk.size_bytes :])
+
+        def calls(self, method):
+            return len(vcenter.ledger.calls_of(method))
+
+    made = Site()
+    yield made
+    for guest in made.guests:
+        guest.ended.set()
+        guest.join()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_under_a_writer_the_sealed_machine_equals_the_source(site, seed):
+    machine = site.add("web01", 24 * MIB, 6 * MIB + 512, seed=seed)
+    ran = site.migrate("web01", "--outage", "5")
+    assert ran.code == 0, ran.err
+    assert site.guests[0].acts > 5
+    assert str(machine.values["runtime"].powerState) == "poweredOff"
+    site.identical("web01", machine)
+    assert not site.bench.leftovers()
+    assert site.calls("CreateSnapshot_Task") == site.calls("RemoveSnapshot_Task") >= 3
+    assert site.calls("ShutdownGuest") == 1
+    assert site.calls("ReconfigVM_Task") == 0, "tracking was on before and stays on"
+
+
+def test_tracking_is_turned_on_only_where_it_is_allowed_and_off_again(site):
+    machine = site.add("web01", 8 * MIB, tracking=False)
+    ran = site.migrate("web01")
+    assert ran.code == 4
+    assert "[NOT-TRACKED]" in ran.err and "--enable-cbt" in ran.err
+    ran = site.migrate("web01", "--enable-cbt")
+    assert ran.code == 0, ran.err
+    assert "change tracking is turned on" in ran.err
+    site.identical("web01", machine)
+    assert site.calls("ReconfigVM_Task") == 2
+    assert not machine.values["config"].changeTrackingEnabled
+
+
+def test_a_reset_of_tracking_copies_the_disk_whole(site):
+    machine = site.add("web01", 8 * MIB, pause=0.05)
+
+    def reset():
+        wait_for(lambda: site.calls("RemoveSnapshot_Task") >= 1)
+        for disk in site.vcenter.disks(machine).values():
+            disk.tracker.reset()
+
+    thread = threading.Thread(target=reset)
+    thread.start()
+    ran = site.migrate("web01")
+    thread.join()
+    assert ran.code == 0, ran.err
+    site.identical("web01", machine)
+
+
+def wait_for(condition, seconds=30):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def test_a_guest_that_does_not_shut_down_goes_on_and_nothing_is_lost(site):
+    site.vcenter.settings.guests_ignore_shutdown = True
+    machine = site.add("web01", 8 * MIB)
+    ran = site.migrate("web01", "--shutdown-minutes", "0.005")
+    assert ran.code == 4 and "[GUEST-STILL-ON]" in ran.err
+    assert str(machine.values["runtime"].powerState) == "poweredOn"
+    assert site.calls("CreateSnapshot_Task") == site.calls("RemoveSnapshot_Task"), "no snapshot stays"
+    site.vcenter.settings.guests_ignore_shutdown = False
+    ran = site.migrate("web01")
+    assert ran.code == 0, ran.err
+    site.identical("web01", machine)
+
+
+PROGRAM = """
+import sys
+from v2x.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def process(site, *words):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *map(str, words)], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=site.bench.folder,
+    )  # fmt: skip
+
+
+def test_killed_again_and_again_it_loses_nothing(site):
+    """kill -9 at random moments: the next run continues, also from a snapshot that the killed one left."""
+    machine = site.add("web01", 20 * MIB, 9 * MIB, pause=0.02)
+    chance = random.Random(5)
+    words = (
+        "migrate", site.address, "web01", "--warm", "--source-fingerprint", site.vcenter.fingerprint, "--target",
+        site.bench.target, "--target-fingerprint", site.bench.pool.fingerprint, "--network", f"*={NETWORK}", "--quiet",
+    )  # fmt: skip
+    kills = 0
+    while kills < 6:
+        running = process(site, *words)
+        time.sleep(chance.uniform(0.8, 2.6))
+        if running.poll() is not None:
+            break
+        running.send_signal(signal.SIGKILL)
+        running.communicate()
+        kills += 1
+    assert kills >= 2
+    running = process(site, *words)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    site.identical("web01", machine)
+    assert not site.bench.leftovers()
+    assert site.calls("CreateSnapshot_Task") == site.calls("RemoveSnapshot_Task"), "no snapshot stays"
+
+
+def test_a_batch_waits_for_its_cutover_and_goes_on_replicating(site, monkeypatch):
+    machines = {name: site.add(name, 6 * MIB, seed=n, pause=0.05) for n, name in enumerate(("web01", "db01"))}
+    bench = site.bench
+    pins = ("--source-fingerprint", site.vcenter.fingerprint, "--target-fingerprint", bench.pool.fingerprint)
+    ran = bench.v2x(
+        "plan", "draft", site.address, "--target", bench.target, "-o", "plan.csv", "--network", f"*={NETWORK}",
+        *pins, pool=False,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    plan = bench.folder / "plan.csv"
+    plan.write_bytes(plan.read_bytes().replace(b",cold,", b",warm,"))
+    running = process(site, "batch", "run", "plan.csv", *pins, "--sync-every", "0.02", "--quiet")
+
+    def status():
+        return bench.v2x("batch", "status", "--json", pool=False).json
+
+    wait_for(lambda: (bench.folder / "state" / "lock").exists() and bench.v2x("batch", "status", pool=False).code == 0)
+    wait_for(lambda: all(row["migration"]["phase"] == "ready" for row in status()["rows"]), 60)
+    assert "its cutover" in bench.v2x("batch", "status", pool=False).out
+    attempts = {row["migration"]["machine_name"]: row["attempt"] for row in status()["rows"]}
+    wait_for(lambda: all(row["attempt"] > attempts[row["migration"]["machine_name"]] for row in status()["rows"]), 60)
+    assert bench.v2x("batch", "cutover", "--machine", "web01", pool=False).code == 0
+    wait_for(
+        lambda: {row["migration"]["machine_name"]: row["state"] for row in status()["rows"]}["web01"] == "ended", 60
+    )
+    assert {row["migration"]["machine_name"]: row["state"] for row in status()["rows"]}["db01"] != "ended"
+    site.identical("web01", machines["web01"])
+    assert str(machines["db01"].values["runtime"].powerState) == "poweredOn"
+    assert bench.v2x("batch", "cutover", "--all", pool=False).code == 0
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    site.identical("db01", machines["db01"])
+    assert not bench.leftovers()

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+
+RULE = "disk.datastore-maintenance"
+
+
+def test_speaks_of_such_a_datastore(make, speak):
+    assert speak(
+        RULE,
+        make.machine(disks=(make.disk(datastore="ds1"),)),
+        kind="vsphere",
+        datastores=(make.datastore(name="ds1", maintenance="inMaintenance"),),
+    ) == [("Disk 1 (scsi0:0)", "Datastore “ds1” is in “inMaintenance”.")]
+
+
+def test_is_silent_about_a_datastore_in_order(make, speak):
+    assert (
+        speak(
+            RULE,
+            make.machine(disks=(make.disk(datastore="ds1"),)),
+            kind="vsphere",
+            datastores=(make.datastore(name="ds1", maintenance="normal"),),
+        )
+        == []
+    )
+
+
+def test_does_not_know_of_a_datastore_that_is_not_listed(make, doubt):
+    assert doubt(RULE, make.machine(disks=(make.disk(datastore="ds1"),)), kind="vsphere") == [
+        "The source does not tell the state of some datastores."
+    ]

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+
+RULE = "identity.generation-id"
+
+
+def test_speaks_of_windows(make, speak):
+    assert speak(RULE, make.machine(guest=make.windows)) == [("", "It changes with the first start.")]
+
+
+def test_is_silent_about_linux(make, speak):
+    assert speak(RULE, make.machine(guest=make.linux)) == []
+
+
+def test_does_not_know_of_an_unknown_system(make, doubt):
+    assert doubt(RULE, make.machine(guest=make.guest())) == ["The guest operating system is not known."]

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A datastore that is down."""
+
+from collections.abc import Iterator
+
+from v2x.assess.context import Context, disk_name
+from v2x.assess.needs import LOOK_AT_THE_SOURCE
+from v2x.assess.rule import MachineRule, Remark, Said, Unknown
+from v2x.model.finding import Severity
+
+
+def check(context: Context) -> Iterator[Said]:
+    for disk in context.machine.disks:
+        store = context.estate.datastores.get(disk.datastore)
+        if store is not None and store.accessible is False:
+            yield Remark(f"Datastore “{disk.datastore}” cannot be reached.", disk_name(disk))
+        elif disk.datastore and (store is None or store.accessible is None):
+            yield Unknown("The source does not tell the state of some datastores.", LOOK_AT_THE_SOURCE)
+
+
+RULE = MachineRule(
+    id="disk.datastore-unreachable",
+    severity=Severity.BLOCKER,
+    label="A disk is on a datastore that cannot be reached",
+    remedy="Bring the datastore back on the host, then assess again.",
+    source="vSphere API: DatastoreSummary.accessible and maintenanceMode",
+    sources=frozenset({"rvtools", "vsphere"}),
+    check=check,
+)

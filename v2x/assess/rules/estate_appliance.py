@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An appliance of the source's vendor."""
+
+from collections.abc import Iterator
+
+from v2x.assess.context import Context
+from v2x.assess.rule import MachineRule, Remark
+from v2x.model.finding import Severity
+from v2x.model.machine import Estate as Kind
+
+
+def check(context: Context) -> Iterator[Remark]:
+    machine = context.machine
+    if machine.estate is Kind.APPLIANCE:
+        yield Remark(f"{machine.estate_reason or 'The source says so'}.")
+
+
+RULE = MachineRule(
+    id="estate.appliance",
+    severity=Severity.BLOCKER,
+    label="This machine manages the source",
+    remedy=(
+        "Leave it out, or move it last: it manages what the other machines are moved from, and is of no use on XCP-ng."
+    ),
+    source="How the source or its name, owner and configuration tell it; not moving noise keeps plans short",
+    always_known="a machine that nothing tells apart counts as somebody's server",
+    check=check,
+)

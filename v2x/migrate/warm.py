@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warm migration: passes over a running machine's disks until little is left, then a short outage.
+
+A pass freezes the disks by a snapshot, brings each disk on the target to that point, and lets go of the snapshot; none
+outlives the pass that reads it, not even one that was stopped. The point that a disk was brought to stands on the
+disk, so a pass needs nothing of the one before: it sends what changed since, zeros included. A pass that broke off
+leaves the old point, and the next one sends at least what that one did.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from v2x.disks.extent import Extent
+from v2x.disks.interface import DiskReader
+from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
+from v2x.errors import SourceError, Unsupported, V2xError
+from v2x.migrate import steps
+from v2x.migrate.copy import DiskCopy, copy_disk
+from v2x.migrate.digests import DigestTable, digest_of
+from v2x.migrate.power import shut_down_guest, state_now
+from v2x.migrate.pump import pumped
+from v2x.migrate.steps import Next, Work
+from v2x.migrate.verify import VerifyMismatch, verify_disk
+from v2x.model.machine import Disk, PowerState
+from v2x.model.migration import DiskResult, Pass, VerifyLevel
+from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, TrackingLost
+from v2x.target.interface import ClaimedDisk, Patches, ReadBack
+
+MOST_PASSES = 20
+SETTLED_SHARE = 0.8
+"""A pass that sends more than this share of the one before will not get smaller by another."""
+
+
+def track(work: Work) -> None:
+    """Changes are tracked from here on; what that takes at the source is done only where it is allowed."""
+    source = tracking(work)
+    if not isinstance(work.target, Patches):
+        raise Unsupported("this target takes whole disks only", hint="migrate to a pool, or cold")
+    if source.track(work.machine, allowed=work.enable_tracking):
+        work.turned_on_tracking = True
+    steps.tell(work)
+
+
+def tracking(work: Work) -> ChangeTracking:
+    if not isinstance(work.source, ChangeTracking):
+        raise Unsupported(
+            f"{work.machine.name}: its source cannot tell what changes while it runs", hint="migrate it cold"
+        )
+    return work.source
+
+
+def sync(work: Work) -> None:
+    """One pass over all disks."""
+    source = tracking(work)
+    began, sent_before = time.monotonic(), sum(result.sent_bytes for result in work.results)
+    with _frozen(work, source) as at:
+        claim = work.target.claim(work.spec, work.tag)
+        work.claim = claim
+        for disk in claim.disks:
+            _brought(work, source, disk, at)
+    sent = sum(result.sent_bytes for result in work.results) - sent_before
+    work.passes.append(Pass(sent_bytes=sent, seconds=time.monotonic() - began))
+    steps.tell(work)
+
+
+@contextmanager
+def _frozen(work: Work, source: ChangeTracking) -> Iterator[Checkpoint]:
+    """The disks frozen for as long as they are read; let go of whatever happens."""
+    work.checkpoint = source.freeze(work.machine, work.tag)
+    steps.tell(work)
+    try:
+        yield work.checkpoint
+    finally:
+        work.source.release(work.machine, work.tag)
+
+
+def _brought(work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoint) -> None:
+    described, point = work.source_disk(disk.source_disk), at.points[disk.source_disk]
+    reader = work.source.reader(work.machine, described, at)
+    try:
+        if reader.size > disk.size_bytes:
+            work.observer.warning(f"{described.label} has grown at the source to {reader.size:,} bytes")
+            disk = _patches(work).resize(work.held_claim(), disk, reader.size)
+        changes: Sequence[int] | None = None
+        if disk.point and disk.point != point:
+            try:
+                changes = _blocks(source.changed(work.machine, described, disk.point, at), reader, disk)
+            except TrackingLost as problem:
+                work.observer.warning(f"{problem.message}; it is copied whole")
+                _forget(work, disk)
+                disk = work.target.remake(work.held_claim(), disk)
+        done = copy_disk(
+            reader,
+            work.target,
+            work.held_claim(),
+            disk,
+            point,
+            work.observer,
+            label=described.label,
+            changes=changes,
+            stopping=work.stopping,
+            pace=work.pace,
+        )
+        if changes is not None:
+            done.disk = _patches(work).advance(work.held_claim(), disk, point)
+        _keep(work, described, reader, done, patched=changes is not None)
+    finally:
+        reader.close()
+
+
+def _patches(work: Work) -> Patches:
+    if not isinstance(work.target, Patches):
+        raise Unsupported("this target takes whole disks only", hint="migrate to a pool, or cold")
+    return work.target
+
+
+def _blocks(areas: Iterable[Extent], reader: DiskReader, disk: ClaimedDisk) -> Sequence[int]:
+    """The blocks that changed; of a disk whose first copy is not done, also those with data from its mark on."""
+    wanted: set[int] = set()
+    last = -(-reader.size // BLOCK_BYTES)
+    for area in areas:
+        wanted.update(range(area.start // BLOCK_BYTES, min(last, -(-area.end // BLOCK_BYTES))))
+    if disk.mark_bytes < disk.size_bytes:
+        wanted.update(number for number in data_blocks(reader) if number >= disk.mark_bytes // BLOCK_BYTES)
+    return sorted(wanted)
+
+
+def _keep(work: Work, described: Disk, reader: DiskReader, done: DiskCopy, *, patched: bool) -> None:
+    """The disk's result with the digests of all passes so far."""
+    before = next((one for one in work.results if one.source_disk == described.id), None)
+    table = DigestTable.of(before.digests if before is not None and (patched or done.resumed_at_bytes) else None)
+    table = _complete(work, reader, table.updated(done.digests))
+    result = DiskResult(
+        source_disk=described.id,
+        label=described.label,
+        vdi=done.disk.id,
+        capacity_bytes=reader.size,
+        target_bytes=done.disk.size_bytes,
+        data_bytes=len(table) * BLOCK_BYTES,
+        sent_bytes=done.sent_bytes + (before.sent_bytes if before else 0),
+        resumed_at_bytes=done.resumed_at_bytes,
+        segments=done.segments + (before.segments if before else 0),
+        seconds=done.seconds + (before.seconds if before else 0.0),
+        verified=VerifyLevel.NONE,
+        digests=table.record(BLOCK_BYTES, reader.size),
+    )
+    _forget(work, done.disk)
+    work.results.append(result)
+
+
+def _complete(work: Work, reader: DiskReader, table: DigestTable) -> DigestTable:
+    """With the digests of blocks that a program before this one sent, read again."""
+    known = table.numbers()
+    missing = [number for number in data_blocks(reader) if number not in known]
+    if not missing or work.verify is VerifyLevel.NONE:
+        return table
+    again = DigestTable()
+    with pumped(reader, missing, BLOCK_BYTES, digest=digest_of) as blocks:
+        for block in blocks:
+            again.add(block.number, block.digest)
+    return table.updated(again)
+
+
+def _forget(work: Work, disk: ClaimedDisk) -> None:
+    work.results[:] = [one for one in work.results if one.source_disk != disk.source_disk]
+
+
+def next_pass(work: Work) -> Next:
+    """After a pass: another one while they get smaller, then the outage, or waiting for the word."""
+    if work.cut_over():
+        return Next.GO_ON
+    if not is_settled(work.passes, work.outage_seconds):
+        return Next.AGAIN
+    return Next.WAIT if work.waits_for_cutover else Next.GO_ON
+
+
+def is_settled(passes: Sequence[Pass], outage_seconds: float) -> bool:
+    """Whether the last pass was as short as wanted, or another one would hardly be shorter."""
+    if len(passes) < 2:
+        return False
+    last, before = passes[-1], passes[-2]
+    short = last.seconds <= outage_seconds
+    return short or len(passes) >= MOST_PASSES or last.sent_bytes >= SETTLED_SHARE * before.sent_bytes
+
+
+def shut_down(work: Work) -> None:
+    """The outage begins: the guest shuts down; it is switched off only where its row allows that."""
+    name = work.machine.name
+    if state_now(work) is PowerState.OFF:
+        work.observer.warning(f"{name} is off at the source already")
+        return
+    if not isinstance(work.source, PowerControl):
+        raise Unsupported(f"{name}: its source cannot shut it down", hint="shut it down by hand, then run again")
+    shut_down_guest(work, work.source)
+
+
+def last_sync(work: Work) -> None:
+    """The last pass, over disks that nobody writes to any more."""
+    if state_now(work) is not PowerState.OFF:
+        raise SourceError(
+            f"{work.machine.name} was started again before its last pass",
+            code="POWERED-ON",
+            hint="find out who starts it, then run again",
+        )
+    sync(work)
+
+
+def verify(work: Work) -> None:
+    """Compares each disk with the digests of all passes, as far as asked for; one that differs is copied anew once."""
+    if work.verify is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
+        return
+    for disk in work.held_claim().disks:
+        try:
+            _verified(work, work.target, disk)
+        except VerifyMismatch as problem:
+            work.observer.warning(f"{problem.message}; copied once more")
+            _forget(work, disk)
+            again = work.target.remake(work.held_claim(), disk)
+            source = tracking(work)
+            with _frozen(work, source) as at:
+                _brought(work, source, again, at)
+            work.claim = work.target.claim(work.spec, work.tag)
+            _verified(work, work.target, again)
+
+
+def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
+    described = work.source_disk(disk.source_disk)
+    index, result = next((n, one) for n, one in enumerate(work.results) if one.source_disk == disk.source_disk)
+    if result.digests is None:
+        raise SourceError(f"{described.label}: the digests of its passes are lost", hint="run again; it is read anew")
+    held = target.reader(work.held_claim(), disk)
+    try:
+        level = verify_disk(
+            held,
+            result.digests,
+            work.verify,
+            work.observer,
+            disk=described.id,
+            label=described.label,
+            stopping=work.stopping,
+        )
+    finally:
+        held.close()
+    work.results[index] = replace(result, verified=level)
+
+
+def look_up(work: Work) -> None:
+    """What a program that comes in later needs: the claim that the passes before it made."""
+    work.claim = work.target.find(work.tag)
+
+
+def finish(work: Work) -> None:
+    """Lets go of the source: our snapshot, and tracking where this migration turned it on."""
+    steps.release(work)
+    if work.turned_on_tracking and isinstance(work.source, ChangeTracking):
+        try:
+            work.source.untrack(work.machine)
+        except V2xError as problem:
+            work.observer.warning(f"change tracking stays on at the source: {problem.message}")
+        work.turned_on_tracking = False

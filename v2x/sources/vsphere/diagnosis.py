@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `v2x doctor` says of a vSphere source: who answers, what the account may do, how disks will be read."""
+
+from collections.abc import Iterator
+
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Machine, PowerState
+from v2x.sources.interface import SourceCheck
+from v2x.sources.vsphere.privileges import PURPOSES
+from v2x.sources.vsphere.transports.choose import outlook
+from v2x.sources.vsphere.transports.options import TransportOptions
+
+_ROLE = "grant the role of docs/vsphere.md, at the root and propagating"
+
+
+def diagnose(inventory: Inventory, machine: Machine | None, options: TransportOptions) -> Iterator[SourceCheck]:
+    missing = set(inventory.source.missing_privileges)
+    for purpose, names in PURPOSES.items():
+        lacking = [name for name in names if name in missing]
+        found = f"lacks {', '.join(lacking)}" if lacking else "permitted"
+        yield SourceCheck(name=purpose, ok=not lacking, found=found, remedy=_ROLE if lacking else "")
+    for host in inventory.hosts:
+        if host.read_only_licence:
+            yield SourceCheck(
+                name="licence",
+                ok=False,
+                found=f"{host.name}: {host.licence} makes the interface read-only",
+                remedy="assign a licence, or read machines that are off (--transport https or ssh)",
+            )
+    if machine is not None:
+        yield from _of(machine, inventory, options)
+
+
+def _of(machine: Machine, inventory: Inventory, options: TransportOptions) -> Iterator[SourceCheck]:
+    if machine.power_state is PowerState.ON:
+        choice = "running: say --running shutdown or --running snapshot when it is migrated"
+        yield SourceCheck(name=machine.name, ok=True, found=choice)
+    for lock in machine.locks:
+        yield SourceCheck(name=machine.name, ok=False, found=lock, remedy="wait for it to end")
+    kinds = {store.name: store.kind for store in inventory.datastores}
+    for label, how in outlook(machine, kinds, options):
+        ok = how.partition(":")[0] in {"https", "nfc", "vddk", "ssh"}
+        yield SourceCheck(name=label, ok=ok, found=how, remedy="" if ok else "docs/vsphere-transports.md says what can")

@@ -67,7 +67,7 @@ clean:
 .setup-guest/.complete: .ci/guest-parts | .setup-packages
 	@.ci/guest-parts .setup-guest
 
-.setup-vcsim/.complete: .ci/vcsim tests/vcsim/main.go | .setup-packages-test
+.setup-vcsim/.complete: .ci/vcsim tests/vcsim/main.go tests/vcsim/client/main.go | .setup-packages-test
 	@.ci/vcsim .setup-vcsim
 
 # Clients of XAPI that are not ours, which the tests set on the simulated pool.

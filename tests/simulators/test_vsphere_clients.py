@@ -43,7 +43,7 @@ class RawClient:
     def call(self, body: str, *, version: str = "6.5", chunked: bool = False) -> ET.Element:
         """The element inside of the answer's body."""
         data: Any = ENVELOPE.format(body).encode()
-        headers = {"SOAPAction": f'"urn:vim25/{version}"' if version else '""', "Cookie": self.cookie}
+        headers = {"SOAPAction": f'"urn:{version if "/" in version else f"vim25/{version}"}"', "Cookie": self.cookie}
         self.connection.request("POST", "/sdk", iter([data]) if chunked else data, headers, encode_chunked=chunked)
         answer = self.connection.getresponse()
         self.status = answer.status
@@ -127,6 +127,17 @@ def test_reads_one_property(raw: RawClient, vcenter: VsphereSimulator) -> None:
     assert name is not None
     assert name.text == "one"
     assert raw.fetch("VirtualMachine", machine.moid, "snapshot") is None
+    told = raw.on(
+        "PropertyCollector",
+        "propertyCollector",
+        "RetrieveProperties",
+        "<specSet><propSet><type>VirtualMachine</type><pathSet>runtime.host</pathSet></propSet>"
+        f'<objectSet><obj type="VirtualMachine">{machine.moid}</obj></objectSet></specSet>',
+    )
+    host = told.find(f"{VIM}returnval/{VIM}propSet/{VIM}val")
+    assert host is not None
+    assert host.get("type") == "HostSystem"
+    assert host.get("{http://www.w3.org/2001/XMLSchema-instance}type") == "ManagedObjectReference"
     fault = raw.on("VirtualMachine", machine.moid, "Fetch", "<prop>nonsense</prop>")
     assert fault.find("detail")[0].tag == f"{VIM}InvalidPropertyFault"
 
@@ -196,7 +207,9 @@ def test_versions_bound_what_there_is(simulated_vsphere: Factory) -> None:
     oldest = client.call(body, version="2.5").find(f"{VIM}returnval")
     assert oldest is not None
     assert oldest.find(f"{VIM}consolidationNeeded") is None, "a field of 5.0"
-    fault = client.call(body, version="7.0.3.0")
+    newer = client.call(body, version="7.0").find(f"{VIM}returnval")
+    assert newer is not None
+    fault = client.call(body, version="other/7.0")
     assert "Unsupported version URI" in (fault.findtext("faultstring") or "")
 
 

@@ -115,6 +115,26 @@ def test_updates_are_told_when_something_changes(vcenter: VsphereSimulator) -> N
         collector.CheckForUpdates("")
 
 
+def test_updates_come_in_portions(simulated_vsphere: Factory) -> None:
+    service = service_of(simulated_vsphere())
+    view = service.content.viewManager.CreateContainerView(service.content.rootFolder, [vim.VirtualMachine], True)
+    walk = PC.TraversalSpec(name="v", path="view", skip=False, type=vim.view.ContainerView)
+    spec = PC.FilterSpec(
+        propSet=[PC.PropertySpec(type=vim.VirtualMachine, pathSet=["name"])],
+        objectSet=[PC.ObjectSpec(obj=view, skip=True, selectSet=[walk])],
+    )
+    collector = service.content.propertyCollector
+    collector.CreateFilter(spec, True)
+    names, version, more = [], "", True
+    while more:
+        told = collector.WaitForUpdatesEx(version, PC.WaitOptions(maxWaitSeconds=5, maxObjectUpdates=20))
+        assert len(told.filterSet[0].objectSet) <= 20
+        names += [o.changeSet[0].val for o in told.filterSet[0].objectSet]
+        version, more = told.version, told.truncated
+    assert len(names) == len(view.view)
+    assert collector.WaitForUpdatesEx(version, PC.WaitOptions(maxWaitSeconds=0)) is None
+
+
 def test_a_task_shows_progress_and_its_fault(simulated_vsphere: Factory) -> None:
     simulator = simulated_vsphere(estate="empty", task_delay=0.3)
     simulator.add_vm("one")

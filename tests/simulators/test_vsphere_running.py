@@ -192,6 +192,13 @@ def test_the_same_folder_keeps_the_certificate(simulated_vsphere: Factory, tmp_p
     assert again.add_vm("one").values["config"].uuid == uuid, "the estate is made alike"
 
 
+def test_a_folder_of_its_own_goes_with_it() -> None:
+    with VsphereSimulator(profile="esxi", estate="empty") as simulator:
+        folder = simulator.folder
+        assert (folder / "api.pem").is_file()
+    assert not folder.exists()
+
+
 def test_what_cannot_be_simulated_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No profile"):
         VsphereSimulator(tmp_path, profile="vcenter-4")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from v2x.cli.options import Given, shared
+from v2x.model.plan import Running
 
 if TYPE_CHECKING:
     from v2x.plan import Edit
@@ -31,17 +32,22 @@ def draft(
     uplink: Annotated[
         str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
     ] = "",
+    running: Annotated[
+        Running, typer.Option(help="what the rows say of machines that run; edit it for single ones")
+    ] = Running.REFUSE,
     from_report: Annotated[
         Path | None, typer.Option(metavar="REPORT", help="take exclude, target_name, wave, note of this .csv or .xlsx")
     ] = None,
     force: Annotated[bool, typer.Option(help="overwrite an existing plan")] = False,
 ) -> None:
     """Writes a plan with every choice filled in and explained."""
+    from dataclasses import replace
+
     from v2x.assess.engine import assess
     from v2x.cli import show
     from v2x.cli.build import build, selection
     from v2x.errors import UsageError
-    from v2x.plan import apply_edits, draft_plan, save_plan
+    from v2x.plan import apply_edits, draft_plan, plan_id, save_plan
     from v2x.plan.store import json_path
     from v2x.text import plural
 
@@ -74,6 +80,9 @@ def draft(
         rules=built.rules,
         now=built.now(),
     )
+    if running is not Running.REFUSE:
+        rows = tuple(replace(row, running=running) for row in plan.rows)
+        plan = replace(plan, rows=rows, id=plan_id(rows))
     if from_report is not None:
         plan, strangers = apply_edits(plan, edits)
         if strangers:

@@ -17,7 +17,8 @@ from v2x.errors import TrustError, UsageError, V2xError
 from v2x.mapping.networks import NetworkChoice, Places, resolve_network
 from v2x.mapping.resolve import reference
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Firmware, Machine
+from v2x.model.machine import Firmware, Machine, PowerState
+from v2x.model.plan import Running
 from v2x.model.target import TargetFacts
 from v2x.model.units import GIB, show_bytes
 from v2x.plan import parse_size, write_size
@@ -35,7 +36,7 @@ def ask_and_migrate(given: Given, report: Path | None) -> None:
     app = build(given)
     source, inventory = _source(app)
     machine = _machine(inventory)
-    target, facts, app = _target(app, given)
+    target, facts = _target(app)
     places = app.places(inventory)
     choices = _choices(machine, facts, places, Choices(source=source, target=target, vm=machine.id))
     while True:
@@ -64,17 +65,27 @@ def _ask(question: str, default: str = "") -> str:
 
 
 def _source(app: App) -> tuple[str, Inventory]:
+    text = ""
     while True:
-        text = _ask("Source: an .ova, .ovf or .vmx file, a Hyper-V export, or a folder of them")
+        text = text or _ask(
+            "Source: an .ova, .ovf or .vmx file, a Hyper-V export, or a folder of them, or vsphere://USER@HOST"
+        )
+        asked, text = text, ""
         try:
-            inventory = app.inventory(app.endpoint("source", text))
+            inventory = app.inventory(app.endpoint("source", asked))
+        except TrustError as problem:
+            show.note(f"  {problem.message}")
+            pin = _offered_pin(app, "source", asked)
+            if pin:
+                app.source_side, text = replace(app.source_side, fingerprint=pin), asked
+            continue
         except V2xError as problem:
             show.problem(problem)
             continue
         for trouble in inventory.problems:
             show.note(f"  {printable(trouble.subject)}: {printable(trouble.text)}")
         if inventory.machines:
-            return text, inventory
+            return asked, inventory
         show.note("  no machine was found there")
 
 
@@ -94,35 +105,39 @@ def _machine(inventory: Inventory) -> Machine:
         show.note("  no such machine; give a number of the list")
 
 
-def _target(app: App, given: Given) -> tuple[str, TargetFacts, App]:
+def _target(app: App) -> tuple[str, TargetFacts]:
     while True:
         text = _ask("Target: xapi://root@HOST of the pool's coordinator, or xva:FOLDER")
         try:
             endpoint = app.endpoint("target", text)
-            return text, app.facts(endpoint), app
+            return text, app.facts(endpoint)
         except TrustError as problem:
             show.note(f"  {problem.message}")
-            pinned = _offered_pin(app, text)
+            pinned = _offered_pin(app, "target", text)
             if pinned:
-                given = replace(given, target_fingerprint=pinned)
-                app = build(given)
-                endpoint = app.endpoint("target", text)
-                return text, app.facts(endpoint), app
+                app.target_side = replace(app.target_side, fingerprint=pinned)
+                return text, app.facts(app.endpoint("target", text))
         except V2xError as problem:
             show.problem(problem)
 
 
-def _offered_pin(app: App, text: str) -> str:
+_WHO = {
+    "target": ("A pool", "your pool", "/etc/xensource/xapi-ssl.pem"),
+    "source": ("An ESXi host or vCenter", "yours", "/etc/vmware/ssl/rui.crt"),
+}
+
+
+def _offered_pin(app: App, side: str, text: str) -> str:
     from v2x.model.address import parse_address
 
-    address = parse_address(app.endpoint("target", text).address)
+    address = parse_address(app.endpoint(side, text).address)
+    who, mine, file = _WHO[side]
     pin = seen_fingerprint(address.host, address.port or 443)
     if not pin:
         return ""
     show.note(
-        "  A pool makes its own certificate when it is installed, so this is usual. To be sure that it is your pool,"
-        " compare these digits with what its console prints for"
-        " openssl x509 -in /etc/xensource/xapi-ssl.pem -noout -fingerprint -sha256"
+        f"  {who} makes its own certificate when it is installed, so this is usual. To be sure that it is {mine},"
+        f" compare these digits with what its console prints for openssl x509 -in {file} -noout -fingerprint -sha256"
     )
     show.note(f"  {pin}")
     answer = _ask("Are they the same? Trust exactly this certificate? (yes, no)", "no")
@@ -147,6 +162,7 @@ def _choices(machine: Machine, facts: TargetFacts, places: Places, before: Choic
     firmware = before.firmware
     if not machine.firmware_stated:
         firmware = Firmware(_known("Firmware (bios, uefi)", str(firmware or machine.firmware), list(Firmware)))
+    running = _running(machine, before.running)
     start = _ask("Start it when all is done? (yes, no)", "no").lower() in {"y", "yes"}
     return replace(
         before,
@@ -156,8 +172,23 @@ def _choices(machine: Machine, facts: TargetFacts, places: Places, before: Choic
         vcpus=vcpus,
         memory=memory,
         firmware=firmware,
+        running=running,
         start=start,
     )
+
+
+def _running(machine: Machine, before: Running) -> Running:
+    """What to do with a machine that runs at a live source; no question for any other."""
+    if machine.power_state is not PowerState.ON or not machine.reference:
+        return before
+    show.note(f"  {printable(machine.name)} is running")
+    show.note("    shutdown   its guest is asked to shut down, then its disks are copied")
+    show.note(
+        "    snapshot   its disks are copied as they are now; it goes on running, and what it writes stays behind"
+    )
+    known = [choice.value for choice in (Running.SHUTDOWN, Running.SNAPSHOT, Running.POWER_OFF)]
+    default = before.value if before.value in known else Running.SHUTDOWN.value
+    return Running(_known("What is to become of it", default, known))
 
 
 def _networks(machine: Machine, facts: TargetFacts, places: Places) -> tuple[str, ...]:
@@ -210,28 +241,25 @@ def _known(question: str, default: str, known: list[str]) -> str:
 
 
 def _command(choices: Choices, app: App) -> str:
+    source, target = app.source_side, app.target_side
+    options: list[tuple[str, str | None]] = [
+        ("--source-fingerprint", source.fingerprint),
+        ("--target-fingerprint", target.fingerprint),
+        *(("--share", share) for share in source.shares),
+        ("--smb-user", source.smb_user),
+        ("--name", choices.name),
+        *(("--sr", sr) for sr in choices.storage),
+        *(("--network", network) for network in choices.networks),
+        ("--vcpus", str(choices.vcpus or "")),
+        ("--memory", choices.memory),
+        ("--running", choices.running if choices.running is not Running.REFUSE else ""),
+        ("--firmware", choices.firmware),
+    ]
+    flags = [
+        ("--no-smb-encryption", not source.smb_encryption),
+        ("--experimental-vmcx", source.experimental_vmcx),
+        ("--start", choices.start),
+    ]
     words = ["v2x", "migrate", choices.source, choices.vm or "", "--target", choices.target]
-    if app.target_side.fingerprint:
-        words += ["--target-fingerprint", app.target_side.fingerprint]
-    words += [word for share in app.source_side.shares for word in ("--share", share)]
-    if app.source_side.smb_user:
-        words += ["--smb-user", app.source_side.smb_user]
-    if not app.source_side.smb_encryption:
-        words.append("--no-smb-encryption")
-    if app.source_side.experimental_vmcx:
-        words.append("--experimental-vmcx")
-    if choices.name:
-        words += ["--name", choices.name]
-    for sr in choices.storage:
-        words += ["--sr", sr]
-    for network in choices.networks:
-        words += ["--network", network]
-    if choices.vcpus:
-        words += ["--vcpus", str(choices.vcpus)]
-    if choices.memory:
-        words += ["--memory", choices.memory]
-    if choices.firmware:
-        words += ["--firmware", choices.firmware.value]
-    if choices.start:
-        words.append("--start")
-    return shlex.join(words)
+    words += [word for option, value in options if value for word in (option, str(value))]
+    return shlex.join([*words, *(flag for flag, given in flags if given)])

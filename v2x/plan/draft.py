@@ -125,7 +125,6 @@ def draft_row(machine: Machine, row: PlanRow, ground: Ground, blockers: Sequence
     facts, tables = ground.facts, ground.tables
     comments: list[str] = []
     reasons = ["template of the source"] if machine.is_template else []
-    reasons += [machine.estate_reason or str(machine.estate)] if machine.estate is not None else []
     reasons += blockers
     row = replace(row, target_name=target_name(machine, row), order=machine.start_order or 0)
     row = _with_storage(machine, row, ground, comments)

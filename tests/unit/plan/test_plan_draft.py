@@ -7,7 +7,7 @@ import pytest
 from v2x.errors import PlanError
 from v2x.mapping.build import build_machine
 from v2x.model.finding import Finding, Severity
-from v2x.model.machine import DiskBacking, Estate, Firmware, PowerState
+from v2x.model.machine import DiskBacking, Firmware, PowerState
 from v2x.model.placement import NetworkRule, Rules, StorageRule
 from v2x.model.plan import Endpoint, MacPolicy, Transfer
 from v2x.model.target import HaPriority, SecureBoot
@@ -92,14 +92,6 @@ def test_templates_and_blockers_are_excluded_with_the_reason(draft, make_machine
     assert rows[0].comment.startswith("excluded: template of the source | ")
     assert "is missing" in rows[1].comment
     assert rows[2].comment.startswith("excluded: disk 1 is encrypted | ")
-
-
-def test_machines_of_the_estate_itself_are_excluded_with_the_reason(draft, make_machine):
-    reason = "the cluster makes it for itself (vCLS)"
-    service = make_machine("vCLS-1", 1, estate=Estate.CLUSTER_SERVICE, estate_reason=reason)
-    rows = draft(service, make_machine("b", 2)).rows
-    assert [row.exclude for row in rows] == [True, False]
-    assert rows[0].comment.startswith(f"excluded: {reason}")
 
 
 def test_running_and_suspended_machines_are_told(draft, make_machine):

@@ -210,10 +210,12 @@ def _filters(context: Context, collector: Entity) -> list[Entity]:
 
 @method("PropertyCollector", "WaitForUpdatesEx")
 def wait_ex(context: Context, collector: Entity, version: str | None, options: Any) -> Any:
-    seconds = _WAIT_LIMIT_SECONDS
+    seconds, most = _WAIT_LIMIT_SECONDS, 0
     if options is not None and options.maxWaitSeconds is not None:
         seconds = options.maxWaitSeconds
-    return _wait(context, collector, version or "", seconds)
+    if options is not None and options.maxObjectUpdates is not None:
+        most = options.maxObjectUpdates
+    return _wait(context, collector, version or "", seconds, most)
 
 
 @method("PropertyCollector", "WaitForUpdates")
@@ -231,7 +233,8 @@ def cancel_wait(context: Context, collector: Entity) -> None:
     context.store.set(collector, _cancelled=time.monotonic())
 
 
-def _wait(context: Context, collector: Entity, version: str, seconds: float) -> Any:
+def _wait(context: Context, collector: Entity, version: str, seconds: float, most: int = 0) -> Any:
+    """The next updates, at most `most` objects of a filter at once (0: all); None when nothing happens in time."""
     state, store = context.state, context.store
     started = time.monotonic()
     if version and not version.isdigit():
@@ -242,10 +245,12 @@ def _wait(context: Context, collector: Entity, version: str, seconds: float) -> 
                 each.values["_kept"].told.clear()
         while True:
             at = store.count
-            updates = [u for each in _filters(context, collector) if (u := _update(context, each)) is not None]
+            told = [_update(context, each, most) for each in _filters(context, collector)]
+            updates = [update for update, _ in told if update is not None]
             if updates:
                 store.count += 1
-                return _PC.UpdateSet(version=str(store.count), filterSet=updates, truncated=False)
+                more = any(left for _, left in told)
+                return _PC.UpdateSet(version=str(store.count), filterSet=updates, truncated=more)
             while store.count == at:
                 left = started + seconds - time.monotonic()
                 if left <= 0 or state.stopping.is_set():
@@ -259,8 +264,8 @@ def _wait(context: Context, collector: Entity, version: str, seconds: float) -> 
                 store.changed.wait(min(left, _POLL_SECONDS))
 
 
-def _update(context: Context, each: Entity) -> Any:
-    """What has changed for a filter since it was told last, or None."""
+def _update(context: Context, each: Entity, most: int) -> tuple[Any, bool]:
+    """What has changed for a filter since it was told last, or None; and whether more has than `most` objects."""
     kept: _Filter = each.values["_kept"]
     objects = []
     found = {e.moid: (e, names) for e, names in _found(context, kept.spec)}
@@ -274,10 +279,12 @@ def _update(context: Context, each: Entity) -> Any:
         now = {n: printed_value(context.store, entity, n, context.version) for n in names}
         if known == now:
             continue
+        if most and len(objects) >= most:
+            return _PC.FilterUpdate(filter=each.ref, objectSet=objects), True
         changes = _changes(context, entity, known or {}, now)
         kept.told[entity.moid] = now
         objects.append(_PC.ObjectUpdate(kind="enter" if known is None else "modify", obj=entity.ref, changeSet=changes))
-    return _PC.FilterUpdate(filter=each.ref, objectSet=objects) if objects else None
+    return (_PC.FilterUpdate(filter=each.ref, objectSet=objects) if objects else None), False
 
 
 def _changes(context: Context, entity: Entity, known: dict[str, str], now: dict[str, str]) -> list[Any]:

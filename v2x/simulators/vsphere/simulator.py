@@ -3,6 +3,7 @@
 
 import secrets
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -46,13 +47,14 @@ class VsphereSimulator:
 
     `profile` is a key of PROFILES, or `vcenter` or `esxi`; `estate` is `standard` or `empty`. `accounts` adds users to
     the administrator. Settings (`task_delay`, `lease_timeout`, …: faults.Settings) may be given by name and changed
-    later in `settings`. Everything lies below `folder`, of which certificates and ledger outlive a run; the estate is
-    made anew, alike for a like `seed`. `machines` adds so many ordinary machines.
+    later in `settings`. Everything lies below `folder`, or in a folder of its own that goes with the stand-in;
+    certificates and ledger outlive a run, the estate is made anew, alike for a like `seed`. `machines` adds so many
+    ordinary machines.
     """
 
     def __init__(
         self,
-        folder: Path | str,
+        folder: Path | str | None = None,
         *,
         profile: str = DEFAULT_PROFILE,
         estate: str = "standard",
@@ -64,7 +66,8 @@ class VsphereSimulator:
         panel_port: int = 0,
         **settings: Any,
     ) -> None:
-        self.folder = Path(folder)
+        self._own_folder = folder is None
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="v2x-vsphere-"))
         self.profile = profile_named(profile)
         self.user = _USERS[self.profile.vcenter]
         self.password = password or secrets.token_urlsafe(18)
@@ -156,6 +159,8 @@ class VsphereSimulator:
         self._listeners.clear()
         state.places.close()
         state.ledger.close()
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self.start()

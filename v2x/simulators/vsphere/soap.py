@@ -54,7 +54,8 @@ def printed(value: Any, name: str, kind: type, version: str, flags: int = 0) -> 
     serializer = SoapAdapter.SoapSerializer(writer, version, _NAMES)
     serializer.outermostAttrs = ""
     serializer.Serialize(value, object_of(name, kind, VmomiSupport.BASE_VERSION, flags))
-    return writer.getvalue()
+    # pyVmomi names the type of a reference ManagedObject; the WSDL, and every other client, ManagedObjectReference
+    return writer.getvalue().replace('xsi:type="ManagedObject"', 'xsi:type="ManagedObjectReference"')
 
 
 def result_envelope(request: Request, result: Any, version: str) -> bytes:

@@ -35,9 +35,29 @@ def _of(machine: Machine, inventory: Inventory, options: TransportOptions) -> It
     if machine.power_state is PowerState.ON:
         choice = "running: say --running shutdown or --running snapshot when it is migrated"
         yield SourceCheck(name=machine.name, ok=True, found=choice)
+    for trouble, remedy in _troubles(machine, inventory):
+        yield SourceCheck(name=machine.name, ok=False, found=trouble, remedy=remedy)
     for lock in machine.locks:
         yield SourceCheck(name=machine.name, ok=False, found=lock, remedy="wait for it to end")
     kinds = {store.name: store.kind for store in inventory.datastores}
     for label, how in outlook(machine, kinds, options):
         ok = how.partition(":")[0] in {"https", "nfc", "vddk", "ssh"}
         yield SourceCheck(name=label, ok=ok, found=how, remedy="" if ok else "docs/vsphere-transports.md says what can")
+
+
+def _troubles(machine: Machine, inventory: Inventory) -> Iterator[tuple[str, str]]:
+    """What is wrong around the machine now, with what helps."""
+    if machine.connection_state not in {"", "connected"}:
+        yield f"its host says {machine.connection_state}", "bring host and datastore back, or register it again"
+    for host in inventory.hosts:
+        if host.name == machine.host and host.in_maintenance:
+            yield f"its host {host.name} is in maintenance mode", "take it out of it, or move the machine"
+        if host.name == machine.host and host.connection_state not in {"", "connected"}:
+            yield f"its host {host.name} is {host.connection_state}", "reconnect it"
+    mine = {disk.datastore for disk in machine.disks}
+    for store in inventory.datastores:
+        seen = not store.hosts or machine.host in store.hosts
+        if store.name in mine and seen and (store.accessible is False or store.maintenance):
+            yield f"its datastore {store.name} is {store.maintenance or 'not accessible'}", "bring it back first"
+    if machine.consolidation_needed:
+        yield "its disks need consolidation", "consolidate them in the vSphere client: chains make reading slow"

@@ -76,12 +76,27 @@ _TABLE: dict[str, _Row] = {
     "ToolsUnavailable": _Row(
         SourceError, "VMware Tools do not run in the guest", "shut the guest down from inside", "TOOLS"
     ),
-    "InvalidPowerState": _Row(SourceError, "the machine is not in the power state for it", "", "POWER-STATE"),
+    "InvalidPowerState": _Row(
+        SourceError, "the machine is not in the power state for it", "run again: it may have changed", "POWER-STATE"
+    ),
     "InvalidHostConnectionState": _Row(
         SourceError, "the host does not answer its vCenter", "reconnect the host, then run again", "HOST-LOST"
     ),
-    "InMaintenanceMode": _Row(
-        SourceError, "the host is in maintenance mode", "take it out of it, then run again", "MAINTENANCE", Retry.LATER
+    "InvalidHostState": _Row(
+        SourceError,
+        "the state of the host does not allow it, as in maintenance mode",
+        "take the host out of maintenance, or let the machine move to another, then run again",
+        "MAINTENANCE",
+        Retry.LATER,
+    ),
+    "InaccessibleDatastore": _Row(
+        SourceError, "its datastore cannot be reached", "bring the datastore back, then run again", "HOST-LOST"
+    ),
+    "InvalidDatastoreState": _Row(
+        SourceError,
+        "the state of its datastore does not allow it, as in maintenance mode",
+        "take the datastore out of maintenance, then run again",
+        "MAINTENANCE",
     ),
     "HostNotConnected": _Row(
         SourceError, "the host is not connected to its vCenter", "reconnect it, then run again", "HOST-LOST"
@@ -96,9 +111,11 @@ _TABLE: dict[str, _Row] = {
         SourceError, "the object is gone from the server", "list the source again", "SOURCE-GONE"
     ),
     "FileNotFound": _Row(InputRefused, "a file of the machine is missing", "repair the machine", "MISSING-DISK"),
-    "NotSupported": _Row(Unsupported, "the server does not support it"),
-    "MethodNotFound": _Row(Unsupported, "the server does not know this call"),
-    "MultipleSnapshotsNotSupported": _Row(Unsupported, "the machine cannot have another snapshot"),
+    "NotSupported": _Row(Unsupported, "the server does not support it", "choose another way, or newer software"),
+    "MethodNotFound": _Row(Unsupported, "the server does not know this call", "choose another transport"),
+    "MultipleSnapshotsNotSupported": _Row(
+        Unsupported, "the machine cannot have another snapshot", "shut it down and migrate it then"
+    ),
     "SnapshotIncompatibleDeviceInVm": _Row(
         SourceError,
         "the machine cannot have a snapshot because of one of its devices",

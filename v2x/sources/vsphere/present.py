@@ -73,12 +73,21 @@ def capacity_of(device: Any) -> int:
     return int(exact) if exact else int(device.capacityInKB) * 1024
 
 
+def _label(device: Any) -> str:
+    told = getattr(device.deviceInfo, "label", None)
+    return str(told or f"disk {device.key}")
+
+
 def check_disks(machine: Machine, now: Present) -> None:
-    """SourceError SOURCE-CHANGED if a disk was added, removed or resized since the machine was listed."""
+    """SourceError SOURCE-CHANGED if a disk was added, removed or resized since the machine was listed.
+
+    Disks that were lent to it come and go.
+    """
     held = virtual_disks(now)
-    planned = {disk.id: disk for disk in machine.disks}
+    lent = {disk.id for disk in machine.disks if disk.lent_by}
+    planned = {disk.id: disk for disk in machine.disks if not disk.lent_by}
     changes = [f"{planned[key].label} is gone" for key in planned if key not in held]
-    changes += [f"{held[key].deviceInfo.label or key} is new" for key in held if key not in planned]
+    changes += [f"{_label(held[key])} is new" for key in held if key not in planned and key not in lent]
     for key in planned.keys() & held.keys():
         size = capacity_of(held[key])
         if size != planned[key].capacity_bytes:

@@ -103,7 +103,7 @@ class VsphereSession:
     ) -> None:
         self.host, self.port, self.user, self.trust = host, port or 443, user, trust
         self.now, self.sleep = now, sleep
-        self._password, self._proxy = password, proxy
+        self._password, self.proxy = password, proxy
         self._keep_alive_seconds, self._call_seconds = keep_alive_seconds, call_seconds
         self._lock = threading.Lock()
         self._logins = 0
@@ -124,7 +124,7 @@ class VsphereSession:
 
     def open(self) -> None:
         """Finds the server and logs in. ConnectError, TrustError, LoginError or Unsupported say why not."""
-        self._endpoint = find_endpoint(self.host, self.port, self.trust, proxy=self._proxy)
+        self._endpoint = find_endpoint(self.host, self.port, self.trust, proxy=self.proxy)
         self._stub = _Stub(
             host=self.host,
             port=self.port,
@@ -143,9 +143,9 @@ class VsphereSession:
         threading.Thread(target=self._keep_alive, name="v2x-vsphere-keep-alive", daemon=True).start()
 
     def _tunnel(self) -> dict[str, Any]:
-        if not self._proxy:
+        if not self.proxy:
             return {}
-        host, port = split_proxy(self._proxy)
+        host, port = split_proxy(self.proxy)
         return {"httpProxyHost": host, "httpProxyPort": port}
 
     @property

@@ -6,6 +6,7 @@ datastore says of its files: sizes and times of last modification.
 """
 
 import hashlib
+import re
 import secrets
 from typing import Any
 
@@ -16,22 +17,24 @@ from v2x.sources.vsphere.failures import error_from
 from v2x.sources.vsphere.present import Present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
 
-PATHS = ("config.changeVersion", "config.hardware.device")
+PATHS = ("config.hardware.device",)
 _SEARCH_SECONDS = 600.0
+_EXTENT = r"(-(flat|delta|sesparse|[sf][0-9]{3,}))?\.vmdk"
 _THIS_RUN = secrets.token_hex(8)
 
 
 def stamps(session: VsphereSession, now: Present, subject: str) -> tuple[dict[str, str], str]:
     """A stamp of each disk by device key, and a note where the datastore could not be asked.
 
+    The configuration's own version does not count: notes and names may be edited while a machine is copied.
     Without the privilege Datastore.Browse nothing proves that two runs see the same disk, so that the stamp is good
     for this run of the program alone; the next one copies anew.
     """
-    version, note = str(now.values.get("config.changeVersion") or ""), ""
+    note = ""
     made: dict[str, str] = {}
     seen: dict[tuple[str, str], list[str]] = {}
     for key, device in virtual_disks(now).items():
-        lines = [version]
+        lines: list[str] = []
         for store, file in _files(device.backing):
             folder, _, name = file.rpartition("/")
             place = (folder, name.removesuffix(".vmdk"))
@@ -60,7 +63,10 @@ def _files(backing: Any) -> list[tuple[Any, str]]:
 
 
 def _listed(session: VsphereSession, store: Any, folder: str, stem: str, subject: str) -> list[str]:
-    """Name, size and modification time of every file whose name begins with that of the disk."""
+    """Name, size and modification time of the disk's descriptor and extents.
+
+    Not of everything whose name begins alike: deltas of other machines may stand on the same base.
+    """
     (found,) = session.retrieve(vim.Datastore, ["browser"], objects=[store])
     browser = found.values.get("browser")
     if browser is None:
@@ -71,7 +77,11 @@ def _listed(session: VsphereSession, store: Any, folder: str, stem: str, subject
     spec = vim.host.DatastoreBrowser.SearchSpec(matchPattern=[f"{_literal(stem)}*.vmdk"], details=details)
     task = session.call(browser.SearchDatastore_Task, folder, spec, doing="look at its files", subject=subject)
     result = session.wait_task(task, doing="look at its files", subject=subject, timeout=_SEARCH_SECONDS)
-    return sorted(f"{one.path} {one.fileSize} {one.modification}" for one in result.file or [])
+    own = re.compile(re.escape(stem) + _EXTENT)
+    files = [one for one in result.file or [] if own.fullmatch(one.path)]
+    if not files:
+        raise SourceError(f"{subject}: {folder} shows no file of {stem}", code="MISSING-DISK")
+    return sorted(f"{one.path} {one.fileSize} {one.modification}" for one in files)
 
 
 def _literal(name: str) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from v2x.errors import ConnectError, PermissionRefused, SourceError
 from v2x.sources.vsphere.session import VsphereSession
-from v2x.tls import PinRefused, pin_refused
+from v2x.tls import PinRefused, pin_refused, split_proxy
 
 _SESSION = "/rest/com/vmware/cis/session"
 _TAGGING = "/rest/com/vmware/cis/tagging"
@@ -27,7 +27,10 @@ class _Rest:
 
     def __init__(self, session: VsphereSession) -> None:
         self._session = session
-        self._connection = http.client.HTTPSConnection(session.host, session.port, timeout=60, context=session.tls)
+        place = split_proxy(session.proxy) if session.proxy else (session.host, session.port)
+        self._connection = http.client.HTTPSConnection(*place, timeout=60, context=session.tls)
+        if session.proxy:
+            self._connection.set_tunnel(session.host, session.port)
         self._token = ""
 
     def __enter__(self) -> "_Rest":

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way in: trust on every spelling of a host, passwords tried once, sessions that end, and what answers instead."""
 
+import contextlib
 import logging
+import socket
 import threading
 import time
 
@@ -11,6 +13,7 @@ from pyVmomi import vim
 from v2x.errors import ConnectError, LoginError, PermissionRefused, TrustError, UsageError, V2xError
 from v2x.simulators.vsphere import READ_ONLY, Account
 from v2x.simulators.xapi import Pool
+from v2x.sources.vsphere.tags import read_tags
 
 VERSIONS = "/sdk/vimServiceVersions.xml"
 SPELLINGS = ["127.0.0.1", "localhost", "127.1", "127.0.0.2"]
@@ -291,7 +294,6 @@ def test_the_certificates_of_hosts_are_pinned_by_what_the_vcenter_says(stand_in)
 
 
 def _handshake(context, port):
-    import socket
 
     with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as secured:
         return secured.version()
@@ -318,3 +320,53 @@ def test_a_refused_login_leaves_nothing_to_share(stand_in):
     server.password = right
     with server.source() as source:
         assert source.inventory()
+
+
+@pytest.fixture
+def proxy():
+    """A CONNECT proxy on loopback, and the places it was asked for."""
+    asked = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pour(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def serve(client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(4096)
+        place = head.split()[1].decode()
+        asked.append(place)
+        host, _, port = place.rpartition(":")
+        server = socket.create_connection((host, int(port)))
+        client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        threading.Thread(target=pour, args=(client, server), daemon=True).start()
+        pour(server, client)
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"127.0.0.1:{listener.getsockname()[1]}", asked
+    listener.close()
+
+
+def test_a_proxy_that_is_named_carries_everything_and_the_pin_holds_behind_it(stand_in, proxy):
+    place, asked = proxy
+    server = stand_in()
+    with server.session(proxy=place) as session:
+        found = list(session.retrieve(vim.VirtualMachine, ["name"]))
+        assert len(found) > 10
+        before = len(asked)
+        assert read_tags(session, [one.id for one in found])
+        assert len(asked) == before + 1
+    with pytest.raises(TrustError):
+        server.session(proxy=place, pin="sha256:" + "0" * 64).open()
+    assert len(asked) >= 3 and set(asked) == {f"127.1:{server.port}"}

@@ -382,3 +382,17 @@ def test_every_failure_has_a_code_and_a_remedy(site):
             with pytest.raises(V2xError) as caught:
                 source.checkpoint(machine, TAG)
             assert caught.value.hint and caught.value.message.startswith("web: take a snapshot: ")
+
+
+def test_doctor_tells_what_is_wrong_around_a_machine(stand_in):
+    with stand_in().source() as source:
+        inventory = source.inventory()
+        lost = next(one for one in inventory.machines if one.name == "lost-disconnected")
+        said = " | ".join(one.found for one in source.diagnosis(inventory, lost) if not one.ok)
+        assert "disconnected" in said and "lost-lun is not accessible" in said and "notResponding" in said
+        kept = next(one for one in inventory.machines if one.name == "snapshots-of-others")
+        assert any("backup" in one.found for one in source.diagnosis(inventory, kept) if not one.ok)
+        away = replace(inventory.hosts[0], in_maintenance=True)
+        moved = replace(inventory, hosts=(away, *inventory.hosts[1:]))
+        there = next(one for one in inventory.machines if one.host == away.name and one.disks)
+        assert any("maintenance" in one.found for one in source.diagnosis(moved, there))

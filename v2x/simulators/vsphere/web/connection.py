@@ -247,15 +247,19 @@ class Connection(BaseHTTPRequestHandler):
 
 
 def asked_version(action: str, newest: str) -> str | None:
-    """The version that a SOAPAction asks for; the newest without one; None for one that the server does not speak."""
+    """The version that a SOAPAction asks for; None for another namespace, which the server does not speak.
+
+    The newest stands in for none and for one that the server does not know: govmomi asks every server for 7.0, by a
+    name that is in no list of versions, and is served by older ones as well.
+    """
     mine: str = VmomiSupport.versionMap[f"vim25/{newest}"]
     wanted = action.strip('"').removeprefix("urn:")
     if wanted in ("", "vim25"):
         return mine
-    version = VmomiSupport.versionMap.get(wanted)
-    if version is None or not VmomiSupport.IsChildVersion(mine, version):
+    if not wanted.startswith("vim25/"):
         return None
-    return cast(str, version)
+    version = VmomiSupport.versionMap.get(wanted)
+    return cast(str, version) if version and VmomiSupport.IsChildVersion(mine, version) else mine
 
 
 def service_versions(newest: str) -> bytes:

@@ -89,6 +89,7 @@ def _session(connection: "Connection") -> tuple[Session | None, dict[str, str]]:
 
 def _datacenter(connection: "Connection", path: str | None) -> Entity | None:
     store, profile = connection.state.store, connection.state.profile
+    path = path.removeprefix("/") if path else path  # govmomi writes the path with a slash before it
     for each in store.all(vim.Datacenter):
         names = {traversal.inventory_path(store, each)} | ({None, ""} if not profile.vcenter else set())
         if path in names:

@@ -272,6 +272,12 @@ def test_half_an_answer_is_none(hyperv: HyperV, settings: dict[str, str]) -> Non
     assert "lost" in problem.message
 
 
+def test_an_answer_that_unfolds_to_gigabytes_is_refused_at_once(hyperv: HyperV) -> None:
+    hyperv.faults.arm("entities")
+    problem = refusal(source(hyperv))
+    assert problem.code == "REMOTE-PROTOCOL"
+
+
 def test_a_service_that_was_restarted_meanwhile(hyperv: HyperV) -> None:
     access = host_access(
         "127.0.0.1",

@@ -127,7 +127,7 @@ class _Node:
     def _run(self, pipeline: psrpcore.PowerShell, configuration: str) -> Outcome:
         service = self._service
         try:
-            call = read_call(pipeline, jea=configuration != DEFAULT_CONFIGURATION)
+            call = read_call(pipeline, jea=configuration != DEFAULT_CONFIGURATION, power=service.jea_power)
             service.ledger.record(self.host.name, "script", call.script, after=call.text("Action"))
             denied = service.faults.take("denied")
             if denied is not None:
@@ -184,6 +184,7 @@ class HyperV:
         self.profile: Profile = profile_named(profile)
         self.faults = Faults(KINDS)
         self.lock = threading.RLock()
+        self.jea_power = True
         self.client_certificates = dict(client_certificates or {})
         self.wanted_port, self.wanted_http_port = port, 0
         self.estate = estate or self._kept(hosts)

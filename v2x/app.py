@@ -326,12 +326,14 @@ class App:
             start=row.start,
             # Transports of vSphere read everything by themselves, and once.
             read_all=self.read_all and inventory.source.kind != "vsphere",
-            keep_off=self.keep_off,
+            # Who cuts over wants the source to stay down; a cold copy of a machine that is off changes nothing there.
+            keep_off=self.keep_off or row.transfer is Transfer.WARM,
             stage=str(self.stage) if self.stage else "",
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),
             hooks=row.hooks,
+            role=row.role,
             warm=row.transfer is Transfer.WARM,
             enable_tracking=self.enable_tracking,
             outage_seconds=self.outage_seconds,

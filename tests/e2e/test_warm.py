@@ -4,17 +4,19 @@
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import xmlrpc.client
 from pathlib import Path
 
 import pytest
 
 from tests.vsphere_estate import patterned
 from v2x.model.units import MIB
-from v2x.simulators.vsphere import DiskSpec, MachineSpec
+from v2x.simulators.vsphere import DiskSpec, MachineSpec, NicSpec
 
 BLOCK = 64 * 1024
 ROOT = Path(__file__).parents[2]
@@ -193,17 +195,94 @@ def test_killed_again_and_again_it_loses_nothing(site):
     assert site.calls("CreateSnapshot_Task") == site.calls("RemoveSnapshot_Task"), "no snapshot stays"
 
 
+def drafted(site, *pins):
+    """A plan of everything there, with warm rows."""
+    ran = site.bench.v2x(
+        "plan", "draft", site.address, "--target", site.bench.target, "-o", "plan.csv", "--network", f"*={NETWORK}",
+        *pins, pool=False,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    plan = site.bench.folder / "plan.csv"
+    plan.write_bytes(plan.read_bytes().replace(b",cold,", b",warm,"))
+
+
+def connects(machine):
+    cards = [one for one in machine.values["config"].hardware.device if hasattr(one, "macAddress")]
+    return [card.connectable.startConnected for card in cards]
+
+
+def started_on(pool, name):
+    """Starts a machine as its administrator would, by another client."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    server = xmlrpc.client.ServerProxy(f"https://{pool.address}/", context=context)
+    session = server.session.login_with_password(pool.user, pool.password)["Value"]
+    answer = server.VM.start(session, pool.ref_by_name("VM", name), False, False)
+    assert answer["Status"] == "Success", answer
+
+
+def test_there_is_a_way_back_until_it_is_given_up(site):
+    machines = {
+        name: site.add(name, 6 * MIB, seed=n, pause=0.05, nics=(NicSpec(network="VM Network"),))
+        for n, name in enumerate(("web01", "db01"))
+    }
+    bench, vcenter = site.bench, site.vcenter
+    pins = ("--source-fingerprint", vcenter.fingerprint, "--target-fingerprint", bench.pool.fingerprint)
+    drafted(site, *pins)
+    running = process(site, "batch", "run", "plan.csv", *pins, "--sync-every", "60", "--quiet")
+    wait_for(lambda: bench.v2x("batch", "status", pool=False).code == 0)
+    assert bench.v2x("batch", "cutover", "--all", pool=False).code == 0
+    _, err = running.communicate(timeout=90)
+    assert running.returncode == 0, err
+    for machine in machines.values():
+        assert str(machine.values["runtime"].powerState) == "poweredOff"
+        assert connects(machine) == [False], "a source that starts by accident stays off the network"
+
+    def rollback(name, *words):
+        return bench.v2x("batch", "rollback", "--machine", name, *pins, *words, pool=False)
+
+    ran = rollback("web01")
+    assert ran.code == 0, ran.err
+    assert "web01 is back at its source" in ran.out
+    assert connects(machines["web01"]) == [True]
+    assert str(machines["web01"].values["runtime"].powerState) == "poweredOn"
+    vm = bench.vm("web01")
+    assert vm["power_state"] == "Halted" and "rolled back" in vm["blocked_operations"]["start"]
+    assert rollback("web01").code == 4, "once is enough"
+
+    started_on(bench.pool, "db01")
+    refused = rollback("db01")
+    assert refused.code == 4 and "[DATA-LOSS]" in refused.err
+    assert str(machines["db01"].values["runtime"].powerState) == "poweredOff"
+    assert bench.vm("db01")["power_state"] == "Running", "nothing was done"
+    ran = rollback("db01", "--accept-data-loss")
+    assert ran.code == 0, ran.err
+    assert "lost: what was written since" in ran.out
+    assert bench.vm("db01")["power_state"] == "Halted"
+    assert str(machines["db01"].values["runtime"].powerState) == "poweredOn"
+
+
+def test_what_is_finalized_does_not_go_back(site):
+    site.add("web01", 4 * MIB, pause=0.05)
+    bench = site.bench
+    pins = ("--source-fingerprint", site.vcenter.fingerprint, "--target-fingerprint", bench.pool.fingerprint)
+    drafted(site, *pins)
+    running = process(site, "batch", "run", "plan.csv", *pins, "--quiet")
+    wait_for(lambda: bench.v2x("batch", "status", pool=False).code == 0)
+    early = bench.v2x("batch", "finalize", "--machine", "web01", *pins, pool=False)
+    assert early.code == 4 and "[NOT-THROUGH]" in early.err
+    assert bench.v2x("batch", "cutover", "--all", pool=False).code == 0
+    assert running.wait(90) == 0
+    assert bench.v2x("batch", "finalize", "--wave", 1, *pins, pool=False).code == 0
+    late = bench.v2x("batch", "rollback", "--machine", "web01", *pins, pool=False)
+    assert late.code == 4 and "[FINALIZED]" in late.err
+
+
 def test_a_batch_waits_for_its_cutover_and_goes_on_replicating(site, monkeypatch):
     machines = {name: site.add(name, 6 * MIB, seed=n, pause=0.05) for n, name in enumerate(("web01", "db01"))}
     bench = site.bench
     pins = ("--source-fingerprint", site.vcenter.fingerprint, "--target-fingerprint", bench.pool.fingerprint)
-    ran = bench.v2x(
-        "plan", "draft", site.address, "--target", bench.target, "-o", "plan.csv", "--network", f"*={NETWORK}",
-        *pins, pool=False,
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
-    plan = bench.folder / "plan.csv"
-    plan.write_bytes(plan.read_bytes().replace(b",cold,", b",warm,"))
+    drafted(site, *pins)
     running = process(site, "batch", "run", "plan.csv", *pins, "--sync-every", "0.02", "--quiet")
 
     def status():

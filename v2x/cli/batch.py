@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli import batch_steer
+from v2x.cli import batch_return, batch_steer
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
     BatchName,
@@ -116,13 +116,12 @@ def resume(
 
 
 batch_steer.add_to(app)
+batch_return.add_to(app)
 
 _LATER = {
     "serve": "Live view of a batch as a web page.",
     "approve": "Approves machines for cutover.",
     "test": "Starts a copy of a migrated machine in isolation.",
-    "rollback": "Goes back to the source.",
-    "finalize": "Gives up the way back.",
 }
 for _name, _what in _LATER.items():
     app.command(_name, **SETTINGS)(

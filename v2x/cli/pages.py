@@ -39,9 +39,15 @@ PAGES = TRANSPORT_PAGES | {
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
     "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
+    "DATA-LOSS": "The machine has run on the pool, and going back to its source loses everything it wrote there. Save "
+    "what is needed first; --accept-data-loss says that the rest may go.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
+    "DOMAIN-CONTROLLER": "A domain controller that goes back in time can break replication of its whole domain. "
+    "--force-dc goes back all the same.",
     "ENCRYPTED": "The disk is encrypted at the source, so its bytes cannot be moved. Decrypt the machine there first.",
     "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
+    "FINALIZED": "The way back of this machine was given up with v2x batch finalize.",
+    "GONE": "The machine is not on the target any more, so there is nothing to go back from.",
     "GUEST-STILL-ON": "The guest was asked to shut down and did not in time. v2x switches nothing off by itself: look "
     "at its console, wait longer (--shutdown-minutes), or allow it (--running power-off).",
     "GENERATION-2": "The machine is of generation 2 and comes from a .vmcx file, whose format Microsoft does not "
@@ -105,6 +111,8 @@ PAGES = TRANSPORT_PAGES | {
     "machines, where it matters.",
     "NOT-VSPHERE": "What answers at the address is neither a vCenter nor an ESXi host; the message says what was seen. "
     "Check address and port; a web proxy between also looks like this.",
+    "NOT-THROUGH": "Only a machine that is through has a way back, or one to give up. Cancel one that is not: its "
+    "source goes on.",
     "NOT-TRACKED": "A warm migration asks the source what changed, and this machine's changes are not tracked. Let "
     "v2x turn it on (--enable-cbt), which is possible only while the machine has no snapshot.",
     "OLD-EXPORT": "Up to Windows Server 2008 R2, Export-VM wrote the configuration in a form of its own (.exp), which "

@@ -55,6 +55,15 @@ class Control:
             found += matches
         return found
 
+    def through(self, batch: Batch, waves: Sequence[int]) -> list[str]:
+        """The ids of the rows of these waves that are through."""
+        done = [Outcome.MIGRATED, Outcome.ALREADY]
+        wanted = sa.select(_rows.c.id).where(
+            _rows.c.batch == batch.id, _rows.c.wave.in_(list(waves)), _rows.c.outcome.in_(done)
+        )
+        with self._store.reading() as connection:
+            return list(connection.execute(wanted.order_by(_rows.c.seq)).scalars())
+
     def pause(self, batch: Batch, *, paused: bool = True) -> bool:
         """Lets what runs come to a mark and starts nothing more, or ends that. False where it is so already."""
         of = tables.batches

@@ -48,7 +48,7 @@ class InlineEngine:
         self._orders: dict[str, Order] = {}
         self._migrations: dict[str, Migration] = {}
         self._events: list[Event] = []
-        self._facts: dict[str, set[str]] = {}
+        self._facts: dict[str, list[str]] = {}
         self._cancelled: set[str] = set()
         self._draining = threading.Event()
         self._rate_bytes = 0
@@ -184,7 +184,7 @@ class _Recorder:
         self._engine = engine
         self._migration = migration
         self._inner = inner
-        self._facts = engine._facts.setdefault(migration, set())
+        self._facts = engine._facts.setdefault(migration, [])
 
     def phase(self, phase: Phase) -> None:
         self._engine._keep(self._migration, phase=phase)
@@ -201,10 +201,10 @@ class _Recorder:
         self._engine._record(self._migration, kind, text)
 
     def remember(self, fact: str) -> None:
-        self._facts.add(fact)
+        self._facts.append(fact)
 
-    def remembers(self, fact: str) -> bool:
-        return fact in self._facts
+    def facts(self) -> Sequence[str]:
+        return self._facts
 
     def results(self) -> Sequence[DiskResult]:
         (migration,) = self._engine.status([self._migration])

@@ -40,6 +40,7 @@ class Order:
     turn: int = 0
     pool_host: str = ""
     hooks: tuple[str, ...] = ()
+    role: str = ""
     warm: bool = False
     enable_tracking: bool = False
     outage_seconds: float = 60.0

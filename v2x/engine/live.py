@@ -114,9 +114,9 @@ class LiveRow:
             if fact not in known:
                 batches.update(connection, *self.key, facts_json=batches.document((*known, fact)))
 
-    def remembers(self, fact: str) -> bool:
+    def facts(self) -> Sequence[str]:
         with self._ledger.store.reading() as connection:
-            return fact in batches.facts(connection, *self.key)
+            return batches.facts(connection, *self.key)
 
     def results(self) -> Sequence[DiskResult]:
         with self._ledger.store.reading() as connection:

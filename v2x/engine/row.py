@@ -6,6 +6,7 @@ Then the steps that only look up what is there (checkpoint, claim) are done once
 them create or adopt. What a step answers is small JSON: nothing secret, and no truth that does not stand on the target.
 """
 
+import json
 import logging
 import random
 import time
@@ -24,7 +25,7 @@ from v2x.migrate.steps import IntegrityCheck, Next, Work
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import ChangeTracking, Checkpoint, Integrity, Source
+from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integrity, Source
 from v2x.target.interface import Target
 
 _log = logging.getLogger("v2x.engine")
@@ -32,6 +33,9 @@ Answer = dict[str, object]
 Journal = Callable[[str, Callable[[], Answer]], Answer]
 WAS_ON = "was on"
 TRACKED = "tracking was turned on"
+WAS = "was "
+"""Begins the fact that holds, as JSON, what the source was like before it was kept off."""
+FINALIZED = "finalized"
 
 
 class Kept(Protocol):
@@ -43,7 +47,9 @@ class Kept(Protocol):
         """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns."""
         ...
 
-    def remembers(self, fact: str) -> bool: ...
+    def facts(self) -> Sequence[str]:
+        """What was remembered, the oldest first."""
+        ...
 
     def results(self) -> Sequence[DiskResult]:
         """What `has` was told last of the disks, by this attempt or one before it."""
@@ -178,7 +184,7 @@ class RowRun:
         if outcome is Outcome.CANCELLED and self._wish.discards():
             undone = journal("discard", self._discarded)
             failure = _failure_from(undone.get("failure")) or failure
-        if outcome in {Outcome.FAILED, Outcome.CANCELLED} and self._kept.remembers(WAS_ON):
+        if outcome in {Outcome.FAILED, Outcome.CANCELLED} and WAS_ON in self._kept.facts():
             journal("bring back", self._brought_back)
         self._tell_what_stays()
         return outcome, failure
@@ -202,6 +208,8 @@ class RowRun:
                 self._kept.phase(step.phase)
                 if step.phase is Phase.SHUTDOWN and state_now(work) is PowerState.ON:
                     self._kept.remember(WAS_ON)
+                if step.phase is Phase.SEAL and work.keep_off and isinstance(work.source, GivesBack):
+                    self._kept.remember(WAS + json.dumps(work.source.was(work.machine)))
                 step.run(work)
                 if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
                     self._kept.remember(WAS_ON)
@@ -242,7 +250,7 @@ class RowRun:
             return self._work
         work = self._work = self._build()
         work.results[:] = self._kept.results()
-        work.turned_on_tracking = self._kept.remembers(TRACKED)
+        work.turned_on_tracking = TRACKED in self._kept.facts()
         for earlier in self._itinerary[: self._itinerary.index(step)]:
             if earlier.look_up is not None:
                 earlier.look_up(work)
@@ -275,7 +283,7 @@ class RowRun:
             if claim is not None and not claim.sealed:
                 work.target.discard(claim)
             work.source.release(work.machine, work.tag)
-            if self._kept.remembers(TRACKED) and isinstance(work.source, ChangeTracking):
+            if TRACKED in self._kept.facts() and isinstance(work.source, ChangeTracking):
                 work.source.untrack(work.machine)
             work.claim = work.checkpoint = self._held = None
             self._kept.has("", ())
@@ -289,6 +297,9 @@ class RowRun:
             work = self._work or self._build()
             self._work = work
             work.claim = work.claim or work.target.find(work.tag)
+            was = saved_of(self._kept.facts())
+            if was and isinstance(work.source, GivesBack):
+                work.source.give_back(work.machine, was)
             work.brought_down = True
             bring_back(work)
         except V2xError as problem:
@@ -334,6 +345,13 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         place=order.target,
         **running,
     )
+
+
+def saved_of(facts: Sequence[str]) -> dict[str, str]:
+    """What the source was like before anything kept it off; empty where nothing did."""
+    saved = next((fact.removeprefix(WAS) for fact in facts if fact.startswith(WAS + "{")), "{}")
+    found: dict[str, str] = json.loads(saved)
+    return found
 
 
 def itinerary_of(order: Order) -> tuple[Step, ...]:

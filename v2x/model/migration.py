@@ -37,6 +37,7 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
     READY = "ready for cutover"
     CANCELLED = "cancelled"
+    ROLLED_BACK = "rolled back"
     SKIPPED = "skipped"
     DRY_RUN = "dry run"
 

@@ -69,6 +69,7 @@ class PlanRow:
     wave: int = 1
     order: int = 0
     hooks: tuple[str, ...] = ()
+    role: str = ""
     exclude: bool = False
     note: str = ""
     comment: str = ""

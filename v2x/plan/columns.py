@@ -93,6 +93,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("wave", "wave", "waves run one after the other, from 1", whole_number(1, 9999), str, 1),
     Column("order", "order", "order within the wave, lowest first", whole_number(-9999, 9999), str, 0),
     Column("hooks", "hooks", "names of hooks in v2x.toml, with commas between", read_names, write_names, ()),
+    _text("role", "what it is: dc for a domain controller, or your own word"),
     Column("exclude", "exclude", "yes: leave this machine out", read_flag, write_flag, False),
     _text("note", "your own words; kept"),
     _text("comment", "what the draft says of its defaults"),

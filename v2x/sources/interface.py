@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a source of machines must offer, and the abilities that only some have."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -185,3 +185,16 @@ class StaysOff(Protocol):
     """Sources that can keep a machine from starting by itself once its successor runs."""
 
     def stay_off(self, machine: Machine) -> None: ...
+
+
+@runtime_checkable
+class GivesBack(Protocol):
+    """Sources that can undo `stay_off`."""
+
+    def was(self, machine: Machine) -> dict[str, str]:
+        """What `stay_off` would change, as it is now."""
+        ...
+
+    def give_back(self, machine: Machine, old: Mapping[str, str]) -> None:
+        """Sets what `was` told."""
+        ...

@@ -179,6 +179,19 @@ class Starts(Protocol):
 
 
 @runtime_checkable
+class WayBack(Protocol):
+    """Targets whose sealed machines can be stopped for good, so that their sources may run again."""
+
+    def first_start(self, claim: Claim) -> str:
+        """When the sealed machine was last started (ISO 8601); empty if it never was."""
+        ...
+
+    def halt(self, claim: Claim) -> None:
+        """Stops it and keeps it from starting; its disks stay as they are. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
 class Remarks(Protocol):
     """Targets that tell what a seal could not set, and what it leaves to a person."""
 

@@ -126,7 +126,7 @@ def test_golden(make_row):
                  running=Running.SHUTDOWN,
                  verify=VerifyLevel.SAMPLE, start=True, autostart=True, ha=HaPriority.BEST_EFFORT, host="xcp-1",
                  timezone="+02:00", bios_strings=True, as_template=True, resource_set="U8kmJKszJC0", wave=2, order=10,
-                 hooks=("tell", "snapshot-db"), exclude=True,
+                 hooks=("tell", "snapshot-db"), role="dc", exclude=True,
                  note="Büro\n2. Stock"),
     )  # fmt: skip
     assert write_rows(rows) == GOLDEN.read_bytes()

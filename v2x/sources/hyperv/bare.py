@@ -34,7 +34,8 @@ def bare_machines(folder: Path, files: Sequence[str]) -> Iterator[tuple[Machine,
     for home, paths in sorted(groups.items()):
         listing = TreeListing(folder, paths)
         name = home.rpartition("/")[2] or folder.resolve().name or "machine"
-        yield _machine(listing, name, home)
+        beside = [path for path in files if path.lower().endswith(".json") and path.rpartition("/")[0] == home]
+        yield _machine(listing, name, home, beside)
 
 
 def _home(path: str) -> str:
@@ -44,7 +45,9 @@ def _home(path: str) -> str:
     return "/".join(folders)
 
 
-def _machine(listing: TreeListing, name: str, home: str) -> tuple[Machine, TreeListing, list[SourceProblem]]:
+def _machine(
+    listing: TreeListing, name: str, home: str, lists: Sequence[str]
+) -> tuple[Machine, TreeListing, list[SourceProblem]]:
     problems: list[SourceProblem] = []
     facts: dict[str, ImageFacts] = {}
     for image in listing.names():
@@ -65,9 +68,9 @@ def _machine(listing: TreeListing, name: str, home: str) -> tuple[Machine, TreeL
     firmware = _firmware(listing, disks)
     id = str(uuid.uuid5(_NAMESPACE, f"{home}\n" + "\n".join(sorted(disk.files[0] for disk in disks))))
     unknown = HARDWARE + ("" if firmware else ", firmware")
-    problems.append(
-        _note(home or name, "HARDWARE-UNKNOWN", f"no configuration of {name} is here; give it {unknown}, and its NICs")
-    )
+    collected = f"; if {lists[0]} was collected on its host, give that file as the source" if lists else ""
+    text = f"no configuration of {name} is here; give it {unknown}, and its NICs{collected}"
+    problems.append(_note(home or name, "HARDWARE-UNKNOWN", text))
     machine = Machine(
         id=id,
         name=name,

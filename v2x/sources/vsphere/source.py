@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A vCenter or ESXi host as a source of machines."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 
@@ -17,7 +17,7 @@ from v2x.secrets import Secret
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover
 from v2x.sources.local_files import Clock, utc_now
-from v2x.sources.vsphere import changes, power, snapshots, stillness
+from v2x.sources.vsphere import changes, power, retiring, snapshots, stillness
 from v2x.sources.vsphere.collecting import Collected
 from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
@@ -153,6 +153,15 @@ class VsphereSource:
 
     def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
         return changes.changed(self.session, machine, disk, since, at)
+
+    def stay_off(self, machine: Machine) -> None:
+        retiring.stay_off(self.session, machine, lambda text: self._note(machine, text))
+
+    def was(self, machine: Machine) -> dict[str, str]:
+        return retiring.was(self.session, machine)
+
+    def give_back(self, machine: Machine, old: Mapping[str, str]) -> None:
+        retiring.give_back(self.session, machine, old)
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         """Opens a disk over the transport that fits; the errors name the disk and say which would."""

@@ -15,7 +15,7 @@ from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Surroundings
-from v2x.target.xapi import facts, network, streams, vdi
+from v2x.target.xapi import facts, network, streams, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
@@ -126,6 +126,12 @@ class XapiTarget:
     def start(self, claim: Claim) -> None:
         """Starts a sealed machine wherever the pool finds room."""
         self.client.call("VM.start", self._claims.reference(claim), False, False)
+
+    def first_start(self, claim: Claim) -> str:
+        return wayback.first_start(self.client, self._claims.reference(claim))
+
+    def halt(self, claim: Claim) -> None:
+        wayback.halt(self.client, self._claims.reference(claim))
 
     def ensure_network(self, name: str, vlan: int | None = None, uplink: str = "") -> str:
         """The uuid of a network of that name and VLAN, made where there is none (network.ensure_network)."""

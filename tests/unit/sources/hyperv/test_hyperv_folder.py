@@ -321,6 +321,10 @@ def test_disks_alone_are_machines_without_hardware(tmp_path: Path, raw: bytes) -
     assert {problem.code for problem in found.problems} == {"HARDWARE-UNKNOWN"}
     assert content(tmp_path, "web") == [raw]
     assert inventory(tmp_path).machines == found.machines
+    (tmp_path / "web" / "hv1.json").write_text("{}")
+    texts = {problem.subject: problem.text for problem in inventory(tmp_path).problems}
+    assert "web/hv1.json was collected" in texts["web"]
+    assert "json" not in texts["db"]
 
 
 @pytest.mark.parametrize(("label", "firmware"), [("gpt", "uefi"), ("dos", "bios"), ("gpt without", None)])

@@ -13,7 +13,6 @@ import pytest
 from tests.hyperv_images import HEADERS_AT, header, read_by_libvhdi
 from v2x.simulators.hyperv.service import HyperV
 
-
 NETWORK = "Pool-wide network associated with eth0"
 
 

@@ -35,7 +35,7 @@ ReportPath = Annotated[Path | None, typer.Option(help="where the report goes (de
 @shared(source=True, target=True, reading=True)
 def run(
     given: Given,
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run, .csv or .xlsx")],
     report: ReportPath = None,
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
     create_networks: CreateNetworks = False,

@@ -21,7 +21,9 @@ def draft(
     given: Given,
     source: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="addresses, paths or aliases of sources")],
     target: Annotated[str, typer.Option(metavar="TARGET", help="address or alias of the target")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="the CSV file to write; plan data goes beside it")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="the .csv or .xlsx file to write; plan data goes beside it")
+    ],
     select: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="only machines whose name or id matches; repeatable")
     ] = None,
@@ -109,7 +111,7 @@ def report_edits(path: Path) -> "dict[str, Edit]":
     from v2x.errors import InputRefused
     from v2x.plan import csv_edits, read_edits
     from v2x.plan.edits import COLUMNS
-    from v2x.sources.edited_sheet import sheet_rows
+    from v2x.workbook.edited_sheet import sheet_rows
 
     if path.suffix.casefold() == ".xlsx":
         return read_edits(sheet_rows(path, "Machines", (*COLUMNS, "verdict")), str(path))
@@ -126,7 +128,7 @@ def report_edits(path: Path) -> "dict[str, Edit]":
 @shared(source=True, target=True)
 def check(
     given: Given,
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to check")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to check, .csv or .xlsx")],
     offline: Annotated[bool, typer.Option(help="against the facts of the draft, without asking the target")] = False,
 ) -> None:
     """Validates a plan against its sources, its target and itself."""

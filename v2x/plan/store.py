@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plan on disk: plan.csv for people, plan.json beside it with addresses, pins, inventories and target facts.
+"""A plan on disk: plan.csv (or plan.xlsx) for people, plan.json beside it with addresses, pins, inventories and facts.
 
-The rows of the CSV file count; those of plan.json are the draft, and fill columns that somebody took out.
+The rows of the file for people count; those of plan.json are the draft, and fill columns that somebody took out.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from v2x.model.codec import SchemaError, from_json, to_json
 from v2x.model.plan import PLAN_SCHEMA, Plan, PlanRow
 from v2x.plan.columns import tidy_row
 from v2x.plan.csvfile import read_rows, write_rows
+from v2x.plan.xlsxfile import SUFFIX, is_workbook, read_workbook, write_workbook
 
 _READABLE = 0o666  # less the umask: a plan is for colleagues to edit, and holds no secret
 
@@ -28,7 +29,9 @@ def plan_id(rows: Iterable[PlanRow]) -> str:
 def json_path(csv_path: Path) -> Path:
     """Where the rest of a plan lies. UsageError for a name that would be the CSV file itself."""
     if csv_path.suffix.casefold() == ".json":
-        raise UsageError(f"{csv_path} would be both files of the plan", hint="name the CSV file, such as plan.csv")
+        raise UsageError(
+            f"{csv_path} would be both files of the plan", hint="name the file to edit, such as plan.csv or plan.xlsx"
+        )
     return csv_path.with_suffix(".json")
 
 
@@ -43,7 +46,7 @@ def save_plan(plan: Plan, csv_path: Path) -> Plan:
     try:
         # The JSON file first: a CSV file without it cannot be loaded, the other way round nothing is lost.
         write_whole(beside, to_json(saved), mode=_READABLE)
-        write_whole(csv_path, write_rows(rows), mode=_READABLE)
+        write_whole(csv_path, _written(rows, csv_path), mode=_READABLE)
     except OSError as problem:
         raise UsageError(
             f"cannot write {problem.filename or csv_path}: {problem.strerror}", hint="choose another folder with -o"
@@ -64,8 +67,12 @@ def load_plan(csv_path: Path) -> Plan:
     except (SchemaError, RecursionError) as problem:
         raise PlanError(f"{beside} is not the other half of a plan: {problem}", hint="draft the plan again") from None
     base = {(row.source, row.machine_id): row for row in drafted.rows}
-    rows = read_rows(data, str(csv_path), base)
+    rows = (read_workbook if is_workbook(data) else read_rows)(data, str(csv_path), base)
     return replace(drafted, rows=rows, id=plan_id(rows))
+
+
+def _written(rows: Iterable[PlanRow], path: Path) -> bytes:
+    return write_workbook(rows) if path.suffix.casefold() == SUFFIX else write_rows(rows)
 
 
 def _read(path: Path, hint: str) -> bytes:

@@ -41,7 +41,7 @@ def _endpoint(app: App, side: str, saved: Endpoint) -> Endpoint:
 
 def checked(app: App, plan: Plan) -> list[Finding]:
     """The findings of a plan against itself and the facts in it; what earlier runs of its rows made is no obstacle."""
-    return check_plan(plan, plan.facts, app.tables, rules=app.rules, done=app.migrated(plan))
+    return check_plan(plan, plan.facts, app.tables, rules=app.rules, done=app.migrated(plan), now=app.now())
 
 
 def stop_at_blockers(findings: Sequence[Finding], plan: Path) -> None:

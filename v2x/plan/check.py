@@ -4,6 +4,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from v2x.errors import InputRefused, PlanError
 from v2x.mapping.build import build_machine, target_name
@@ -18,6 +19,7 @@ from v2x.model.plan import Plan, PlanRow, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.plan import rules as plan_rules
+from v2x.plan.relations import check_relations
 from v2x.text import plural
 
 _LIVE_SOURCES = frozenset({"vsphere", "hyperv"})
@@ -40,12 +42,13 @@ def check_plan(
     *,
     rules: Rules | None = None,
     done: Collection[str] = (),
+    now: datetime | None = None,
 ) -> list[Finding]:
     """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
 
     `facts` by target alias, fresh or the plan's own. `rules` say where networks and disks go whose cell is empty.
     `done` are ids of machines that are known to be on the target or on their way there: their names, MAC addresses and
-    space on it are their own.
+    space on it are their own. With `now`, windows must have times ahead of it.
     """
     rows = [row for row in plan.rows if not row.exclude]
     if not rows:
@@ -75,6 +78,7 @@ def check_plan(
     findings += _macs(sums, facts)
     findings += _space(sums, facts)
     findings += _hosts(sums, facts)
+    findings += check_relations(plan.rows, now)
     return sorted(findings, key=lambda finding: -finding.severity.weight)
 
 

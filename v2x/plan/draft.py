@@ -21,6 +21,7 @@ from v2x.model.placement import Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import HaPriority, TargetFacts, TargetMachine
 from v2x.plan.columns import tidy_row
+from v2x.plan.relations import apart, group_cells
 from v2x.plan.store import plan_id
 
 
@@ -70,10 +71,15 @@ def draft_plan(
     rows: list[PlanRow] = []
     for source, inventory in inventories.items():
         places = Places(rules, inventory.networks)
+        groups = group_cells(inventory)
         for machine in inventory.machines:
             if not is_selected(machine, select):
                 continue
-            empty = replace(first_row(machine, source, target), resource_set=targets[0].resource_set)
+            empty = replace(
+                first_row(machine, source, target),
+                resource_set=targets[0].resource_set,
+                groups=groups.get(machine.id, ()),
+            )
             row = draft_row(machine, empty, Ground(room, tables, places), blocked.get(machine.id, ())).row
             room = taken(machine, row, room)
             rows.append(tidy_row(row))
@@ -82,6 +88,7 @@ def draft_plan(
             "no machine is selected" if select else "the sources have no machines",
             hint="v2x inventory lists the machines; --select takes patterns such as 'web*'",
         )
+    rows = apart(rows)
     return Plan(
         id=plan_id(rows),
         created=now,

@@ -68,7 +68,8 @@ def run(
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
     loaded = load_plan(plan)
     if wave:
-        rows = tuple(row for row in loaded.rows if row.wave in wave)
+        # Rows of other waves stay in the plan: those of this one may come after them.
+        rows = tuple(row if row.wave in wave else replace(row, exclude=True) for row in loaded.rows)
         loaded = replace(loaded, rows=rows)
     with batching.opened(state) as store:
         current = refreshed(built, loaded)

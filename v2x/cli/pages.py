@@ -24,6 +24,8 @@ PAGES = TRANSPORT_PAGES | {
     "password once. ESXi unlocks it after 15 minutes; a vCenter administrator can do it at once.",
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
+    "AFTER-FAILED": "The plan's column `after` names a machine that has to be through before this one, and it failed, "
+    "was cancelled or skipped. Nothing was done with this one. v2x batch resume tries both again.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
     "AMBIGUOUS-DISK": "Several files below the folder have the name that the machine's configuration gives its disk. "
     "Keep the machine's own one there; the other ones may be those of checkpoints or of other machines.",
@@ -74,6 +76,8 @@ PAGES = TRANSPORT_PAGES | {
     "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",
     "MEMBER-IGNORED": "The archive has a member that no appliance needs (a link, a device, a second descriptor). It is "
     "never read.",
+    "MISSED-WINDOW": "The window of the plan's row was over before the machine's turn came, or before its cutover "
+    "could end inside of it. What is copied already stays on the target. Write another window and run it again.",
     "MISSING-COLUMN": "A sheet of the RVTools export lacks a column; the text says what is unknown for it. Export "
     "again with a current release, and with all columns.",
     "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",

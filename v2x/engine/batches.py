@@ -202,6 +202,9 @@ def begin(ordered: Order) -> Migration:
         source=ordered.source,
         target=ordered.target,
         machine=ordered.spec,
+        change=ordered.row.change if ordered.row else "",
+        approved_by=ordered.row.approved_by if ordered.row else "",
+        checks=ordered.row.checks if ordered.row else "",
     )
 
 

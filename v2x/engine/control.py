@@ -8,12 +8,14 @@ import sqlalchemy as sa
 
 from v2x.engine import batches, gates, slots, tables
 from v2x.engine.batches import Batch, Cancel, State
+from v2x.engine.interface import Order
 from v2x.engine.live import Actor, Ledger
 from v2x.engine.store import Store
 from v2x.errors import UsageError
 from v2x.model.batch import BatchStatus, DiskProgress, RowStatus
 from v2x.model.codec import from_json
 from v2x.model.migration import Migration, Outcome
+from v2x.model.plan import PlanRow
 
 _rows = tables.rows
 
@@ -39,6 +41,13 @@ class Control:
     def migrations(self, batch: Batch) -> tuple[Migration, ...]:
         with self._store.reading() as connection:
             return batches.migrations(connection, batch.id)
+
+    def plan_rows(self, batch: Batch) -> tuple[PlanRow, ...]:
+        """The plan's rows as they were when the batch began, without those that were left out."""
+        wanted = sa.select(_rows.c.order_json).where(_rows.c.batch == batch.id).order_by(_rows.c.seq)
+        with self._store.reading() as connection:
+            orders = [from_json(text, Order) for text in connection.execute(wanted).scalars()]
+        return tuple(order.row for order in orders if order.row is not None)
 
     def rows(self, batch: Batch, wanted: Sequence[str]) -> list[str]:
         """The ids of rows named by id or machine name; UsageError for a name that is none, or several."""

@@ -23,6 +23,8 @@ from v2x.text import csv_cell, from_csv_cell
 from v2x.workbook.edited_sheet import column_name
 
 SHOWN_PROBLEMS = 20
+RESULT = "result_"
+"""Begins the columns that a batch adds; a plan that is read does without them."""
 _DELIMITERS = (",", ";", "\t")
 _SHOWN_CELL = 60
 _ALIKE = 0.75
@@ -187,6 +189,8 @@ def _header(records: list[list[str]], problems: list[Problem], name: str) -> tup
         word = column_name(cell)
         column = BY_NAME.get(word)
         if column is None:
+            if word.startswith(RESULT):
+                continue
             close = difflib.get_close_matches(word, BY_NAME, n=1, cutoff=_ALIKE)
             if close:
                 problems.append(Problem(at + 1, cell.strip(), f"is no column of a plan; did you mean {close[0]}?"))

@@ -349,6 +349,7 @@ class App:
             shutdown_seconds=self.shutdown_minutes * 60,
             window=row.window,
             row=row,
+            listed=inventory.taken_at,
         )
 
     def migrated(self, plan: Plan) -> set[str]:

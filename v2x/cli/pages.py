@@ -105,6 +105,9 @@ PAGES = TRANSPORT_PAGES | {
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
     "NOT-IN-SNAPSHOT": "An independent or shared disk is in no snapshot, so it cannot be read while the machine runs. "
     "Shut the machine down, or let v2x do it (--running shutdown).",
+    "NOT-LIVE": "The plan was drafted from an RVTools export: it can be checked, but the export holds no disks. "
+    "Name the vCenter or ESXi host: --source ALIAS=vsphere://USER@HOST at v2x plan check and v2x batch run, or the "
+    "alias in v2x.toml; machines are found by their instance UUID, and what differs from the export is told.",
     "NOT-DECODED": "The machine's configuration holds a setting in a form that is not known; the text names it. Look "
     "it up on the host. A list that was collected there tells it.",
     "NOT-READ": "A question to a Hyper-V host had no answer; the text names what was asked and what the host said. "
@@ -163,6 +166,9 @@ PAGES = TRANSPORT_PAGES | {
     "shut the machine down and migrate it then.",
     "SOURCE-GONE": "The machine or its snapshot is not at the source any more. List the source again, and draft the "
     "plan again.",
+    "SOURCE-DIFFERS": "Before a machine of a batch is begun, and more than ten minutes after it was listed, it is "
+    "compared with its source: disks and their sizes, adapters, firmware, CPUs, memory. It differs, or is gone; the "
+    "text says in what. Nothing was made. Look at its row, then v2x plan check --accept-changes, and run the plan.",
     "SOURCE-NETWORK": "Files are read where they lie, on this machine. Which network they come over is decided by how "
     "they are mounted, not by v2x.",
     "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "

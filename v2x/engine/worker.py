@@ -35,6 +35,8 @@ from v2x.model.migration import Failure, Outcome, Phase
 _log = logging.getLogger("v2x.engine")
 LOCAL = "v2x-local"
 """The executor of a state folder: there is one process for it at a time, and each continues what the last one ran."""
+LISTED_FOR = timedelta(minutes=10)
+"""How long what a source told of a machine is taken to hold; a row that starts later is compared with it again."""
 _UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY}
 
 
@@ -214,6 +216,7 @@ class Worker:
                 pace=Pace(self._rate),
                 waits_for_cutover=True,
                 cut_over=live.cut_over,
+                look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
             )
 
         def give(work: Work, whole: bool) -> None:

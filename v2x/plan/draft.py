@@ -52,26 +52,27 @@ def draft_plan(
     sources: Sequence[Endpoint],
     targets: Sequence[Endpoint],
     select: Sequence[str] = (),
-    findings: Sequence[Finding] = (),
+    findings: Mapping[str, Sequence[Finding]] | None = None,
     rules: Rules | None = None,
     now: datetime,
 ) -> Plan:
     """A plan over the machines of all inventories (by source alias) onto the first target.
 
     `select` are shell patterns over name, id and folder/name, without case; none means all. Machines with a blocker
-    among `findings`, templates, and machines that cannot be built there are excluded, with the reason. An adapter whose
-    network is not certain stays open: the comment lists what it could be, and `plan check` asks for it. PlanError when
-    there is no target, when nothing is selected, or when one of `rules` names what the pool lacks.
+    among `findings` (by source alias), templates, and machines that cannot be built there are excluded, with the
+    reason. An adapter whose network is not certain stays open: the comment lists what it could be, and `plan check`
+    asks for it. Partners of a group get an `order` each. PlanError when there is no target, when nothing is selected,
+    or when one of `rules` names what the pool lacks.
     """
     if not targets or targets[0].alias not in facts:
         raise PlanError("no target to draft a plan for", hint="name one with --target")
     target = targets[0].alias
-    blocked = blockers_of(findings)
     room = facts[target]
     rows: list[PlanRow] = []
     for source, inventory in inventories.items():
         places = Places(rules, inventory.networks)
         groups = group_cells(inventory)
+        blocked = blockers_of((findings or {}).get(source, ()))
         for machine in inventory.machines:
             if not is_selected(machine, select):
                 continue

@@ -54,21 +54,40 @@ def save_plan(plan: Plan, csv_path: Path) -> Plan:
     return saved
 
 
+def save_facts(plan: Plan, csv_path: Path) -> None:
+    """Keeps the sources and inventories of `plan` as those that its rows stand on; the rows on disk stay as they are.
+
+    UsageError when the folder does not take it.
+    """
+    beside = json_path(csv_path)
+    drafted = _drafted(csv_path)
+    try:
+        kept = replace(drafted, sources=plan.sources, inventories=plan.inventories)
+        write_whole(beside, to_json(kept), mode=_READABLE)
+    except OSError as problem:
+        raise UsageError(f"cannot write {beside}: {problem.strerror}", hint="check the folder and its space") from None
+
+
 def load_plan(csv_path: Path) -> Plan:
     """The plan with the rows as they are in the CSV file now, and their id.
 
     PlanError when a file is missing, damaged or of another version; PlanFileError for wrong cells.
     """
-    beside = json_path(csv_path)
     data = _read(csv_path, "v2x plan draft writes one")
-    text = _read(beside, f"v2x plan draft writes it; it must stay beside {csv_path.name}")
-    try:
-        drafted = from_json(text, Plan, PLAN_SCHEMA)
-    except (SchemaError, RecursionError) as problem:
-        raise PlanError(f"{beside} is not the other half of a plan: {problem}", hint="draft the plan again") from None
+    drafted = _drafted(csv_path)
     base = {(row.source, row.machine_id): row for row in drafted.rows}
     rows = (read_workbook if is_workbook(data) else read_rows)(data, str(csv_path), base)
     return replace(drafted, rows=rows, id=plan_id(rows))
+
+
+def _drafted(csv_path: Path) -> Plan:
+    """The other half of a plan, as it is on disk."""
+    beside = json_path(csv_path)
+    text = _read(beside, f"v2x plan draft writes it; it must stay beside {csv_path.name}")
+    try:
+        return from_json(text, Plan, PLAN_SCHEMA)
+    except (SchemaError, RecursionError) as problem:
+        raise PlanError(f"{beside} is not the other half of a plan: {problem}", hint="draft the plan again") from None
 
 
 def _written(rows: Iterable[PlanRow], path: Path) -> bytes:

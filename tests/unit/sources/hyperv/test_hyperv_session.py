@@ -184,6 +184,18 @@ def test_a_jea_endpoint_runs_the_named_function(hyperv: HyperV) -> None:
     assert len(source(hyperv, settings={"configuration": "v2x"}).inventory().machines) == 3
 
 
+def test_an_endpoint_without_power_tells_the_state_and_changes_nothing(hyperv: HyperV) -> None:
+    hyperv.jea_power = False
+    opened = source(hyperv, settings={"configuration": "v2x"})
+    machine = opened.inventory().machines[0]
+    assert opened.state(machine) == "off"
+    with pytest.raises(PermissionRefused) as denied:
+        opened.stay_off(machine)
+    assert denied.value.code == "COMMAND-DENIED"
+    assert "--jea-power" in denied.value.hint
+    assert hyperv.ledger.of("start_action") == []
+
+
 def test_a_command_that_a_jea_endpoint_denies_is_named(hyperv: HyperV) -> None:
     hyperv.faults.arm("denied", address="Get-V2xInventory")
     problem = refusal(source(hyperv, settings={"configuration": "v2x"}))
@@ -272,6 +284,12 @@ def test_half_an_answer_is_none(hyperv: HyperV, settings: dict[str, str]) -> Non
     assert "lost" in problem.message
 
 
+def test_an_answer_that_unfolds_to_gigabytes_is_refused_at_once(hyperv: HyperV) -> None:
+    hyperv.faults.arm("entities")
+    problem = refusal(source(hyperv))
+    assert problem.code == "REMOTE-PROTOCOL"
+
+
 def test_a_service_that_was_restarted_meanwhile(hyperv: HyperV) -> None:
     access = host_access(
         "127.0.0.1",
@@ -347,6 +365,16 @@ def test_kerberos_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError) as refused:
         open_hyperv(parse_address("hyperv://u@h"), None, settings={"auth": "kerberos"})
     assert "v2x[kerberos]" in refused.value.hint
+
+
+@pytest.mark.parametrize("module", ["krb5._exceptions", "gssapi.raw.misc"])
+def test_what_kerberos_refuses_is_a_login_refused(module: str) -> None:
+    from v2x.sources.hyperv.failures import translated
+
+    kind = type("Krb5Error", (Exception,), {"__module__": module})
+    problem = translated(kind("Decrypt integrity check failed"), host_access("h", None, "u", None, Trust(), {}))
+    assert isinstance(problem, LoginError)
+    assert "klist" in problem.hint
 
 
 def test_as_many_pins_as_hosts() -> None:

@@ -31,7 +31,7 @@ from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
-from v2x.plan.relations import Key, key_of, waits_for
+from v2x.plan.relations import Key, key_of, teams, waits_for
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
 from v2x.sources.hyperv.access import ShareOptions
@@ -348,6 +348,7 @@ class App:
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
             window=row.window,
+            apart=teams(row),
             row=row,
             listed=inventory.taken_at,
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps rows from starting besides turns and slots: rows that must be through before, and windows.
+"""What keeps rows from starting besides turns and slots: rows that must be through before, windows, partners.
 
 A cold row waits with its start; a warm one is copied meanwhile and waits with its cutover. A row whose wait cannot end
 any more is skipped, so that the batch comes to its end.
@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from v2x.engine import tables
 from v2x.engine.interface import Order
 from v2x.model.codec import to_json
-from v2x.model.migration import DiskResult, Failure, Outcome, VerifyLevel
+from v2x.model.migration import DiskResult, Failure, Outcome, Phase, VerifyLevel
 from v2x.model.windows import Window, WindowError, parse_window
 
-_rows, _needs, _windows = tables.rows, tables.needs, tables.windows
+_rows, _needs, _windows, _partners = tables.rows, tables.needs, tables.windows, tables.partners
 _THROUGH = (Outcome.MIGRATED, Outcome.ALREADY)
-_ENDED, _WAITING = "ended", "waiting"
+_ENDED, _WAITING, _RUNNING = "ended", "waiting", "running"
+_OUTAGE = (Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY, Phase.SEAL, Phase.RELEASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,12 @@ class Skipped:
 
 def add(connection: sa.Connection, batch: str, orders: Iterable[Order]) -> None:
     """Keeps what these orders wait for."""
-    needs, windows = [], []
+    needs, windows, partners = [], [], []
     for order in orders:
+        partners += [
+            {"batch": batch, "row": order.id, "team": team, "name": order.machine.name, "warm": order.warm}
+            for team in dict.fromkeys(order.apart)
+        ]
         needs += [
             {"batch": batch, "row": order.id, "needs": other, "name": name, "for_cutover": order.warm}
             for other, name in dict(order.after).items()
@@ -54,6 +59,8 @@ def add(connection: sa.Connection, batch: str, orders: Iterable[Order]) -> None:
         connection.execute(_needs.insert(), needs)
     if windows:
         connection.execute(_windows.insert(), windows)
+    if partners:
+        connection.execute(_partners.insert(), partners)
 
 
 def _window_values(batch: str, order: Order) -> dict[str, object]:
@@ -96,7 +103,30 @@ def held(connection: sa.Connection, batch: str, now: datetime) -> Held:
         # What has begun goes on: its machine may be off already.
         if why and (row.for_cutover or not row.vm_uuid):
             (cutover if row.for_cutover else start)[row.row] = why
-    return Held(start, cutover)
+    return Held(start, {**_behind_partners(connection, batch, cutover), **cutover})
+
+
+def _behind_partners(connection: sa.Connection, batch: str, held: Mapping[str, str]) -> dict[str, str]:
+    """Warm rows whose partner is out of service now, or goes first: of those told to, the first of the plan."""
+    of = _rows.c
+    joined = _partners.join(_rows, (of.batch == _partners.c.batch) & (of.id == _partners.c.row))
+    told = (of.state == _RUNNING) | ((of.state == _WAITING) & of.cutover)
+    wanted = sa.select(_partners, of.state, of.phase, of.cutover).select_from(joined)
+    rows = connection.execute(wanted.where(_partners.c.batch == batch, told).order_by(of.seq)).all()
+    out = [row for row in rows if row.state == _RUNNING and (not row.warm or row.phase in _OUTAGE)]
+    first = [row for row in rows if row.state == _RUNNING and row.cutover and row.row not in held]
+    taken: dict[str, tuple[str, str]] = {}
+    for row in (*out, *first):
+        # Who waits for a partner of one team keeps none from going in another.
+        mine = [one.team for one in rows if one.row == row.row]
+        if row in out or all(taken.get(team, (row.row, ""))[0] == row.row for team in mine):
+            taken.setdefault(row.team, (row.row, row.name))
+    found = {}
+    for row in rows:
+        holder, name = taken.get(row.team, (row.row, ""))
+        if row.warm and holder != row.row and row not in out:
+            found[row.row] = f"its partner {name} to be through"
+    return found
 
 
 def _unmet(batch: str) -> sa.Select[tuple[str, bool, str, str, str]]:

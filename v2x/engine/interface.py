@@ -23,7 +23,8 @@ class Order:
     of the host that the disks are sent to, as far as it is known beforehand. A `warm` one is copied while it runs;
     `sync_minutes` go by between two passes once it is ready for its cutover. `after` are (id, name) of orders that must
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
-    be. `row` is the plan's, for reports. What the order knows of the machine is as of `listed`.
+    be. `apart` are teams of which no two are ever cut over at once. `row` is the plan's, for reports. What the order
+    knows of the machine is as of `listed`.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Order:
     sync_minutes: float = 60.0
     after: tuple[tuple[str, str], ...] = ()
     window: str = ""
+    apart: tuple[str, ...] = ()
     row: PlanRow | None = None
     listed: datetime | None = None
 

@@ -64,6 +64,16 @@ needs = Table(
     Column("for_cutover", Boolean, nullable=False),
 )
 
+partners = Table(
+    "v2x_partners",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("team", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("warm", Boolean, nullable=False),
+)
+
 windows = Table(
     "v2x_windows",
     metadata,

@@ -102,6 +102,11 @@ def kind_of(group: str) -> Together | None:
     return Together(word) if ":" in group and word in set(Together) else None
 
 
+def teams(row: PlanRow) -> tuple[str, ...]:
+    """The groups of a row whose members keep a service up between them, told apart by source."""
+    return tuple(f"{row.source}/{group.casefold()}" for group in row.groups if kind_of(group) in _APART)
+
+
 def group_cells(inventory: Inventory) -> dict[str, tuple[str, ...]]:
     """The groups of each machine (by id) that has any, as they stand in the column."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -190,7 +195,7 @@ def apart(rows: Sequence[PlanRow]) -> list[PlanRow]:
     taken: dict[str, set[tuple[int, int]]] = defaultdict(set)
     made = []
     for row in rows:
-        keys = [f"{row.source}\0{group.casefold()}" for group in row.groups if kind_of(group) in _APART]
+        keys = teams(row)
         order = row.order
         if not row.exclude:
             while any((row.wave, order) in taken[key] for key in keys):

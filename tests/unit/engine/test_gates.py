@@ -12,7 +12,7 @@ from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.live import Actor
 from v2x.engine.worker import Worker
-from v2x.model.migration import DiskResult, Outcome
+from v2x.model.migration import DiskResult, Outcome, Phase
 
 _spec = importlib.util.spec_from_file_location("engine_doubles", Path(__file__).with_name("conftest.py"))
 kit = importlib.util.module_from_spec(_spec)
@@ -175,6 +175,48 @@ def test_what_is_read_back_inside_the_outage_counts_at_the_rate_of_the_passes(wo
         batches.keep_disks(connection, "b1", "t1", [slow])
     assert world.cutovers(INSIDE) == set()
     assert world.waits_for(INSIDE)["t1"] == ""  # it runs
+
+
+def test_of_partners_one_is_cut_over_at_a_time(world, estate):
+    orders = [estate.order(number, warm=True, apart=("src/anti-affinity:web",)) for number in (1, 2, 3)]
+    batch = world.submit(*orders, estate.order(4, warm=True))
+    world.control.cut_over(batch, ["t1", "t2", "t3", "t4"])
+    assert sorted(world.claim()) == ["t1", "t2", "t3", "t4"]
+    assert world.cutovers(kit.NOW) == {"t1", "t4"}
+    later = (kit.NOW + timedelta(hours=1)).isoformat()
+    world.set("t2", state="waiting", outcome=Outcome.READY, due=later)
+    assert world.waits_for(kit.NOW)["t2"] == "its partner web1 to be through"
+    assert world.claim() == []
+    world.through("t1")
+    assert world.cutovers(kit.NOW) == {"t3", "t4"}, "the one that is ready meanwhile"
+    world.through("t3", Outcome.FAILED)
+    assert world.claim() == ["t2"]
+    assert world.cutovers(kit.NOW) == {"t2", "t4"}
+
+
+def test_a_partner_that_is_out_of_service_goes_before_the_first_of_the_plan(world, estate):
+    batch = world.submit(*(estate.order(number, warm=True, apart=("a",)) for number in (1, 2)))
+    world.control.cut_over(batch, ["t1", "t2"])
+    world.claim()
+    world.set("t2", phase=Phase.LAST_SYNC)
+    assert world.cutovers(kit.NOW) == {"t2"}
+
+
+def test_who_waits_for_its_window_keeps_no_partner_from_going(world, estate):
+    team = {"warm": True, "apart": ("src/anti-affinity:web",)}
+    batch = world.submit(estate.order(1, window=NIGHT, **team), estate.order(2, **team), estate.order(3, apart=("x",)))
+    world.control.cut_over(batch, ["t1", "t2"])
+    world.claim(BEFORE)
+    assert world.cutovers(BEFORE) == {"t2"}
+
+
+def test_a_cold_partner_is_out_of_service_while_it_runs(world, estate):
+    batch = world.submit(estate.order(1, apart=("a",)), estate.order(2, warm=True, apart=("b", "a")))
+    world.control.cut_over(batch, ["t2"])
+    world.claim()
+    assert world.cutovers(kit.NOW) == set()
+    world.through("t1")
+    assert world.cutovers(kit.NOW) == {"t2"}
 
 
 def test_a_window_too_short_for_what_is_foretold_is_told(world, estate):

@@ -21,8 +21,10 @@ from v2x.model.placement import Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import HaPriority, TargetFacts, TargetMachine
 from v2x.plan.columns import tidy_row
-from v2x.plan.relations import apart, group_cells
+from v2x.plan.relations import CONTROLLER, apart, group_cells
 from v2x.plan.store import plan_id
+
+_IS_CONTROLLER = "identity.domain-controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ def draft_plan(
     for source, inventory in inventories.items():
         places = Places(rules, inventory.networks)
         groups = group_cells(inventory)
-        blocked = blockers_of((findings or {}).get(source, ()))
+        found = (findings or {}).get(source, ())
+        blocked = blockers_of(found)
+        controllers = {one.machine_id for one in found if one.rule == _IS_CONTROLLER and _is_known(one)}
         for machine in inventory.machines:
             if not is_selected(machine, select):
                 continue
@@ -80,6 +84,7 @@ def draft_plan(
                 first_row(machine, source, target),
                 resource_set=targets[0].resource_set,
                 groups=groups.get(machine.id, ()),
+                role=CONTROLLER if machine.id in controllers else "",
             )
             row = draft_row(machine, empty, Ground(room, tables, places), blocked.get(machine.id, ())).row
             room = taken(machine, row, room)
@@ -117,6 +122,10 @@ def is_selected(machine: Machine, select: Sequence[str]) -> bool:
     """Whether any of the shell patterns fits the machine's name, id or folder/name; no pattern fits all."""
     words = [word.casefold() for word in (machine.name, machine.id, f"{machine.folder}/{machine.name}")]
     return not select or any(fnmatch.fnmatchcase(word, pattern.casefold()) for pattern in select for word in words)
+
+
+def _is_known(finding: Finding) -> bool:
+    return finding.severity is not Severity.UNKNOWN
 
 
 def blockers_of(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from v2x.plan import rules as plan_rules
 
 Key = tuple[str, str]
 _APART = (Together.ANTI_AFFINITY, Together.FAILOVER_CLUSTER)
-_CONTROLLER = "dc"
+CONTROLLER = "dc"
 _SHOWN = 8
 
 
@@ -103,8 +103,9 @@ def kind_of(group: str) -> Together | None:
 
 
 def teams(row: PlanRow) -> tuple[str, ...]:
-    """The groups of a row whose members keep a service up between them, told apart by source."""
-    return tuple(f"{row.source}/{group.casefold()}" for group in row.groups if kind_of(group) in _APART)
+    """What keeps a service up between them: groups of partners, told apart by source, and domain controllers."""
+    groups = tuple(f"{row.source}/{group.casefold()}" for group in row.groups if kind_of(group) in _APART)
+    return (*groups, f"role/{CONTROLLER}") if row.role.casefold() == CONTROLLER else groups
 
 
 def group_cells(inventory: Inventory) -> dict[str, tuple[str, ...]]:
@@ -158,7 +159,7 @@ def _controllers(going: Iterable[PlanRow]) -> Iterator[Finding]:
     """Domain controllers of one group, or without any, in one slot; groups that keep them apart anyway are told."""
     found: dict[tuple[int, int], list[PlanRow]] = defaultdict(list)
     for row in going:
-        if row.role.casefold() == _CONTROLLER:
+        if row.role.casefold() == CONTROLLER:
             found[row.wave, row.order].append(row)
     for (wave, order), rows in found.items():
         pair = next((pair for pair in combinations(rows, 2) if _are_partners(*pair)), None)

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from v2x.model.finding import Severity
+from v2x.model.finding import Finding, Severity
 from v2x.model.inventory import MachineGroup, Together
 from v2x.model.plan import Endpoint
 from v2x.plan import check_plan
 from v2x.plan.draft import draft_plan
-from v2x.plan.relations import apart, check_relations, group_cells, named, waits_for
+from v2x.plan.relations import apart, check_relations, group_cells, named, teams, waits_for
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -133,6 +133,29 @@ def test_the_draft_takes_groups_of_the_source_and_keeps_partners_apart(make_mach
         (("anti-affinity:web both", "vapp:shop"), 1),
         (("vapp:shop",), 0),
     ]
+
+
+def test_the_draft_knows_domain_controllers_and_lets_one_go_at_a_time(make_machine, make_inventory, facts, tables):
+    machines = tuple(make_machine(f"dc{number:02}", number) for number in (1, 2, 3))
+    told = [
+        Finding(
+            rule="identity.domain-controller",
+            severity=severity,
+            label="l",
+            text="t",
+            remedy="r",
+            machine_id=f"uuid-{at}",
+        )
+        for at, severity in ((1, Severity.WARNING), (2, Severity.WARNING), (3, Severity.UNKNOWN))
+    ]
+    plan = draft_plan(
+        {"files": make_inventory(*machines)}, {"pool": facts}, tables, now=NOW, findings={"files": told},
+        sources=[Endpoint(alias="files", address="/srv")],
+        targets=[Endpoint(alias="pool", address="xapi://root@pool")],
+    )  # fmt: skip
+    assert [(row.role, row.order) for row in plan.rows] == [("dc", 0), ("dc", 1), ("", 0)]
+    assert [teams(row) for row in plan.rows] == [("role/dc",), ("role/dc",), ()]
+    assert said(*plan.rows) == []
 
 
 def test_the_check_of_a_plan_tells_them(make_plan, make_row, facts, tables):

@@ -31,6 +31,7 @@ from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
+from v2x.plan.relations import Key, key_of, teams, waits_for
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
 from v2x.sources.hyperv.access import ShareOptions
@@ -305,7 +306,13 @@ class App:
         """The orders of a plan's rows, in the order of wave and order; excluded rows are left out."""
         wanted = sorted((row for row in plan.rows if not row.exclude), key=lambda row: (row.wave, row.order))
         places = {alias: self.places(inventory) for alias, inventory in plan.inventories.items()}
-        return [self._order(plan, row, places) for row in wanted]
+        before = waits_for(plan.rows)
+        return [replace(self._order(plan, row, places), after=self._after(plan, row, before)) for row in wanted]
+
+    def _after(self, plan: Plan, row: PlanRow, before: Mapping[Key, Sequence[PlanRow]]) -> tuple[tuple[str, str], ...]:
+        """(id, name) of what a row comes after, also of rows that are left out: another run may have them."""
+        tags = ((tag_of_row(plan, one), one.machine_name) for one in before.get(key_of(row), ()))
+        return tuple((tag, name) for tag, name in tags if tag)
 
     def _order(self, plan: Plan, row: PlanRow, places: Mapping[str, Places]) -> Order:
         inventory = plan.inventories.get(row.source)
@@ -340,6 +347,10 @@ class App:
             sync_minutes=self.sync_minutes,
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
+            window=row.window,
+            apart=teams(row),
+            row=row,
+            listed=inventory.taken_at,
         )
 
     def migrated(self, plan: Plan) -> set[str]:
@@ -460,6 +471,15 @@ def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, na
     place = inventory.source.instance or inventory.source.address
     parts = (inventory.source.kind, place, machine.id, facts.pool_uuid or facts.address, name)
     return "v2x-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def tag_of_row(plan: Plan, row: PlanRow) -> str:
+    """The identity of a row's migration; empty where the plan does not know its machine or target."""
+    inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
+    machine = next((one for one in inventory.machines if one.id == row.machine_id), None) if inventory else None
+    if inventory is None or machine is None or facts is None:
+        return ""
+    return migration_tag(inventory, machine, facts, target_name(machine, row))
 
 
 def without(facts: TargetFacts, machine: str) -> TargetFacts:

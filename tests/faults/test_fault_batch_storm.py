@@ -37,6 +37,7 @@ class Storm:
     def __init__(self, folder, pool, state, machines=MACHINES):
         self.folder, self.pool, self.state = folder, pool, state
         self.raws = {}
+        self.troubles = []
         exports = folder / "exports"
         exports.mkdir()
         for number in range(machines):
@@ -81,7 +82,14 @@ class Storm:
             [sys.executable, "-m", "v2x", "batch", "status", "--state", self.state, "--json"],
             env=self.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
+        if ran.returncode:
+            self.troubles.append(ran.stderr)
         return json.loads(ran.stdout) if ran.returncode == 0 else {"rows": []}
+
+    def is_through(self):
+        """Whether all rows have ended; a status that could not be had says nothing."""
+        rows = self.status()["rows"]
+        return bool(rows) and all(row["state"] == "ended" for row in rows)
 
     def all_arrived_once(self):
         names = sorted(vm["name_label"] for vm in self.pool.records("VM").values() if not vm["is_a_template"])
@@ -218,7 +226,7 @@ def test_workers_that_die_or_lose_the_database_are_replaced(tmp_path, pool):
         third.send_signal(signal.SIGKILL)
         third.communicate()
         assert run(["batch", "throttle", "rate=", "--state", server.url, "--quiet"]) == 0
-        wait_until(lambda: all(row["state"] == "ended" for row in storm.status()["rows"]), 240)
+        wait_until(storm.is_through, 240)
         assert {row["migration"]["outcome"] for row in storm.status()["rows"]} <= {"migrated", "already migrated"}
         survivor.send_signal(signal.SIGTERM)
         assert survivor.wait(30) == 143

@@ -116,7 +116,7 @@ def test_overlapping_members_count_each(tmp_path: Path) -> None:
 
 
 def test_too_many_rows(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("v2x.sources.xlsx.MOST_ROWS", 3)
+    monkeypatch.setattr("v2x.workbook.xlsx.MOST_ROWS", 3)
     with pytest.raises(UnsafeImage, match="more than 3 rows"):
         open_source(export)
 

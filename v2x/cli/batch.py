@@ -13,6 +13,7 @@ from v2x.cli.options import (
     CreateNetworks,
     EnableTracking,
     Given,
+    LiveSource,
     MetricsPort,
     OutageSeconds,
     RowsAtOnce,
@@ -35,8 +36,9 @@ ReportPath = Annotated[Path | None, typer.Option(help="where the report goes (de
 @shared(source=True, target=True, reading=True)
 def run(
     given: Given,
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to run, .csv or .xlsx")],
     report: ReportPath = None,
+    source: LiveSource = None,
     wave: Annotated[list[int] | None, typer.Option(help="only rows of this wave; repeatable")] = None,
     create_networks: CreateNetworks = False,
     uplink: Uplink = "",
@@ -62,7 +64,7 @@ def run(
 
     from v2x.cli import batching
     from v2x.cli.build import build
-    from v2x.cli.planned import checked, refreshed, stop_at_blockers, with_networks
+    from v2x.cli.planned import checked, refreshed, stop_at_blockers, stop_without_disks, with_networks
     from v2x.plan import load_plan
 
     built = build(given)
@@ -73,12 +75,14 @@ def run(
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
     loaded = load_plan(plan)
     if wave:
-        rows = tuple(row for row in loaded.rows if row.wave in wave)
+        # Rows of other waves stay in the plan: those of this one may come after them.
+        rows = tuple(row if row.wave in wave else replace(row, exclude=True) for row in loaded.rows)
         loaded = replace(loaded, rows=rows)
     with batching.opened(state) as store:
-        current = refreshed(built, loaded)
+        current = refreshed(built, loaded, source or ())
+        stop_without_disks(current)
         current, made = with_networks(built, current, uplink, create=create_networks)
-        findings = [*checked(built, current), *made]
+        findings = [*checked(built, current, loaded), *made]
         stop_at_blockers(findings, plan)
         batch = batching.submitted(store, built, current, plan, findings)
         ended_by = batching.work(store, built, given, batch, at_once, metrics_port)

@@ -160,7 +160,10 @@ def throttle(
 def report(
     given: Given,
     batch: BatchName = "",
-    form: Annotated[str, typer.Option("--format", help="text, json, html or events (JSON lines)")] = "text",
+    form: Annotated[
+        str,
+        typer.Option("--format", help="text, json, html, csv or xlsx (the plan with results), or events (JSON lines)"),
+    ] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="file (default: stdout)")] = None,
     evidence: Annotated[
         Path | None,
@@ -173,6 +176,7 @@ def report(
     from v2x.cli import batching, show
     from v2x.cli.build import build
     from v2x.cli.evidence import check_archive, write_archives
+    from v2x.cli.results import FORMATS, results, save_results
     from v2x.engine import journal
     from v2x.engine.evidence import event_line
     from v2x.errors import UsageError
@@ -187,18 +191,24 @@ def report(
         return
     if given.json:
         form = "json"
-    if form not in {*REPORT_FORMATS, "json", "events"}:
-        raise UsageError(f"unknown format {form}", hint="formats are text, json, html and events")
+    if form not in {*REPORT_FORMATS, *FORMATS, "json", "events"}:
+        raise UsageError(f"unknown format {form}", hint="formats are text, json, html, csv, xlsx and events")
     with batching.opened(state) as store:
-        found = batching.control(store).batch(batch)
-        if form == "events":
+        steering = batching.control(store)
+        found = steering.batch(batch)
+        if form in FORMATS:
+            data = results(steering, found, form)
+        elif form == "events":
             with store.reading() as connection:
                 data = "".join(f"{event_line(entry)}\n" for entry in journal.read(connection)).encode()
         else:
             made = batching.report_of(store, build(given), found)
             data = to_json(made) if form == "json" else render_report(form, made)
     if output is not None:
-        show.save(output, data)
+        if form in FORMATS:
+            save_results(data, output, found, quiet=given.quiet)
+        else:
+            show.save(output, data)
         show.note(f"wrote {output}", quiet=given.quiet)
     else:
         show.raw(data)

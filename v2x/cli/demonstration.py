@@ -122,7 +122,7 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
         app.tables,
         sources=[source],
         targets=[target],
-        findings=findings,
+        findings={source.alias: findings},
         rules=app.rules,
         now=app.now(),
     )

@@ -51,6 +51,15 @@ CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make mi
 Uplink = Annotated[
     str, typer.Option(metavar="DEVICE", help="interface or bond of the pool (eth0) that the source's VLANs are on")
 ]
+LiveSource = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="ALIAS=ADDRESS",
+        help="another address for a source of the plan, as the live one for an RVTools export; repeatable",
+        show_default=False,
+    ),
+]
 SourceNetwork = Annotated[
     str | None,
     typer.Option(

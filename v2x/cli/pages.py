@@ -24,6 +24,8 @@ PAGES = TRANSPORT_PAGES | {
     "password once. ESXi unlocks it after 15 minutes; a vCenter administrator can do it at once.",
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "
     "hyperv://USER@HOST; targets are xapi://USER@HOST and xva:FOLDER; an alias of v2x.toml stands for either.",
+    "AFTER-FAILED": "The plan's column `after` names a machine that has to be through before this one, and it failed, "
+    "was cancelled or skipped. Nothing was done with this one. v2x batch resume tries both again.",
     "AMBIGUOUS": "Several machines have this name. Give the id of the one that is meant: v2x inventory --json.",
     "AMBIGUOUS-DISK": "Several files below the folder have the name that the machine's configuration gives its disk. "
     "Keep the machine's own one there; the other ones may be those of checkpoints or of other machines.",
@@ -74,6 +76,8 @@ PAGES = TRANSPORT_PAGES | {
     "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",
     "MEMBER-IGNORED": "The archive has a member that no appliance needs (a link, a device, a second descriptor). It is "
     "never read.",
+    "MISSED-WINDOW": "The window of the plan's row was over before the machine's turn came, or before its cutover "
+    "could end inside of it. What is copied already stays on the target. Write another window and run it again.",
     "MISSING-COLUMN": "A sheet of the RVTools export lacks a column; the text says what is unknown for it. Export "
     "again with a current release, and with all columns.",
     "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",
@@ -101,6 +105,9 @@ PAGES = TRANSPORT_PAGES | {
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
     "NOT-IN-SNAPSHOT": "An independent or shared disk is in no snapshot, so it cannot be read while the machine runs. "
     "Shut the machine down, or let v2x do it (--running shutdown).",
+    "NOT-LIVE": "The plan was drafted from an RVTools export: it can be checked, but the export holds no disks. "
+    "Name the vCenter or ESXi host: --source ALIAS=vsphere://USER@HOST at v2x plan check and v2x batch run, or the "
+    "alias in v2x.toml; machines are found by their instance UUID, and what differs from the export is told.",
     "NOT-DECODED": "The machine's configuration holds a setting in a form that is not known; the text names it. Look "
     "it up on the host. A list that was collected there tells it.",
     "NOT-READ": "A question to a Hyper-V host had no answer; the text names what was asked and what the host said. "
@@ -159,6 +166,9 @@ PAGES = TRANSPORT_PAGES | {
     "shut the machine down and migrate it then.",
     "SOURCE-GONE": "The machine or its snapshot is not at the source any more. List the source again, and draft the "
     "plan again.",
+    "SOURCE-DIFFERS": "Before a machine of a batch is begun, and more than ten minutes after it was listed, it is "
+    "compared with its source: disks and their sizes, adapters, firmware, CPUs, memory. It differs, or is gone; the "
+    "text says in what. Nothing was made. Look at its row, then v2x plan check --accept-changes, and run the plan.",
     "SOURCE-NETWORK": "The network that disks come over can be chosen where v2x connects to the hosts by itself: "
     "by a VMkernel adapter of an ESXi host. Files are read where they are mounted, and disks of Hyper-V hosts from "
     "the addresses that --share names.",

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """`v2x plan`: drafts and checks a CSV plan."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from v2x.cli.options import Given, shared
+from v2x.cli.options import Given, LiveSource, shared
 from v2x.model.plan import Running
 
 if TYPE_CHECKING:
+    from v2x.app import App
+    from v2x.model.plan import Endpoint
     from v2x.plan import Edit
+
+_ALIAS = re.compile(r"[A-Za-z][\w-]*")
 
 app = typer.Typer(help="Drafts and checks a CSV plan.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -19,9 +25,13 @@ app = typer.Typer(help="Drafts and checks a CSV plan.", no_args_is_help=True, ri
 @shared(source=True, target=True)
 def draft(
     given: Given,
-    source: Annotated[list[str], typer.Argument(metavar="SOURCE…", help="addresses, paths or aliases of sources")],
+    source: Annotated[
+        list[str], typer.Argument(metavar="SOURCE…", help="addresses, paths or aliases of sources, or NAME=ADDRESS")
+    ],
     target: Annotated[str, typer.Option(metavar="TARGET", help="address or alias of the target")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="the CSV file to write; plan data goes beside it")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="the .csv or .xlsx file to write; plan data goes beside it")
+    ],
     select: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="only machines whose name or id matches; repeatable")
     ] = None,
@@ -57,19 +67,21 @@ def draft(
             raise UsageError(f"{there} exists", hint="choose another name, or --force to overwrite your edits")
     edits = report_edits(from_report) if from_report is not None else {}
     built = build(given)
-    endpoints = [built.endpoint("source", one) for one in source]
-    for one in source:
-        if any(there.exists() and Path(one).exists() and there.samefile(one) for there in written):
-            raise UsageError(f"the plan would overwrite its source {one}", hint="choose another name for the plan")
+    endpoints = named_endpoints(built, source)
+    for one in endpoints:
+        if any(there.exists() and Path(one.address).exists() and there.samefile(one.address) for there in written):
+            raise UsageError(
+                f"the plan would overwrite its source {one.address}", hint="choose another name for the plan"
+            )
     pool = built.endpoint("target", target)
     facts = built.facts(pool)
     inventories = {one.alias: built.inventory(one, selection(select)) for one in endpoints}
     built.use_networks(network or ())
     if uplink:
         built.use_uplink(uplink, facts)
-    findings = [
-        found for inventory in inventories.values() for found in assess(inventory, facts, built.tables, built.rules)
-    ]
+    findings = {
+        alias: list(assess(inventory, facts, built.tables, built.rules)) for alias, inventory in inventories.items()
+    }
     plan = draft_plan(
         inventories,
         {pool.alias: facts},
@@ -104,12 +116,33 @@ def draft(
         )
 
 
+def named_endpoints(app: "App", sources: Sequence[str]) -> "list[Endpoint]":
+    """The endpoints of NAME=ADDRESS, or of an address or an alias as it is. UsageError where two have one alias."""
+    from dataclasses import replace
+
+    from v2x.errors import UsageError
+
+    found: list[Endpoint] = []
+    for text in sources:
+        name, sign, address = text.partition("=")
+        if sign and address and _ALIAS.fullmatch(name) and not Path(text).exists():
+            if name in app.config.sources:
+                raise UsageError(f"{name} is another source in v2x.toml", hint="choose another name for this one")
+            found.append(replace(app.endpoint("source", address), alias=name))
+        else:
+            found.append(app.endpoint("source", text))
+    twice = next((one.alias for one in found if sum(other.alias == one.alias for other in found) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two sources are called {twice}", hint="name each once, as vc1=vsphere://… vc2=vsphere://…")
+    return found
+
+
 def report_edits(path: Path) -> "dict[str, Edit]":
     """What people wrote into an assessment. InputRefused or PlanError for a file that is none."""
     from v2x.errors import InputRefused
     from v2x.plan import csv_edits, read_edits
     from v2x.plan.edits import COLUMNS
-    from v2x.sources.edited_sheet import sheet_rows
+    from v2x.workbook.edited_sheet import sheet_rows
 
     if path.suffix.casefold() == ".xlsx":
         return read_edits(sheet_rows(path, "Machines", (*COLUMNS, "verdict")), str(path))
@@ -126,24 +159,33 @@ def report_edits(path: Path) -> "dict[str, Edit]":
 @shared(source=True, target=True)
 def check(
     given: Given,
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to check")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.CSV", help="the plan to check, .csv or .xlsx")],
+    source: LiveSource = None,
     offline: Annotated[bool, typer.Option(help="against the facts of the draft, without asking the target")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="take the machines as their sources have them now")
+    ] = False,
 ) -> None:
     """Validates a plan against its sources, its target and itself."""
     from v2x.cli import show
     from v2x.cli.build import build
     from v2x.cli.planned import checked, refreshed
-    from v2x.errors import PlanError
+    from v2x.errors import PlanError, UsageError
     from v2x.model.codec import to_plain
     from v2x.model.finding import Severity
     from v2x.plan import load_plan
+    from v2x.plan.store import save_facts
     from v2x.render import text_of_findings
     from v2x.text import plural
 
+    if offline and (accept_changes or source):
+        raise UsageError("--offline asks no source", hint="leave out --offline")
     built = build(given)
     loaded = load_plan(plan)
-    current = loaded if offline else refreshed(built, loaded)
-    findings = checked(built, current)
+    current = loaded if offline else refreshed(built, loaded, source or ())
+    if accept_changes:
+        save_facts(current, plan)
+    findings = checked(built, current, None if accept_changes else loaded)
     blockers = [found for found in findings if found.severity is Severity.BLOCKER]
     if given.json:
         rows = [to_plain(found) for found in findings]

@@ -11,19 +11,47 @@ from v2x.errors import PlanError, UsageError
 from v2x.model.finding import Finding, Severity
 from v2x.model.plan import Endpoint, Plan
 from v2x.plan import check_plan
+from v2x.plan.check import EXPORTS
 from v2x.plan.rules import NETWORK, NETWORK_UNRESOLVED
 from v2x.text import plural, printable
 
 
-def refreshed(app: App, plan: Plan) -> Plan:
-    """The plan with inventories and facts as they are now, and endpoints as the command line has them."""
-    sources = tuple(_endpoint(app, "source", one) for one in plan.sources)
+def refreshed(app: App, plan: Plan, live: Sequence[str] = ()) -> Plan:
+    """The plan with inventories and facts as they are now, and endpoints as the command line has them.
+
+    `live` are sources named anew, as ALIAS=ADDRESS, or one address where the plan has one source. UsageError for an
+    alias that the plan does not have.
+    """
+    named = _named(plan, live)
+    sources = tuple(
+        replace(app.endpoint("source", named[one.alias]), alias=one.alias)
+        if one.alias in named
+        else _endpoint(app, "source", one)
+        for one in plan.sources
+    )
     targets = tuple(_endpoint(app, "target", one) for one in plan.targets)
     used = {row.source for row in plan.rows if not row.exclude}
     wanted = {row.target for row in plan.rows if not row.exclude}
     inventories = {**plan.inventories, **{one.alias: app.inventory(one) for one in sources if one.alias in used}}
     facts = {**plan.facts, **{one.alias: app.facts(one) for one in targets if one.alias in wanted}}
     return replace(plan, sources=sources, targets=targets, inventories=inventories, facts=facts)
+
+
+def _named(plan: Plan, live: Sequence[str]) -> dict[str, str]:
+    """Addresses by alias; an alias may be a path, and hold an equals sign itself."""
+    aliases = [one.alias for one in plan.sources]
+    found: dict[str, str] = {}
+    for text in live:
+        alias = max((one for one in aliases if text.startswith(f"{one}=")), key=len, default=None)
+        if alias is None and len(aliases) == 1 and "=" not in text:
+            found[aliases[0]] = text
+        elif alias is None:
+            raise UsageError(
+                f"--source {text} names no source of the plan", hint=f"ALIAS=ADDRESS with one of {', '.join(aliases)}"
+            )
+        else:
+            found[alias] = text[len(alias) + 1 :]
+    return found
 
 
 def _endpoint(app: App, side: str, saved: Endpoint) -> Endpoint:
@@ -39,9 +67,32 @@ def _endpoint(app: App, side: str, saved: Endpoint) -> Endpoint:
     )
 
 
-def checked(app: App, plan: Plan) -> list[Finding]:
-    """The findings of a plan against itself and the facts in it; what earlier runs of its rows made is no obstacle."""
-    return check_plan(plan, plan.facts, app.tables, rules=app.rules, done=app.migrated(plan))
+def checked(app: App, plan: Plan, drafted: Plan | None = None) -> list[Finding]:
+    """The findings of a plan against itself and the facts in it; what earlier runs of its rows made is no obstacle.
+
+    `drafted` is the plan as it was loaded: what changed at the sources since is told.
+    """
+    return check_plan(
+        plan,
+        plan.facts,
+        app.tables,
+        rules=app.rules,
+        done=app.migrated(plan),
+        now=app.now(),
+        drafted=drafted.inventories if drafted is not None else None,
+    )
+
+
+def stop_without_disks(plan: Plan) -> None:
+    """PlanError where a row's source is an export that lists machines and holds no disks."""
+    used = {row.source for row in plan.rows if not row.exclude}
+    for alias, inventory in plan.inventories.items():
+        if alias in used and inventory.source.kind in EXPORTS:
+            raise PlanError(
+                f"{alias} is an RVTools export, which holds no disks",
+                code="NOT-LIVE",
+                hint=f"name the live source: --source {alias}=vsphere://USER@HOST; plan check shows what differs there",
+            )
 
 
 def stop_at_blockers(findings: Sequence[Finding], plan: Path) -> None:

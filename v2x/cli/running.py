@@ -84,7 +84,7 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         raise Interrupted("stopped by a signal", hint="run the same command again; it continues").with_signal(
             finished.signal
         )
-    failed = [one for one in report.migrations if one.outcome is Outcome.FAILED]
+    failed = [one for one in report.migrations if one.outcome in {Outcome.FAILED, Outcome.SKIPPED}]
     if failed and len(report.migrations) == 1:
         raise failure_of(failed[0])
     if failed:

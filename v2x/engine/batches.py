@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from v2x.engine import slots, tables
+from v2x.engine import gates, slots, tables
 from v2x.engine.interface import Order
 from v2x.errors import UsageError
 from v2x.model.codec import from_json, to_json
@@ -83,13 +83,12 @@ def add(connection: sa.Connection, batch: Batch, orders: Sequence[Order], weight
         made = {"plan_id": batch.plan_id, "created": batch.created.isoformat(), "created_by": batch.created_by}
         connection.execute(of.insert().values(id=batch.id, paused=batch.paused, **made, **values))
     known = set(connection.execute(sa.select(_rows.c.id).where(_rows.c.batch == batch.id)).scalars())
-    fresh = [
-        _fresh(batch.id, len(known) + seq, order, weight)
-        for seq, order in enumerate(one for one in orders if one.id not in known)
-    ]
-    if fresh:
+    new = [one for one in orders if one.id not in known]
+    if new:
+        fresh = [_fresh(batch.id, len(known) + seq, order, weight) for seq, order in enumerate(new)]
         connection.execute(_rows.insert(), fresh)
-    return len(fresh)
+        gates.add(connection, batch.id, new)
+    return len(new)
 
 
 def _fresh(batch: str, seq: int, order: Order, weight: int) -> dict[str, Any]:
@@ -203,6 +202,9 @@ def begin(ordered: Order) -> Migration:
         source=ordered.source,
         target=ordered.target,
         machine=ordered.spec,
+        change=ordered.row.change if ordered.row else "",
+        approved_by=ordered.row.approved_by if ordered.row else "",
+        checks=ordered.row.checks if ordered.row else "",
     )
 
 
@@ -233,6 +235,8 @@ def facts(connection: sa.Connection, batch: str, row: str) -> tuple[str, ...]:
 def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterable[DiskResult]) -> None:
     """The results of a row's disks in place of those that were kept before."""
     of = tables.disks
+    results = tuple(results)
+    gates.measured(connection, batch, row, results)
     connection.execute(of.delete().where(of.c.batch == batch, of.c.row == row))
     fresh = [
         {"batch": batch, "row": row, "position": position, "result_json": document(result)}
@@ -242,11 +246,11 @@ def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterabl
         connection.execute(of.insert(), fresh)
 
 
-def claim(connection: sa.Connection, worker: str, room: int, now: str = "") -> list[Claimed]:
+def claim(connection: sa.Connection, worker: str, room: int, now: datetime) -> list[Claimed]:
     """Takes up to `room` rows that may start now, with their slots, for `worker`; in one exclusive transaction.
 
     Rows of a wave and turn start when those of the ones before have ended, or are ready for their cutover, whatever
-    came of them; the largest first. One that waits for its next pass starts when that is due by `now` (ISO 8601, UTC).
+    came of them; the largest first. One that waits for its next pass starts when that is due by `now` (UTC).
     """
     if room <= 0:
         return []
@@ -269,6 +273,12 @@ def claim(connection: sa.Connection, worker: str, room: int, now: str = "") -> l
     return claimed
 
 
+def skip(connection: sa.Connection, now: datetime) -> list[gates.Skipped]:
+    """Ends rows of all batches that go on whose wait cannot end any more."""
+    unpaused = connection.execute(sa.select(tables.batches.c.id).where(~tables.batches.c.paused)).scalars()
+    return [one for batch in unpaused.all() for one in gates.skip(connection, batch, now)]
+
+
 def _ending(connection: sa.Connection, worker: str, room: int, busy: set[str]) -> list[Claimed]:
     """Rows that were cancelled while they waited: they only clear away, so no limit and no turn keeps them."""
     wanted = sa.select(_rows.c.batch, _rows.c.id, _rows.c.keys_json, _rows.c.attempt).where(
@@ -284,7 +294,8 @@ def _ending(connection: sa.Connection, worker: str, room: int, busy: set[str]) -
     return claimed
 
 
-def _next(connection: sa.Connection, batch: str, now: str) -> Sequence[Any]:
+def _next(connection: sa.Connection, batch: str, moment: datetime) -> Sequence[Any]:
+    now = moment.isoformat()
     is_ready = (_rows.c.outcome == Outcome.READY) | (_rows.c.due != "")
     open_rows = (_rows.c.batch == batch) & (_rows.c.state != State.ENDED) & ~is_ready
     first = connection.execute(
@@ -293,10 +304,18 @@ def _next(connection: sa.Connection, batch: str, now: str) -> Sequence[Any]:
     startable = is_ready & ((_rows.c.due <= now) | _rows.c.cutover)
     if first is not None:
         startable |= ~is_ready & (_rows.c.wave == first.wave) & (_rows.c.turn == first.turn)
-    wanted = sa.select(_rows.c.id, _rows.c.keys_json, _rows.c.weight, _rows.c.attempt).where(
+    of = _rows.c
+    wanted = sa.select(of.id, of.keys_json, of.weight, of.attempt, of.outcome, of.due, of.cutover).where(
         _rows.c.batch == batch, _rows.c.state == State.WAITING, _rows.c.cancel == Cancel.NO, startable
     )
-    return connection.execute(wanted.order_by(_rows.c.cutover.desc(), _rows.c.size_bytes.desc(), _rows.c.seq)).all()
+    ordered = wanted.order_by(of.cutover.desc(), of.size_bytes.desc(), of.seq)
+    held = gates.held(connection, batch, moment)
+
+    def is_free(row: Any) -> bool:
+        waits = row.outcome == Outcome.READY or row.due
+        return row.id not in held.start and not (waits and row.id in held.cutover and row.due > now)
+
+    return [row for row in connection.execute(ordered) if is_free(row)]
 
 
 def again(connection: sa.Connection, batch: str, outcomes: Iterable[Outcome], ids: Sequence[str] = ()) -> int:
@@ -337,12 +356,14 @@ def wishes(connection: sa.Connection, worker: str) -> Mapping[tuple[str, str], C
     return {(batch, row): Cancel(cancel) for batch, row, cancel in connection.execute(wanted)}
 
 
-def cutovers(connection: sa.Connection, worker: str) -> set[tuple[str, str]]:
-    """Rows of `worker` that are to be cut over."""
+def cutovers(connection: sa.Connection, worker: str, now: datetime) -> set[tuple[str, str]]:
+    """Rows of `worker` that are to be cut over, as far as nothing holds that at `now`."""
     wanted = sa.select(_rows.c.batch, _rows.c.id).where(
         _rows.c.worker == worker, _rows.c.state == State.RUNNING, _rows.c.cutover
     )
-    return {(batch, row) for batch, row in connection.execute(wanted)}
+    found = {(batch, row) for batch, row in connection.execute(wanted)}
+    held = {batch: gates.held(connection, batch, now).cutover for batch in {batch for batch, _ in found}}
+    return {(batch, row) for batch, row in found if row not in held[batch]}
 
 
 def _time(text: str) -> datetime | None:

@@ -6,14 +6,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import batches, slots, tables
+from v2x.engine import batches, gates, slots, tables
 from v2x.engine.batches import Batch, Cancel, State
+from v2x.engine.interface import Order
 from v2x.engine.live import Actor, Ledger
 from v2x.engine.store import Store
 from v2x.errors import UsageError
 from v2x.model.batch import BatchStatus, DiskProgress, RowStatus
 from v2x.model.codec import from_json
 from v2x.model.migration import Migration, Outcome
+from v2x.model.plan import PlanRow
 
 _rows = tables.rows
 
@@ -39,6 +41,13 @@ class Control:
     def migrations(self, batch: Batch) -> tuple[Migration, ...]:
         with self._store.reading() as connection:
             return batches.migrations(connection, batch.id)
+
+    def plan_rows(self, batch: Batch) -> tuple[PlanRow, ...]:
+        """The plan's rows as they were when the batch began, without those that were left out."""
+        wanted = sa.select(_rows.c.order_json).where(_rows.c.batch == batch.id).order_by(_rows.c.seq)
+        with self._store.reading() as connection:
+            orders = [from_json(text, Order) for text in connection.execute(wanted).scalars()]
+        return tuple(order.row for order in orders if order.row is not None)
 
     def rows(self, batch: Batch, wanted: Sequence[str]) -> list[str]:
         """The ids of rows named by id or machine name; UsageError for a name that is none, or several."""
@@ -77,7 +86,7 @@ class Control:
     def retry(self, batch: Batch, ids: Sequence[str] = ()) -> int:
         """Lets machines that failed or were stopped wait for another attempt; returns how many."""
         with self._store.exclusive("events") as connection:
-            count = batches.again(connection, batch.id, [Outcome.FAILED, Outcome.STOPPED], ids)
+            count = batches.again(connection, batch.id, [Outcome.FAILED, Outcome.STOPPED, Outcome.SKIPPED], ids)
             if count:
                 self._ledger.write(connection, batch.id, "", "control", f"{count} to be tried again")
         return count
@@ -134,6 +143,7 @@ class Control:
             used = slots.used_slots(connection)
             workers = tuple(connection.execute(sa.select(tables.workers.c.id)).scalars())
             paused = batches.get(connection, batch.id).paused
+            held = gates.held(connection, batch.id, self._now())
         open_rows = [(row.wave, row.turn) for row in rows if row.state != State.ENDED and not row.due]
         turn = min(open_rows, default=(0, 0))
         return BatchStatus(
@@ -154,7 +164,7 @@ class Control:
                     size_bytes=row.size_bytes,
                     copied_bytes=moving[row.id].copied_bytes if row.id in moving else 0,
                     worker=row.worker if row.state == State.RUNNING else "",
-                    waits_for=_waits_for(row, turn, used, limits, paused=paused, workers=workers),
+                    waits_for=_waits_for(row, turn, used, limits, held, paused=paused, workers=workers),
                     disk=_disk(moving.get(row.id)),
                 )
                 for row in rows
@@ -169,6 +179,7 @@ def _waits_for(
     turn: tuple[int, int],
     used: dict[str, int],
     limits: dict[str, str],
+    held: gates.Held,
     *,
     paused: bool,
     workers: Sequence[str],
@@ -179,9 +190,11 @@ def _waits_for(
         return "a worker (v2x batch resume)"
     if paused:
         return "the batch to be resumed"
+    if row.cutover and row.id in held.cutover:
+        return held.cutover[row.id]
     if row.due and not row.cutover:
         return f"its cutover; next pass {row.due[:16].replace('T', ' ')} UTC"
-    return _turn_or_slot(row, turn, used, limits)
+    return held.start.get(row.id) or _turn_or_slot(row, turn, used, limits)
 
 
 def _turn_or_slot(

@@ -9,7 +9,7 @@ from typing import Protocol
 from v2x.migrate.observe import Observer
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
-from v2x.model.plan import Running
+from v2x.model.plan import PlanRow, Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
@@ -21,7 +21,10 @@ class Order:
 
     Rows of a lower `wave` go first, in a wave those of a lower `turn`, among these the largest. `pool_host` is the uuid
     of the host that the disks are sent to, as far as it is known beforehand. A `warm` one is copied while it runs;
-    `sync_minutes` go by between two passes once it is ready for its cutover.
+    `sync_minutes` go by between two passes once it is ready for its cutover. `after` are (id, name) of orders that must
+    be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
+    be. `apart` are teams of which no two are ever cut over at once. `row` is the plan's, for reports. What the order
+    knows of the machine is as of `listed`.
     """
 
     id: str
@@ -45,6 +48,11 @@ class Order:
     enable_tracking: bool = False
     outage_seconds: float = 60.0
     sync_minutes: float = 60.0
+    after: tuple[tuple[str, str], ...] = ()
+    window: str = ""
+    apart: tuple[str, ...] = ()
+    row: PlanRow | None = None
+    listed: datetime | None = None
 
     @property
     def size_bytes(self) -> int:

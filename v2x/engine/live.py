@@ -152,8 +152,12 @@ class LiveRow:
     def wanted(self, wish: Cancel | None) -> None:
         self._wish = wish
 
-    def told_to_cut_over(self) -> None:
-        self._cut_over.set()
+    def told_to_cut_over(self, told: bool = True) -> None:
+        """What holds now: the word, or none while the window is shut or another machine goes before."""
+        if told:
+            self._cut_over.set()
+        else:
+            self._cut_over.clear()
 
     def cut_over(self) -> bool:
         return self._cut_over.is_set()
@@ -284,11 +288,10 @@ class Beat:
         with self._ledger.store.reading() as connection:
             self.limits = slots.read_limits(connection)
             wishes = batches.wishes(connection, self._worker)
-            cutovers = batches.cutovers(connection, self._worker)
+            cutovers = batches.cutovers(connection, self._worker, self._ledger.now())
         for row in self.rows():
             row.wanted(wishes.get(row.key))
-            if row.key in cutovers:
-                row.told_to_cut_over()
+            row.told_to_cut_over(row.key in cutovers)
 
     def _write(self, rows: Sequence[LiveRow]) -> None:
         now = self._ledger.now()

@@ -54,6 +54,38 @@ rows = Table(
     Column("facts_json", Text, nullable=False),
 )
 
+needs = Table(
+    "v2x_needs",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("needs", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("for_cutover", Boolean, nullable=False),
+)
+
+partners = Table(
+    "v2x_partners",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("team", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("warm", Boolean, nullable=False),
+)
+
+windows = Table(
+    "v2x_windows",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("span", Text, nullable=False),
+    Column("for_cutover", Boolean, nullable=False),
+    Column("least_seconds", Float, nullable=False),
+    Column("read_bytes", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+
 disks = Table(
     "v2x_disks",
     metadata,

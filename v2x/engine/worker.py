@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from v2x import __version__
 from v2x.engine import batches, slots, tables
 from v2x.engine.batches import Batch, Cancel, Claimed, State
+from v2x.engine.gates import Skipped
 from v2x.engine.interface import Doors, Order, Watcher
 from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
@@ -34,6 +35,8 @@ from v2x.model.migration import Failure, Outcome, Phase
 _log = logging.getLogger("v2x.engine")
 LOCAL = "v2x-local"
 """The executor of a state folder: there is one process for it at a time, and each continues what the last one ran."""
+LISTED_FOR = timedelta(minutes=10)
+"""How long what a source told of a machine is taken to hold; a row that starts later is compared with it again."""
 _UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY}
 
 
@@ -137,15 +140,25 @@ class Worker:
                 self._room(FREE_BYTES_TO_GO_ON)
             with self._store.exclusive("dispatch") as connection:
                 free = self._rows_at_once - len(self._live | self._started)
-                claimed = batches.claim(connection, self.id, free, self._now().isoformat())
+                skipped = batches.skip(connection, self._now())
+                claimed = batches.claim(connection, self.id, free, self._now())
                 left = batches.unfinished(connection, batch)
+            for one in skipped:
+                self._told_of(one)
             for row in claimed:
                 self._started.add((row.batch, row.id, row.attempt))
                 self._durable.start(row)
-            if not left and not claimed and not self._live and not forever:
+            if not left and not claimed and not skipped and not self._live and not forever:
                 return
             self._woken.wait(self._pacing.look_seconds)
             self._woken.clear()
+
+    def _told_of(self, one: Skipped) -> None:
+        with self._store.exclusive("events") as connection:
+            (migration,) = batches.migrations(connection, one.batch, [one.row])
+            about = {"machine": migration.machine_name, "code": one.failure.code, "why": one.failure.message}
+            self.ledger.write(connection, one.batch, one.row, "outcome", Outcome.SKIPPED, about)
+        self._watcher.end(migration)
 
     def _run_row(self, batch_id: str, row: str, attempt: int, journal: Journal) -> None:
         """One attempt at one row, in a thread of the durable engine."""
@@ -160,6 +173,8 @@ class Worker:
             shown = self._watcher.begin(order)
             about = {"machine": order.machine.name, "plan": batch.plan_id, **accounts(batch, order)}
             live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None, about)
+            with self._store.reading() as connection:
+                live.told_to_cut_over(live.key in batches.cutovers(connection, self.id, self._now()))
             with self._beat.row(live):
                 outcome, failure = self._attempt(batch, order, live).follow(journal)
             self._finish(batch_id, row, outcome, failure, about, order.sync_minutes)
@@ -201,6 +216,7 @@ class Worker:
                 pace=Pace(self._rate),
                 waits_for_cutover=True,
                 cut_over=live.cut_over,
+                look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
             )
 
         def give(work: Work, whole: bool) -> None:

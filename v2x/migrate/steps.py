@@ -21,6 +21,7 @@ from v2x.migrate.power import bring_down, refuse_running, stay_off
 from v2x.migrate.room import Reservations, Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
+from v2x.model.changes import differences
 from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.model.plan import Running
@@ -44,6 +45,7 @@ from v2x.target.interface import (
 class Work:
     """One machine on its way: what it is, where it goes, and what the steps have learned so far.
 
+    `look_again` says that the machine was listed long ago: it is compared with its source first.
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
     are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
     `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
@@ -76,6 +78,7 @@ class Work:
     integrity: "IntegrityCheck | None" = None
     results: list[DiskResult] = field(default_factory=list)
     thick: frozenset[str] = frozenset()
+    look_again: bool = False
     warm: bool = False
     enable_tracking: bool = False
     turned_on_tracking: bool = False
@@ -133,6 +136,20 @@ class IntegrityCheck:
         return self._problem is not None
 
 
+def _refuse_changed(work: Work) -> None:
+    """InputRefused where the machine is not at its source any more, or not as it was when it was listed."""
+    before = work.machine
+    listed = work.source.inventory(lambda key: key == before.id).machines
+    now = next((one for one in listed if one.id == before.id), None)
+    found = ("it is not there any more",) if now is None else differences(before, now)
+    if found:
+        raise InputRefused(
+            f"{before.name} is not as the plan has it: {'; '.join(found)}",
+            code="SOURCE-DIFFERS",
+            hint="v2x plan check shows what changed and takes it with --accept-changes; then run the plan again",
+        )
+
+
 def preflight(work: Work) -> None:
     """Everything that can be known to fail is refused here, before anything is written."""
     found = work.target.find(work.tag)
@@ -142,6 +159,8 @@ def preflight(work: Work) -> None:
         work.claim, work.already = found, True
         return
     machine = work.machine
+    if work.look_again and found is None:
+        _refuse_changed(work)
     for disk in (one for one in machine.disks if not one.lent_by):
         if disk.backing is DiskBacking.MISSING:
             raise InputRefused(

@@ -15,7 +15,7 @@ from dataclasses import replace
 from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
-from v2x.errors import SourceError, Unsupported, V2xError
+from v2x.errors import SourceError, Stopped, Unsupported, V2xError
 from v2x.migrate import steps
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
@@ -200,6 +200,9 @@ def shut_down(work: Work) -> None:
     if state_now(work) is PowerState.OFF:
         work.observer.warning(f"{name} is off at the source already")
         return
+    if work.waits_for_cutover and not work.cut_over():
+        # Another life of the program took the word; since then its window may have closed.
+        raise Stopped(f"{name}: its cutover has to wait again", hint="resume the batch; it goes on with a pass")
     if not isinstance(work.source, PowerControl):
         raise Unsupported(f"{name}: its source cannot shut it down", hint="shut it down by hand, then run again")
     shut_down_guest(work, work.source)

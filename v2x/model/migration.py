@@ -99,7 +99,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """One machine's way. `id` is the tag that its objects on the target carry."""
+    """One machine's way. `id` is the tag that its objects on the target carry.
+
+    `change`, `approved_by` and `checks` are the plan's, for whoever reads the report.
+    """
 
     id: str
     machine_id: str
@@ -116,6 +119,9 @@ class Migration:
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
     machine: TargetMachine | None = None
+    change: str = ""
+    approved_by: str = ""
+    checks: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

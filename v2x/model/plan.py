@@ -38,7 +38,9 @@ class PlanRow:
 
     `storage` maps a disk id to an SR (name or uuid), with "*" for the rest; `networks` maps a NIC position
     (decimal text) to a target network (name or uuid), with "*" for the rest. `timezone` is the guest's: a name of the
-    tz database or an offset such as +02:00.
+    tz database or an offset such as +02:00. `after` are names or ids of machines of the plan that must be through
+    before; `groups` are those of the source as `kind:name` (kind a value of Together with hyphens), or names of one's
+    own; `window` is a text for model.windows. `change`, `approved_by` and `checks` are kept and reported.
     """
 
     machine_id: str
@@ -68,6 +70,12 @@ class PlanRow:
     resource_set: str = ""
     wave: int = 1
     order: int = 0
+    after: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    window: str = ""
+    change: str = ""
+    approved_by: str = ""
+    checks: str = ""
     hooks: tuple[str, ...] = ()
     role: str = ""
     exclude: bool = False

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from v2x.errors import UsageError
 from v2x.model.units import GIB, KIB, MIB, TIB
+from v2x.model.windows import EXAMPLE, WindowError, parse_window
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -156,6 +157,16 @@ def read_names(text: str) -> tuple[str, ...]:
 
 def write_names(names: Sequence[str]) -> str:
     return ", ".join(names)
+
+
+def read_window(text: str) -> str:
+    """A window for cutovers, with single blanks."""
+    plain = " ".join(text.split())
+    try:
+        parse_window(plain)
+    except WindowError as problem:
+        raise CellError(str(problem), EXAMPLE) from None
+    return plain
 
 
 def write_pairs(pairs: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from v2x.errors import InputRefused, PlanError
 from v2x.mapping.build import build_machine, target_name
@@ -11,16 +12,21 @@ from v2x.mapping.networks import Places, candidates, open_questions
 from v2x.mapping.resolve import REST, find_network, find_storage, is_offline, needed_bytes
 from v2x.mapping.rows import Family
 from v2x.mapping.tables import Tables
+from v2x.model.changes import differences
 from v2x.model.finding import Finding
+from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, PowerState
 from v2x.model.placement import Rules
 from v2x.model.plan import Plan, PlanRow, Running, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.plan import rules as plan_rules
+from v2x.plan.relations import check_relations
 from v2x.text import plural
 
 _LIVE_SOURCES = frozenset({"vsphere", "hyperv"})
+EXPORTS = frozenset({"rvtools"})
+"""Kinds of sources that list machines and hold no disks: a plan of theirs can be checked, not run."""
 _SHOWN = 5
 
 
@@ -40,12 +46,15 @@ def check_plan(
     *,
     rules: Rules | None = None,
     done: Collection[str] = (),
+    now: datetime | None = None,
+    drafted: Mapping[str, Inventory] | None = None,
 ) -> list[Finding]:
     """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
 
     `facts` by target alias, fresh or the plan's own. `rules` say where networks and disks go whose cell is empty.
     `done` are ids of machines that are known to be on the target or on their way there: their names, MAC addresses and
-    space on it are their own.
+    space on it are their own. With `now`, windows must have times ahead of it. `drafted` are the inventories
+    of the draft, where the plan's are newer: what changed since is told.
     """
     rows = [row for row in plan.rows if not row.exclude]
     if not rows:
@@ -76,6 +85,9 @@ def check_plan(
     findings += _macs(sums, facts)
     findings += _space(sums, facts)
     findings += _hosts(sums, facts)
+    findings += check_relations(plan.rows, now)
+    findings += _not_live(rows, plan)
+    findings += _changed((row for row in rows if row.machine_id not in done), machines, plan, drafted or {})
     return sorted(findings, key=lambda finding: -finding.severity.weight)
 
 
@@ -86,6 +98,30 @@ def _duplicates(rows: Iterable[PlanRow]) -> Iterator[Finding]:
         seen[key] += 1
         if seen[key] == 2:
             yield plan_rules.DUPLICATE_MACHINE.finding(f"{row.machine_name} ({row.machine_id}) from {row.source}", row)
+
+
+def _not_live(rows: Iterable[PlanRow], plan: Plan) -> Iterator[Finding]:
+    used = {row.source for row in rows}
+    for alias, inventory in plan.inventories.items():
+        if alias in used and inventory.source.kind in EXPORTS:
+            yield plan_rules.NOT_LIVE.finding(f"{alias} is of kind {inventory.source.kind}", None, alias)
+
+
+def _changed(
+    rows: Iterable[PlanRow],
+    machines: Mapping[tuple[str, str], Machine],
+    plan: Plan,
+    drafted: Mapping[str, Inventory],
+) -> Iterator[Finding]:
+    then = {(source, machine.id): machine for source, inventory in drafted.items() for machine in inventory.machines}
+    for row in rows:
+        before, now = then.get((row.source, row.machine_id)), machines.get((row.source, row.machine_id))
+        if before is None or now is None:
+            continue
+        same = drafted[row.source].source.kind == plan.inventories[row.source].source.kind
+        found = differences(before, now, same_source=same)
+        if found:
+            yield plan_rules.CHANGED.finding("; ".join(found), row)
 
 
 def _unknown(

@@ -14,6 +14,7 @@ from v2x.plan.cells import (
     read_names,
     read_pairs,
     read_size,
+    read_window,
     tidy,
     whole_number,
     word_of,
@@ -92,6 +93,33 @@ COLUMNS: tuple[Column, ...] = (
     _text("resource_set", "id of the resource set of Xen Orchestra that it belongs to; empty: none"),
     Column("wave", "wave", "waves run one after the other, from 1", whole_number(1, 9999), str, 1),
     Column("order", "order", "order within the wave, lowest first", whole_number(-9999, 9999), str, 0),
+    Column(
+        "after",
+        "after",
+        "names or ids of machines that must be through before, with commas between",
+        read_names,
+        write_names,
+        (),
+    ),
+    Column(
+        "group",
+        "groups",
+        "what it belongs to, with commas between: kind:name as the source has it, or your own word",
+        read_names,
+        write_names,
+        (),
+    ),
+    Column(
+        "window",
+        "window",
+        "when it may be cut over: days, local times and their zone, as Sat Sun 22:00-04:00 Europe/Paris",
+        read_window,
+        str,
+        "",
+    ),
+    _text("change", "the change's id in your own books; kept and reported"),
+    _text("approved_by", "who approved its cutover; kept and reported"),
+    _text("checks", "what is to be looked at afterwards; kept and reported"),
     Column("hooks", "hooks", "names of hooks in v2x.toml, with commas between", read_names, write_names, ()),
     _text("role", "what it is: dc for a domain controller, or your own word"),
     Column("exclude", "exclude", "yes: leave this machine out", read_flag, write_flag, False),
@@ -112,6 +140,8 @@ def tidy_row(row: PlanRow) -> PlanRow:
             changes[column.field] = {key: word for key, word in pairs if key and word}
         elif column.read is str:
             changes[column.field] = tidy(value)
+        elif column.read is read_names:
+            changes[column.field] = read_names(write_names(value))
     return replace(row, **changes)
 
 

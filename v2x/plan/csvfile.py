@@ -17,16 +17,22 @@ from typing import Any
 
 from v2x.errors import PlanError
 from v2x.model.plan import PlanRow
-from v2x.plan.cells import CellError, tidy
+from v2x.plan.cells import CellError, read_pairs, tidy
 from v2x.plan.columns import BY_NAME, COLUMNS, Column, tidy_row
 from v2x.text import csv_cell, from_csv_cell
+from v2x.workbook.edited_sheet import column_name
 
 SHOWN_PROBLEMS = 20
+RESULT = "result_"
+"""Begins the columns that a batch adds; a plan that is read does without them."""
 _DELIMITERS = (",", ";", "\t")
 _SHOWN_CELL = 60
 _ALIKE = 0.75
 # A spreadsheet that takes an id of digits for a number shows and saves it rounded: 4.21345E+15.
 _ROUNDED = re.compile(r"[+-]?\d+([.,]\d+)?E[+-]?\d+", re.IGNORECASE)
+_IDS = frozenset({"machine_id", "host", "template", "resource_set"})
+# A MAC address, whole or as a time or number: 00:50:56:aa:00:01, 10:20:30, 5,056E+09.
+_MAC_ALIKE = re.compile(r"[0-9a-f]{1,4}([:.\-][0-9a-f]{1,4}){1,7}|[0-9a-f]{12}|\d+([.,]\d+)?E[+-]?\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,21 @@ class PlanFileError(PlanError):
 
 def write_rows(rows: Iterable[PlanRow]) -> bytes:
     """The rows as the bytes of a CSV file, in their order."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow([column.name for column in COLUMNS])
+    return csv_of(records_of(rows))
+
+
+def records_of(rows: Iterable[PlanRow]) -> list[list[str]]:
+    """The header and the cells of the rows, safe for any spreadsheet."""
+    records = [[column.name for column in COLUMNS]]
     for row in map(tidy_row, rows):
-        writer.writerow([csv_cell(_written(column, getattr(row, column.field))) for column in COLUMNS])
+        records.append([csv_cell(_written(column, getattr(row, column.field))) for column in COLUMNS])
+    return records
+
+
+def csv_of(records: Iterable[Sequence[str]]) -> bytes:
+    """Records as a CSV file for spreadsheets; the cells are safe already."""
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerows(records)
     return codecs.BOM_UTF8 + out.getvalue().encode()
 
 
@@ -77,7 +93,13 @@ def read_rows(
     """The rows of a CSV file. `base` holds drafted rows by (source, machine id): columns that the file lacks come
     from there. PlanFileError lists everything that is wrong.
     """
-    records = _records(_text(data, name), name)
+    return rows_of(_records(_text(data, name), name), name, base)
+
+
+def rows_of(
+    records: list[list[str]], name: str, base: Mapping[tuple[str, str], PlanRow] | None = None
+) -> tuple[PlanRow, ...]:
+    """The rows in the records of a file, the header among them; as read_rows."""
     problems: list[Problem] = []
     header_row, columns = _header(records, problems, name)
     width = len(records[header_row - 1])
@@ -122,7 +144,7 @@ def table_of(data: bytes, name: str, known: Collection[str]) -> tuple[list[str],
     at = next((number for number, record in enumerate(records) if any(cell.strip() for cell in record)), None)
     if at is None:
         return [], []
-    header = [_column_name(cell) for cell in records[at]]
+    header = [column_name(cell) for cell in records[at]]
     return header, [(number, record) for number, record in enumerate(records[at + 1 :], at + 2) if any(record)]
 
 
@@ -139,7 +161,7 @@ def _records(text: str, name: str, known_columns: Collection[str] = BY_NAME) -> 
             head = next((record for record in reader if any(cell.strip() for cell in record)), [])
         except csv.Error:
             continue
-        known = sum(_column_name(cell) in known_columns for cell in head)
+        known = sum(column_name(cell) in known_columns for cell in head)
         if known > score:
             best, score = _read_all(text, delimiter, name) if known else [], known
     return best
@@ -155,10 +177,6 @@ def _read_all(text: str, delimiter: str, name: str) -> list[list[str]]:
     return records
 
 
-def _column_name(cell: str) -> str:
-    return re.sub(r"[\s\-]+", "_", cell.strip().casefold())
-
-
 def _header(records: list[list[str]], problems: list[Problem], name: str) -> tuple[int, dict[int, Column]]:
     """How many records the header ends at, and the known columns by their place."""
     at = next((number for number, record in enumerate(records) if any(cell.strip() for cell in record)), None)
@@ -168,9 +186,11 @@ def _header(records: list[list[str]], problems: list[Problem], name: str) -> tup
         )
     columns: dict[int, Column] = {}
     for place, cell in enumerate(records[at]):
-        word = _column_name(cell)
+        word = column_name(cell)
         column = BY_NAME.get(word)
         if column is None:
+            if word.startswith(RESULT):
+                continue
             close = difflib.get_close_matches(word, BY_NAME, n=1, cutoff=_ALIKE)
             if close:
                 problems.append(Problem(at + 1, cell.strip(), f"is no column of a plan; did you mean {close[0]}?"))
@@ -199,6 +219,10 @@ def _row(
         cell = from_csv_cell(tidy(record[place])) if place < len(record) else ""
         values[column.field] = _value(column, cell, number, problems)
     origin = _origin(values, drafted)
+    if origin is not None:
+        # Some spreadsheets and scripts change the case of ids; the source's own spelling counts.
+        values["machine_id"] = origin.machine_id
+        values["source"] = origin.source
     for column in COLUMNS:
         if column.field not in values:
             values[column.field] = getattr(origin, column.field) if origin is not None else column.default
@@ -215,14 +239,10 @@ def _value(column: Column, cell: str, number: int, problems: list[Problem]) -> A
         if column.required:
             problems.append(Problem(number, column.name, "is empty"))
         return dict(column.default) if isinstance(column.default, dict) else column.default
-    if column.required and _ROUNDED.fullmatch(cell):
-        problems.append(
-            Problem(
-                number,
-                column.name,
-                f"{cell!r} was rounded by a spreadsheet; valid: the id as the draft had it, as text",
-            )
-        )
+    mangled = _mangled(column, cell)
+    if mangled:
+        problems.append(Problem(number, column.name, mangled))
+        return column.default
     try:
         return column.read(cell)
     except CellError as problem:
@@ -231,10 +251,31 @@ def _value(column: Column, cell: str, number: int, problems: list[Problem]) -> A
         return column.default
 
 
+def _mangled(column: Column, cell: str) -> str:
+    """What a spreadsheet did to an id, name or address that it took for a number or a time; empty where nothing."""
+    if column.name in _IDS and _ROUNDED.fullmatch(cell):
+        return f"{cell!r} was rounded by a spreadsheet; valid: the id as the draft had it, as text"
+    words = [word for pair in cell.split(";") for word in pair.split("=")[-1:]] if column.read is read_pairs else []
+    rounded = next((word.strip() for word in words if _ROUNDED.fullmatch(word.strip())), "")
+    if rounded:
+        return f"{rounded!r} was rounded by a spreadsheet; valid: the name or uuid as the target has it, as text"
+    if column.name == "mac" and _MAC_ALIKE.fullmatch(cell):
+        return f"{cell!r} is an address, or what a spreadsheet left of one; valid: keep, new"
+    return ""
+
+
 def _origin(values: Mapping[str, Any], drafted: Mapping[tuple[str, str], PlanRow]) -> PlanRow | None:
     """The drafted row of the same machine; without a source, the only one with its id."""
     machine_id, source = values.get("machine_id", ""), values.get("source", "")
-    if source:
-        return drafted.get((source, machine_id))
-    found = [row for (_, other), row in drafted.items() if other == machine_id]
-    return found[0] if len(found) == 1 else None
+    exact = drafted.get((source, machine_id))
+    if exact is not None or not machine_id:
+        return exact
+    for alike in (str, str.casefold):
+        found = [
+            row
+            for (alias, other), row in drafted.items()
+            if alike(other) == alike(machine_id) and (not source or alike(alias) == alike(source))
+        ]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None

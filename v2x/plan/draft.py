@@ -21,7 +21,10 @@ from v2x.model.placement import Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import HaPriority, TargetFacts, TargetMachine
 from v2x.plan.columns import tidy_row
+from v2x.plan.relations import CONTROLLER, apart, group_cells
 from v2x.plan.store import plan_id
+
+_IS_CONTROLLER = "identity.domain-controller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,29 +54,38 @@ def draft_plan(
     sources: Sequence[Endpoint],
     targets: Sequence[Endpoint],
     select: Sequence[str] = (),
-    findings: Sequence[Finding] = (),
+    findings: Mapping[str, Sequence[Finding]] | None = None,
     rules: Rules | None = None,
     now: datetime,
 ) -> Plan:
     """A plan over the machines of all inventories (by source alias) onto the first target.
 
     `select` are shell patterns over name, id and folder/name, without case; none means all. Machines with a blocker
-    among `findings`, templates, and machines that cannot be built there are excluded, with the reason. An adapter whose
-    network is not certain stays open: the comment lists what it could be, and `plan check` asks for it. PlanError when
-    there is no target, when nothing is selected, or when one of `rules` names what the pool lacks.
+    among `findings` (by source alias), templates, and machines that cannot be built there are excluded, with the
+    reason. An adapter whose network is not certain stays open: the comment lists what it could be, and `plan check`
+    asks for it. Partners of a group get an `order` each. PlanError when there is no target, when nothing is selected,
+    or when one of `rules` names what the pool lacks.
     """
     if not targets or targets[0].alias not in facts:
         raise PlanError("no target to draft a plan for", hint="name one with --target")
     target = targets[0].alias
-    blocked = blockers_of(findings)
     room = facts[target]
     rows: list[PlanRow] = []
     for source, inventory in inventories.items():
         places = Places(rules, inventory.networks)
+        groups = group_cells(inventory)
+        found = (findings or {}).get(source, ())
+        blocked = blockers_of(found)
+        controllers = {one.machine_id for one in found if one.rule == _IS_CONTROLLER and _is_known(one)}
         for machine in inventory.machines:
             if not is_selected(machine, select):
                 continue
-            empty = replace(first_row(machine, source, target), resource_set=targets[0].resource_set)
+            empty = replace(
+                first_row(machine, source, target),
+                resource_set=targets[0].resource_set,
+                groups=groups.get(machine.id, ()),
+                role=CONTROLLER if machine.id in controllers else "",
+            )
             row = draft_row(machine, empty, Ground(room, tables, places), blocked.get(machine.id, ())).row
             room = taken(machine, row, room)
             rows.append(tidy_row(row))
@@ -82,6 +94,7 @@ def draft_plan(
             "no machine is selected" if select else "the sources have no machines",
             hint="v2x inventory lists the machines; --select takes patterns such as 'web*'",
         )
+    rows = apart(rows)
     return Plan(
         id=plan_id(rows),
         created=now,
@@ -109,6 +122,10 @@ def is_selected(machine: Machine, select: Sequence[str]) -> bool:
     """Whether any of the shell patterns fits the machine's name, id or folder/name; no pattern fits all."""
     words = [word.casefold() for word in (machine.name, machine.id, f"{machine.folder}/{machine.name}")]
     return not select or any(fnmatch.fnmatchcase(word, pattern.casefold()) for pattern in select for word in words)
+
+
+def _is_known(finding: Finding) -> bool:
+    return finding.severity is not Severity.UNKNOWN
 
 
 def blockers_of(findings: Iterable[Finding]) -> dict[str, tuple[str, ...]]:

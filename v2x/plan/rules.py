@@ -138,3 +138,57 @@ MEMORY_HOST = Rule(
 )
 DISKS = Rule("plan.disks", _B, "More disks than the target allows", "Merge disks, or leave some on the source.")
 NICS = Rule("plan.nics", _B, "More adapters than the target allows", "Remove adapters on the source.")
+AFTER_UNKNOWN = Rule(
+    "plan.after-unknown",
+    _B,
+    "The column after names no machine of the plan, or several",
+    "Use the machine_id of a row, or a name that only one row has.",
+)
+AFTER_LEFT_OUT = Rule(
+    "plan.after-left-out",
+    _W,
+    "The column after names a machine that is left out",
+    "Nothing is waited for unless an earlier run of this plan has the machine; make sure that it is through.",
+)
+AFTER_LATER = Rule(
+    "plan.after-later",
+    _B,
+    "A machine would wait for one that goes later",
+    "Give the one that is waited for the same or an earlier wave and order.",
+)
+AFTER_CIRCLE = Rule(
+    "plan.after-circle", _B, "Machines wait for each other", "Take one of them out of the column after."
+)
+GROUP_SPLIT = Rule(
+    "plan.group-split",
+    _W,
+    "A group goes in several waves",
+    "Give its rows one wave, or take the group out of the column where it does not matter.",
+)
+SHARED_SPLIT = Rule(
+    "plan.shared-disk-split",
+    _B,
+    "Machines that share a disk do not go together",
+    "Give all of them one wave, or take the group out of their cells if the disk is not shared any more.",
+)
+PARTNERS = Rule(
+    "plan.partners",
+    _W,
+    "Redundant partners go at once",
+    "Give them different values of order, or different waves, so that the service stays up.",
+)
+WINDOW = Rule(
+    "plan.window", _B, "The window for the cutover does not come", "Write a window that has times ahead, or none."
+)
+CHANGED = Rule(
+    "plan.changed",
+    _B,
+    "The machine is not as it was when the plan was drafted",
+    "Look at its row again, then v2x plan check --accept-changes takes the machine as it is now.",
+)
+NOT_LIVE = Rule(
+    "plan.not-live",
+    _W,
+    "The plan was drafted from an export without disks",
+    "Name the live source to run it: --source ALIAS=ADDRESS, or the alias in v2x.toml.",
+)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 from v2x.model.units import MIB
-from v2x.sources.xlsx import Cell
+from v2x.workbook.xlsx import Cell
 
 Row = Mapping[str, Cell]
 

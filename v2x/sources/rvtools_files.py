@@ -13,9 +13,9 @@ from typing import IO, Protocol
 from v2x.disks.bytesource import FileSource
 from v2x.errors import BadImage, InputRefused, SourceError, UnsafeImage, Unsupported
 from v2x.model.units import GIB
-from v2x.sources.packed import Archive
 from v2x.sources.rvtools_sheets import INFO, Sheet, sheet_named
-from v2x.sources.xlsx import MOST_CELL_SIGNS, MOST_ROWS, Cell, Workbook
+from v2x.workbook.packed import Archive
+from v2x.workbook.xlsx import MOST_CELL_SIGNS, MOST_ROWS, Cell, Workbook
 
 MOST_FILE_BYTES = GIB
 MOST_FILES = 10_000

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,12 +10,14 @@ from v2x.engine.control import Control
 from v2x.engine.live import Actor
 from v2x.engine.metrics import MetricsServer, metrics_text
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 def test_batches_as_metrics_over_loopback(estate):
     store = estate.store()
     estate.submit(store, [estate.order(number, host='es"x') for number in range(6)])
     with store.exclusive("dispatch") as connection:
-        batches.claim(connection, "w", 9)
+        batches.claim(connection, "w", 9, NOW)
     control = Control(store, Actor(user="u", worker="", version="0"), estate_time)
     with MetricsServer(0, lambda: [control.status(one) for one in control.batches()]) as server:
         url = f"http://127.0.0.1:{server.port}"

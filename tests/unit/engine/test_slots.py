@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
+from datetime import UTC, datetime
+
 import pytest
 
 from v2x.engine import batches, slots
 from v2x.errors import UsageError
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
 
 def claimed(store, room=99):
     with store.exclusive("dispatch") as connection:
-        return [one.id for one in batches.claim(connection, "w", room)]
+        return [one.id for one in batches.claim(connection, "w", room, NOW)]
 
 
 def test_keys_are_in_the_fixed_order(estate):

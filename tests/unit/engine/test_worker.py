@@ -5,6 +5,8 @@ import fcntl
 import importlib.util
 import sqlite3
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from v2x.engine.store import StateError
 from v2x.engine.worker import Worker
 from v2x.errors import Conflict, Retry, TargetError, UsageError
 from v2x.migrate.observe import Silent
+from v2x.model.machine import Memory
 from v2x.model.migration import Outcome, Phase
 
 _spec = importlib.util.spec_from_file_location("engine_doubles", Path(__file__).with_name("conftest.py"))
@@ -257,8 +260,23 @@ def test_what_a_waiting_machine_waits_for(batch, estate):
     worker = batch.worker()
     worker._register()
     with batch.store.exclusive("dispatch") as connection:
-        batches.claim(connection, worker.id, 99)
+        batches.claim(connection, worker.id, 99, kit.NOW)
     waits = {row.migration.id: row.waits_for for row in batch.control.status(made).rows if row.state == "waiting"}
     assert waits == {"t4": "a slot of source-host:esx1", "t8": "the machines of order 0", "t9": "wave 1"}
     batch.control.pause(made)
     assert batch.control.status(made).rows[-1].waits_for == "the batch to be resumed"
+
+
+@pytest.mark.parametrize(("minutes", "outcome"), [(5, Outcome.MIGRATED), (15, Outcome.FAILED)])
+def test_a_machine_listed_long_ago_is_compared_with_its_source_first(batch, estate, minutes, outcome):
+    listed = kit.NOW - timedelta(minutes=minutes)
+    order = replace(estate.order(1), machine=replace(estate.machine, memory=Memory(size_bytes=1)), listed=listed)
+    same = replace(estate.order(2), machine=estate.machine, listed=listed)
+    found = batch.submit(order, same)
+    batch.worker().run(found.id)
+    done = {one.id: one for one in batch.control.migrations(found)}
+    assert (done["t1"].outcome, done["t2"].outcome) == (outcome, Outcome.MIGRATED)
+    if outcome is Outcome.FAILED:
+        assert done["t1"].failure.code == "SOURCE-DIFFERS"
+        assert "of memory then" in done["t1"].failure.message
+        assert set(estate.target.claims) == {"t2"}, "nothing was made"

@@ -274,6 +274,26 @@ def test_rules_answer_for_empty_cells_and_a_wrong_rule_is_found(facts, tables, m
     assert found("Gone") == ["plan.network"]
 
 
+def test_what_changed_since_the_draft_blocks_its_row(make_plan, make_row, make_machine, make_inventory, facts, tables):
+    plan = make_plan(make_row(1), make_row(2), make_row(3, exclude=True))
+    grown = tuple(
+        replace(machine, memory=replace(machine.memory, size_bytes=GIB))
+        for machine in plan.inventories["files"].machines
+    )
+    drafted = {"files": make_inventory(*grown)}
+    found = check_plan(plan, {"pool": facts}, tables, drafted=drafted, done={"uuid-2"})
+    assert [(one.rule, one.machine_name, one.text) for one in found if one.rule == "plan.changed"] == [
+        ("plan.changed", "web01", "1 GiB of memory then, 4 GiB now")
+    ]
+    assert not [one for one in check_plan(plan, {"pool": facts}, tables) if one.rule == "plan.changed"]
+
+
+def test_an_export_without_disks_is_told_once(make_plan, make_row, facts, tables):
+    plan = make_plan(make_row(1), make_row(2), kind="rvtools")
+    found = [one for one in check_plan(plan, {"pool": facts}, tables) if one.rule == "plan.not-live"]
+    assert [(one.subject, one.severity) for one in found] == [("files", Severity.WARNING)]
+
+
 @pytest.mark.parametrize(
     ("state", "running", "said"),
     [

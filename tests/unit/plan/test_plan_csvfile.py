@@ -48,6 +48,12 @@ ROWS = st.builds(
     start=st.booleans(),
     wave=st.integers(1, 9999),
     order=st.integers(-9999, 9999),
+    after=st.lists(NASTY, max_size=2).map(tuple),
+    groups=st.lists(NASTY, max_size=2).map(tuple),
+    window=st.sampled_from(["", "Sat Sun 22:00-04:00 Europe/Paris except 2026-12-24"]),
+    change=NASTY,
+    approved_by=NASTY,
+    checks=NASTY,
     exclude=st.booleans(),
     note=NASTY,
     comment=NASTY,
@@ -126,11 +132,41 @@ def test_golden(make_row):
                  running=Running.SHUTDOWN,
                  verify=VerifyLevel.SAMPLE, start=True, autostart=True, ha=HaPriority.BEST_EFFORT, host="xcp-1",
                  timezone="+02:00", bios_strings=True, as_template=True, resource_set="U8kmJKszJC0", wave=2, order=10,
+                 after=("web01", "uuid-9"), groups=("anti-affinity:web tier", "erp"),
+                 window="Sat Sun 22:00-04:00 Europe/Paris except 2026-12-24..2027-01-02", change="CHG-1",
+                 approved_by="Ada", checks="port 443",
                  hooks=("tell", "snapshot-db"), role="dc", exclude=True,
                  note="Büro\n2. Stock"),
     )  # fmt: skip
     assert write_rows(rows) == GOLDEN.read_bytes()
     assert read_rows(GOLDEN.read_bytes()) == rows
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "says"),
+    [
+        ("machine_id", "1,23E+15",
+         "'1,23E+15' was rounded by a spreadsheet; valid: the id as the draft had it, as text"),
+        ("host", "4.2E+3", "'4.2E+3' was rounded by a spreadsheet; valid: the id as the draft had it, as text"),
+        ("storage", "*=NFS; scsi0:1=1,23E+15",
+         "'1,23E+15' was rounded by a spreadsheet; valid: the name or uuid as the target has it, as text"),
+        ("mac", "00:50:56:AA:00:01", "'00:50:56:AA:00:01' is an address, or what a spreadsheet left of one; "
+         "valid: keep, new"),
+        ("mac", "5.056E+09", "'5.056E+09' is an address, or what a spreadsheet left of one; valid: keep, new"),
+    ],
+)  # fmt: skip
+def test_what_a_spreadsheet_mangled_is_reported_not_used(column, cell, says):
+    cells = {"machine_id": "uuid-1", "source": "files", "target": "pool"} | {column: cell}
+    text = ";".join(cells) + "\n" + ";".join(f'"{one}"' for one in cells.values()) + "\n"
+    assert problems_of(text) == [f"row 2, column {column}: {says}"]
+
+
+def test_the_sources_spelling_of_an_id_counts(make_row):
+    base = {("files", "uuid-1"): make_row(1, vcpus=8)}
+    (row,) = read_rows(b"machine_id,source\nUUID-1 ,Files\n", base=base)
+    assert (row.machine_id, row.source, row.vcpus) == ("uuid-1", "files", 8)
+    twice = base | {("files", "UUID-1"): make_row(1, machine_id="UUID-1")}
+    assert read_rows(b"machine_id,source\nUUID-1,files\n", base=twice)[0].machine_id == "UUID-1"
 
 
 def test_columns_in_any_order_and_case(make_row):

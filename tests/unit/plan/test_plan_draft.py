@@ -86,7 +86,7 @@ def test_templates_and_blockers_are_excluded_with_the_reason(draft, make_machine
         broken,
         make_machine("c", 3),
         make_machine("d", 4),
-        findings=[finding, mild],
+        findings={"files": [finding, mild]},
     ).rows
     assert [row.exclude for row in rows] == [True, True, True, False]
     assert rows[0].comment.startswith("excluded: template of the source | ")

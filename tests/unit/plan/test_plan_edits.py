@@ -10,7 +10,7 @@ import pytest
 from v2x.errors import InputRefused, PlanError
 from v2x.plan import apply_edits, csv_edits, draft_plan, read_edits
 from v2x.plan.csvfile import PlanFileError
-from v2x.sources.edited_sheet import sheet_rows
+from v2x.workbook.edited_sheet import sheet_rows
 
 HEAD = "machine,machine_id,exclude,target_name,wave,note,verdict,rule\r\n"
 

@@ -48,7 +48,9 @@ def test_every_field_is_part_of_the_id(make_row):
         "running": Running.SNAPSHOT,
         "verify": VerifyLevel.NONE, "start": True, "autostart": True, "ha": HaPriority.RESTART,
         "host": "x", "timezone": "UTC", "bios_strings": True, "as_template": True, "resource_set": "x",
-        "wave": 9, "order": 9, "hooks": ("x",), "role": "x", "exclude": True, "note": "x", "comment": "x",
+        "wave": 9, "order": 9, "hooks": ("x",), "after": ("x",), "groups": ("x",), "window": "daily 1:00-2:00 UTC",
+        "change": "x",
+        "approved_by": "x", "checks": "x", "role": "x", "exclude": True, "note": "x", "comment": "x",
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(PlanRow)}
     ids = {plan_id([replace(make_row(1), **{name: value})]) for name, value in other.items()}

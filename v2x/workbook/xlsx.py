@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from v2x.errors import BadImage, UnsafeImage
 from v2x.model.units import MIB
-from v2x.sources.packed import MOST_PART_BYTES, Archive
+from v2x.workbook.packed import MOST_PART_BYTES, Archive
 
 Cell = str | float | bool
 Choose = Callable[[Mapping[int, str]], Mapping[int, str]]
@@ -51,6 +51,11 @@ class Workbook:
 
         `choose` gets the header as column number → text. UnsafeImage above MOST_ROWS rows.
         """
+        for _, row in self.numbered(sheet, choose):
+            yield row
+
+    def numbered(self, sheet: str, choose: Choose) -> Iterator[tuple[int, dict[str, Cell]]]:
+        """As `rows`, each with the number that a spreadsheet shows beside it."""
         if self._strings is None:
             self._strings = self._read_strings()
         part = self._parts[sheet]
@@ -216,9 +221,10 @@ class _SheetReader:
         self._name = name
         self._keys: Mapping[int, str] | None = None
         self._columns: dict[str, int] = {}
-        self._rows: list[dict[str, Cell]] = []
+        self._rows: list[tuple[int, dict[str, Cell]]] = []
         self._row: dict[int, Cell] = {}
         self._count = 0
+        self._number = 0
         self._column = -1
         self._kind = "n"
         self._wanted = False
@@ -234,7 +240,7 @@ class _SheetReader:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
 
-    def taken(self) -> list[dict[str, Cell]]:
+    def taken(self) -> list[tuple[int, dict[str, Cell]]]:
         rows, self._rows = self._rows, []
         return rows
 
@@ -260,6 +266,11 @@ class _SheetReader:
             if name == "row":
                 self._column = -1
                 self._row = {}
+                given = attributes.get("r", "")
+                # Rows without a number follow one another.
+                self._number = (
+                    int(given) if given.isascii() and given.isdigit() and len(given) < 9 else self._number + 1
+                )
 
     def _end(self, name: str) -> None:
         if ":" in name:
@@ -289,7 +300,8 @@ class _SheetReader:
         self._count += 1
         if self._count > MOST_ROWS:
             raise UnsafeImage(f"{self._name} has more than {MOST_ROWS:,} rows", hint="export the clusters one by one")
-        self._rows.append({self._keys[column]: cell for column, cell in self._row.items() if column in self._keys})
+        kept = {self._keys[column]: cell for column, cell in self._row.items() if column in self._keys}
+        self._rows.append((self._number, kept))
 
     def _place(self, reference: str) -> int:
         """The column number of `AB12`; cells without a reference follow one another."""

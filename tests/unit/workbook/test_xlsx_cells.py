@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from v2x.errors import BadImage
-from v2x.sources.packed import Archive
-from v2x.sources.xlsx import Workbook
+from v2x.workbook.packed import Archive
+from v2x.workbook.xlsx import Workbook
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

@@ -14,6 +14,7 @@ EXIT_CODES = {
     4: "some machines failed; the report says which and why",
     5: "cannot connect, log in, or not permitted",
     6: "input refused: unsafe, corrupt or unsupported",
+    70: "a worker lost its state database and ended at once; other workers continue its machines",
     75: "stopped but resumable: the same command continues",
     130: "interrupted by Ctrl-C, resumable",
     143: "terminated, resumable",

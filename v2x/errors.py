@@ -45,6 +45,8 @@ class V2xError(Exception):
     code = "V2X-ERROR"
     exit_code = 1
     retry = Retry.NEVER
+    details: tuple[str, ...] = ()
+    """Where one error stands for many: each of them, a line."""
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None, retry: Retry | None = None) -> None:
         super().__init__(message)

@@ -222,3 +222,14 @@ def test_an_error_as_json(bench, ova):
     assert ran.json["schema"] == "v2x.error/1"
     assert ran.json["code"] == "TRUST"
     assert ran.json["exit_code"] == 5
+
+
+def test_each_wrong_cell_of_a_plan_has_its_line(bench, ova, tmp_path):
+    assert bench.v2x("plan", "draft", ova, "--target", bench.target, "-o", "plan.csv").code == 0
+    text = (tmp_path / "plan.csv").read_text(encoding="utf-8-sig")
+    (tmp_path / "plan.csv").write_text(text.replace(",bios,", ",bois,").replace(",keep,", ",kept,"))
+    ran = bench.v2x("plan", "check", "plan.csv", "--json", pool=False)
+    assert ran.code == 2 and ran.json["message"] == "plan.csv: 2 errors" and len(ran.json["details"]) == 2
+    lines = ran.err.splitlines()
+    assert lines[0] == "error: plan.csv: 2 errors [PLAN]" and lines[3].startswith("  try: ")
+    assert lines[1].startswith("  - row 2, column mac") and "'bois'" in lines[2]

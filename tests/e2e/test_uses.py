@@ -10,9 +10,12 @@ import openpyxl
 import pexpect
 import pytest
 
+from v2x.engine.locks import FolderLock
 from v2x.model.machine import DiskBus, Firmware
 from v2x.simulators.appliance import ApplianceSpec, CreateType, DiskSpec, NicSpec, write_ova, write_vmx_folder
 from v2x.simulators.xapi import Pool
+
+NETWORK = "Pool-wide network associated with eth0"
 
 ROOT = Path(__file__).parents[2]
 
@@ -512,3 +515,46 @@ def test_other_ways_to_send_a_disk(bench, estate, same_bytes, tmp_path, form):
     assert ran.code == 0, ran.err
     assert {one.format for one in bench.pool.ledger.imports} <= {form, "raw"}
     same_bytes(bench.vdis_of(bench.vm("web"))[0], raws["web"], "raw", tmp_path)
+
+
+@pytest.fixture
+def appliance(raw, tmp_path):
+    spec = ApplianceSpec(name="web", disks=(DiskSpec(raw=raw()),), nics=(NicSpec(mac="00:50:56:00:00:01"),))
+    return write_ova(tmp_path / "web.ova", spec).path
+
+
+def test_a_second_batch_run_changes_nothing_while_the_first_one_has_the_state(bench, estate, tmp_path):
+    folder, _raws = estate
+    assert bench.v2x("plan", "draft", folder, "--target", bench.target, "-o", "plan.csv").code == 0
+    (tmp_path / "state").mkdir()
+    lock = FolderLock(tmp_path / "state")
+    ran = bench.v2x("batch", "run", "plan.csv", pool=False)
+    lock.release()
+    assert ran.code == 4 and "[STATE-LOCKED]" in ran.err
+    status = bench.v2x("batch", "status", pool=False)
+    assert status.code == 2 and "no batch has been run" in status.err
+
+
+def test_a_later_run_does_not_take_the_digests_away(bench, appliance, tmp_path):
+    words = ("migrate", appliance, "--network", f"*={NETWORK}", "--target", bench.target)
+    assert bench.v2x(*words).code == 0
+    first = (tmp_path / "web.v2x.json").read_bytes()
+    again = bench.v2x(*words, "--json")
+    assert again.code == 0 and again.json["migrations"][0]["outcome"] == "already migrated"
+    assert (tmp_path / "web.v2x.json").read_bytes() == first
+    (later,) = tmp_path.glob("web.v2x.*.json")
+    assert bench.v2x("verify", "web.v2x.json", "--target", bench.target).code == 0
+    nothing = bench.v2x("verify", later, "--target", bench.target)
+    assert nothing.code == 2 and "[NO-DIGESTS]" in nothing.err
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_copied(bench, appliance):
+    words = ("migrate", appliance, "--network", f"*={NETWORK}", "--target", bench.target)
+    ran = bench.v2x(*words, "--report", "nowhere/x.json")
+    assert ran.code == 2 and "nowhere" in ran.err and not bench.leftovers()
+    assert not [one for one in bench.pool.records("VM").values() if one["name_label"] == "web"]
+
+
+def test_a_transport_of_vsphere_is_refused_elsewhere(bench, appliance):
+    ran = bench.migrate(appliance, "--transport", "nfc")
+    assert ran.code == 2 and "--transport nfc" in ran.err

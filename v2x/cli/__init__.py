@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as ended:
         code = ended.exit_code
     except TyperException as misused:
-        words = misused.format_message().strip().splitlines() or ["wrong usage"]
+        words = misused.format_message().replace("Value error, ", "").strip().splitlines() or ["wrong usage"]
         hint = "v2x --help, or --help after a command, lists what there is"
         show.problem(UsageError(" ".join(words), hint=hint), as_json=as_json)
         code = UsageError.exit_code

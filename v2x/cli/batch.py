@@ -65,8 +65,10 @@ def run(
     from v2x.cli import batching
     from v2x.cli.build import build
     from v2x.cli.planned import checked, refreshed, stop_at_blockers, stop_without_disks, with_networks
+    from v2x.cli.running import check_report_folder
     from v2x.plan import load_plan
 
+    check_report_folder(report)
     built = build(given)
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
@@ -78,14 +80,14 @@ def run(
         # Rows of other waves stay in the plan: those of this one may come after them.
         rows = tuple(row if row.wave in wave else replace(row, exclude=True) for row in loaded.rows)
         loaded = replace(loaded, rows=rows)
-    with batching.opened(state) as store:
+    with batching.opened(state) as store, batching.alone(store) as lock:
         current = refreshed(built, loaded, source or ())
         stop_without_disks(current)
         current, made = with_networks(built, current, uplink, create=create_networks)
         findings = [*checked(built, current, loaded), *made]
         stop_at_blockers(findings, plan)
         batch = batching.submitted(store, built, current, plan, findings)
-        ended_by = batching.work(store, built, given, batch, at_once, metrics_port)
+        ended_by = batching.work(store, built, given, batch, at_once, metrics_port, lock)
         batching.ended(store, built, given, batch, ended_by, report)
 
 
@@ -104,8 +106,10 @@ def resume(
     """Continues a batch that was paused, stopped or killed; machines that failed are tried again."""
     from v2x.cli import batching, show
     from v2x.cli.build import build
+    from v2x.cli.running import check_report_folder
     from v2x.errors import Conflict
 
+    check_report_folder(report)
     built = build(given)
     built.target_network, built.upload_format = target_network or "", upload_format
     with batching.opened(state) as store:

@@ -78,7 +78,8 @@ def _each(
                 else:
                     said = returns.roll_back(found, row, accept_data_loss=accept_data_loss, force_dc=force_dc)
             except V2xError as problem:
-                show.problem(problem)
+                if len(ids) > 1:
+                    show.problem(problem)
                 failed.append(problem)
             else:
                 done.append(said)

@@ -21,6 +21,7 @@ from v2x.model.plan import Plan
 if TYPE_CHECKING:
     from v2x.engine.batches import Batch
     from v2x.engine.control import Control
+    from v2x.engine.locks import FolderLock
     from v2x.engine.store import Store
 
 
@@ -40,6 +41,21 @@ def opened(given: str | None) -> Iterator["Store"]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def alone(store: "Store") -> Iterator["FolderLock | None"]:
+    """The lock of a state folder, held before anything is written there; a shared database has workers side by side."""
+    from v2x.engine.locks import FolderLock
+
+    if store.folder is None:
+        yield None
+        return
+    lock = FolderLock(store.folder)
+    try:
+        yield lock
+    finally:
+        lock.release()
 
 
 def control(store: "Store", app: App | None = None) -> "Control":
@@ -87,6 +103,7 @@ def work(
     batch: "Batch | None",
     rows_at_once: int,
     metrics_port: int | None = None,
+    lock: "FolderLock | None" = None,
 ) -> int | None:
     """Works in this process until the batch is through, or a signal comes, which is returned.
 
@@ -101,7 +118,7 @@ def work(
     console = Console(quiet=given.quiet)
     worker = Worker(store, DbosEngine(), doors, console, rows_at_once=rows_at_once, now=app.now, hooks=app.config.hooks)
     with draining(worker) as received, measured(store, given, metrics_port):
-        worker.run(batch.id if batch else "", forever=batch is None)
+        worker.run(batch.id if batch else "", forever=batch is None, lock=lock)
     return received[0] if received else None
 
 

@@ -17,7 +17,8 @@ from v2x.text import plural, printable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One check. `required` ones make doctor fail; `access` says that the failure is one of connection or login."""
+    """One check. `required` ones make doctor fail; `access` says that the failure is one of connection or login,
+    `code` is that of the error."""
 
     name: str
     ok: bool
@@ -25,6 +26,7 @@ class Line:
     remedy: str = ""
     required: bool = False
     access: bool = False
+    code: str = ""
 
 
 _PROGRAMS = (
@@ -135,4 +137,5 @@ def _refused(name: str, problem: V2xError) -> Line:
         remedy=problem.hint or "check the address",
         required=True,
         access=problem.exit_code == 5,
+        code=problem.code,
     )

@@ -42,7 +42,8 @@ def doctor(
             if not line.ok:
                 show.result(f"      try: {line.remedy}")
     failed = [line for line in lines if not line.ok and line.required]
-    if any(line.access for line in failed):
-        raise AccessError(f"{failed[0].name}: {failed[0].found}", hint=failed[0].remedy)
+    barred = next((line for line in failed if line.access), None)
+    if barred is not None:
+        raise AccessError(barred.found, code=barred.code, hint=barred.remedy)
     if failed:
         raise UsageError(f"{failed[0].name}: {failed[0].found}", code="DOCTOR", hint=failed[0].remedy)

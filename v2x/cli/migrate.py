@@ -110,7 +110,7 @@ def migrate(
     """Moves one machine, now."""
     from v2x.cli import show
     from v2x.cli.build import build
-    from v2x.cli.running import conclude, run_plan, write_report
+    from v2x.cli.running import check_report_folder, conclude, report_file, run_plan, write_report
     from v2x.cli.single import Choices, describe, single_plan
 
     choices = Choices(
@@ -143,6 +143,7 @@ def migrate(
         stage=stage,
         later=tuple(option for option, chosen in ((f"--convert {convert}", convert is not Convert.OFF),) if chosen),
     )
+    check_report_folder(report)
     app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
@@ -153,7 +154,8 @@ def migrate(
         describe(app, plan, findings, as_json=given.json)
         return
     finished = run_plan(app, given, plan, findings)
-    written = report or Path(f"{_file_name(plan.rows[0].target_name)}.v2x.json")
+    default = Path(f"{_file_name(plan.rows[0].target_name)}.v2x.json")
+    written = report_file(report, default, finished.report)
     write_report(finished.report, written)
     show.note(f"report written to {written}", quiet=given.quiet or not given.json)
     conclude(finished, given, written)

@@ -14,6 +14,7 @@ EXIT_CODES = {
     4: "some machines failed; the report says which and why",
     5: "cannot connect, log in, or not permitted",
     6: "input refused: unsafe, corrupt or unsupported",
+    70: "a worker lost its state database and ended at once; other workers continue its machines",
     75: "stopped but resumable: the same command continues",
     130: "interrupted by Ctrl-C, resumable",
     143: "terminated, resumable",
@@ -99,6 +100,9 @@ PAGES = TRANSPORT_PAGES | {
     "NO-HOST": "Every host that sees the storage is disabled, being evacuated, updated or restarted, or does not "
     "answer. A disk begun there would be in the way, or lost sight of. Enable a host, or choose another storage.",
     "NO-HOOK": "A row names a hook that v2x.toml here does not have. What a hook does is never read from a plan.",
+    "NO-DIGESTS": "The report is of a run that copied nothing: it failed, or found its machines migrated already, so "
+    "that it has nothing to compare with. The report of the run that copied them has the digests; v2x migrate does not "
+    "overwrite it.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
     "passwords never stand on the command line.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",

@@ -46,7 +46,9 @@ class Console:
             name, why = printable(migration.machine_name), printable(migration.failure.message, 1000)
             self.say(f"{name} skipped: {why} [{migration.failure.code}]")
         elif migration.failure is not None and self._failures:
-            self.say(f"  {migration.outcome}: {printable(migration.failure.message, 1000)} [{migration.failure.code}]")
+            name, message = printable(migration.machine_name), printable(migration.failure.message, 1000)
+            whose = "" if name in message else f"{name}: "
+            self.say(f"  {migration.outcome}: {whose}{message} [{migration.failure.code}]")
             if migration.failure.hint:
                 self.say(f"    try: {printable(migration.failure.hint, 1000)}")
 

@@ -32,7 +32,8 @@ _MOST_VCPUS = 255
 
 def ask_and_migrate(given: Given, report: Path | None) -> None:
     """The whole conversation. `q` at any question, or Ctrl-C, leaves; nothing is written before the last yes."""
-    show.note("v2x moves one machine to XCP-ng.\nNothing is changed before you say yes at the end; q leaves.\n")
+    show.note("v2x moves one machine to XCP-ng.\nNothing is changed before you say yes at the end; q leaves.")
+    show.note("A source is a server, or a path: an .ova, .ovf or .vmx file, a Hyper-V export, a folder of them.\n")
     app = build(given)
     source, inventory = _source(app)
     machine = _machine(inventory)
@@ -67,9 +68,7 @@ def _ask(question: str, default: str = "") -> str:
 def _source(app: App) -> tuple[str, Inventory]:
     text = ""
     while True:
-        text = text or _ask(
-            "Source: an .ova, .ovf or .vmx file, a Hyper-V export, or a folder of them, or vsphere://USER@HOST"
-        )
+        text = text or _ask("Source: a path, vsphere://USER@HOST or hyperv://USER@HOST")
         asked, text = text, ""
         try:
             inventory = app.inventory(app.endpoint("source", asked))

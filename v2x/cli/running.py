@@ -13,10 +13,10 @@ from v2x.app import App
 from v2x.cli import show
 from v2x.cli.options import Given
 from v2x.cli.progress import Console
-from v2x.errors import Interrupted, MachinesFailed, Stopped, V2xError
-from v2x.model.codec import to_json
+from v2x.errors import Interrupted, MachinesFailed, Stopped, UsageError, V2xError
+from v2x.model.codec import SchemaError, from_json, to_json
 from v2x.model.finding import Finding
-from v2x.model.migration import Migration, Outcome, Report
+from v2x.model.migration import REPORT_SCHEMA, Migration, Outcome, Report
 from v2x.model.plan import Plan
 from v2x.render import render_report
 from v2x.text import plural
@@ -61,6 +61,32 @@ def draining(engine: Drains) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def report_file(wanted: Path | None, default: Path, report: Report) -> Path:
+    """Where a report goes: as wanted, else the default, unless an earlier report with digests stands there.
+
+    A run that copied nothing must not take away the digests that `v2x verify` needs.
+    """
+    if wanted is not None or any(one.disks for one in report.migrations) or not _has_digests(default):
+        return wanted or default
+    return default.with_suffix(f".{report.id}.json")
+
+
+def _has_digests(path: Path) -> bool:
+    try:
+        kept = from_json(path.read_bytes(), Report, REPORT_SCHEMA)
+    except (OSError, SchemaError):
+        return False
+    return any(one.disks for one in kept.migrations)
+
+
+def check_report_folder(wanted: Path | None) -> None:
+    """UsageError for a report that could not be written, before hours of copying rather than after."""
+    if wanted is not None and not wanted.parent.is_dir():
+        raise UsageError(
+            f"cannot write {wanted}: there is no folder {wanted.parent}", hint="make it, or choose another"
+        )
 
 
 def write_report(report: Report, path: Path) -> Path:

@@ -66,6 +66,11 @@ def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     if not choices.target:
         raise UsageError("no target", hint="add --target xapi://root@HOST or --target xva:FOLDER")
     source = app.endpoint("source", choices.source)
+    transport = app.vsphere.transport.transport
+    if transport != "auto" and not source.address.startswith("vsphere:"):
+        raise UsageError(
+            f"--transport {transport} reads disks from vSphere, and this source is none", hint="leave it out"
+        )
     target = app.endpoint("target", choices.target)
     inventory = _listed(app, source, choices.vm)
     machine = _with_vlans(_chosen(inventory, choices.vm), choices.vlans)

@@ -30,6 +30,12 @@ def verify_report(app: App, path: Path, target: str | None, console: Console) ->
             rows += _machine(opened, migration, console)
         finally:
             opened.close()
+    if not rows:
+        raise UsageError(
+            f"{path} holds no digests to compare with",
+            code="NO-DIGESTS",
+            hint="give the report of the run that copied the machine, not of a later one that found it there already",
+        )
     return rows
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -149,11 +150,12 @@ def named(connection: sa.Connection, text: str = "") -> Batch:
     known = listed(connection)
     if not known:
         raise UsageError("no batch has been run with this state", hint="v2x batch run PLAN.CSV begins one; see --state")
-    found = [one for one in known if one.id.startswith(text) or one.plan_path == text] if text else known[:1]
+    path = str(Path(text).resolve())
+    found = [one for one in known if one.id.startswith(text) or one.plan_path == path] if text else known[:1]
     if not found:
         ids = ", ".join(one.id for one in known[:10])
         raise UsageError(f"no batch {text}", hint=f"there are: {ids}")
-    if len(found) > 1 and not any(one.plan_path == text for one in found):
+    if len(found) > 1 and not any(one.plan_path == path for one in found):
         raise UsageError(f"{text} may be any of {', '.join(one.id for one in found[:10])}", hint="give more of the id")
     return found[0]
 

@@ -112,9 +112,18 @@ class Control:
         return count
 
     def cut_over(self, batch: Batch, ids: Sequence[str]) -> int:
-        """Lets warm machines be cut over after the pass that comes next; returns how many were not told before."""
-        open_rows = (_rows.c.batch == batch.id) & _rows.c.id.in_(list(ids)) & (_rows.c.state != State.ENDED)
+        """Lets warm machines be cut over after the pass that comes next; returns how many were not told before.
+
+        UsageError where none of them is warm.
+        """
         with self._store.exclusive("events") as connection:
+            warm = [one for one in ids if batches.order(connection, batch.id, one).warm]
+            if not warm:
+                raise UsageError(
+                    f"nothing to cut over: these machines of batch {batch.id} are copied cold",
+                    hint="a machine has a cutover where its row says transfer warm",
+                )
+            open_rows = (_rows.c.batch == batch.id) & _rows.c.id.in_(warm) & (_rows.c.state != State.ENDED)
             told = _rows.update().where(open_rows, ~_rows.c.cutover).values(cutover=True)
             count = connection.execute(told).rowcount
             if count:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -60,7 +61,7 @@ def check_evidence(data: bytes) -> int:
             if sum(one.file_size for one in archive.infolist()) > _MOST_BYTES:
                 raise InputRefused("the archive is larger than any evidence", code="EVIDENCE", hint="ask who made it")
             held = {one.filename: archive.read(one) for one in archive.infolist()}
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as problem:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as problem:
         raise _broken(f"it is no whole archive ({problem})") from None
     manifest = held.pop(MANIFEST, b"").decode(errors="replace").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in manifest)}

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +36,7 @@ TRACKED = "tracking was turned on"
 WAS = "was "
 """Begins the fact that holds, as JSON, what the source was like before it was kept off."""
 FINALIZED = "finalized"
+_CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
 
 
 class Kept(Protocol):
@@ -219,7 +220,9 @@ class RowRun:
                 return self._said(step, work)
             except (Stopped, Interrupted) as problem:
                 self._keep(self._work)
-                return _answer(Outcome.CANCELLED if self._wish.cancelled() else Outcome.STOPPED, failure_of(problem))
+                if self._wish.cancelled():
+                    return _answer(Outcome.CANCELLED, replace(failure_of(problem), hint=_CANCELLED))
+                return _answer(Outcome.STOPPED, failure_of(problem))
             except InputRefused as problem:
                 return _answer(Outcome.FAILED, self._refused(problem))
             except V2xError as problem:

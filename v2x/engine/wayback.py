@@ -21,6 +21,8 @@ from v2x.model.migration import Outcome, Phase
 from v2x.sources.interface import GivesBack, PowerControl, Source
 from v2x.target.interface import Target, WayBack
 
+_NOTHING_LEFT = "it has ended without a machine that could be taken back; v2x batch status tells how"
+_CANCEL_IT = "v2x batch cancel ends it, and its source goes on"
 _THROUGH = {Outcome.MIGRATED, Outcome.ALREADY}
 
 
@@ -103,7 +105,9 @@ class Returns:
             raise Conflict(
                 f"{order.machine.name} is not through: {found.outcome if found.state == State.ENDED else found.state}",
                 code="NOT-THROUGH",
-                hint="v2x batch cancel ends it, and its source goes on",
+                hint=_NOTHING_LEFT
+                if found.state == State.ENDED
+                else "v2x batch cancel ends it, and its source goes on",
             )
         return order, facts
 

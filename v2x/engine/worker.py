@@ -108,14 +108,15 @@ class Worker:
         self._draining.set()
         self._woken.set()
 
-    def run(self, batch: str = "", *, forever: bool = False) -> None:
+    def run(self, batch: str = "", *, forever: bool = False, lock: Lock | None = None) -> None:
         """Works until no row of `batch` (of any batch) is left, or the worker is drained.
 
-        Conflict while another process has the state folder; StateError when the state cannot be written any more: what
+        `lock` is that of the state folder where the caller holds it already; it is released at the end. Conflict while
+        another process has the folder; StateError when the state cannot be written any more: what
         runs has stopped at a mark, and the next run continues it.
         """
         self._room(FREE_BYTES_TO_START)
-        self._lock = self._locked()
+        self._lock = lock or self._locked()
         try:
             self._register()
             self._durable.launch(self._store, self.id, self._run_row)

@@ -7,18 +7,19 @@ down is switched on again where its migration fails; one that is stopped half-wa
 
 from typing import TYPE_CHECKING
 
-from v2x.errors import SourceError, V2xError
+from v2x.errors import SourceError, Unsupported, V2xError
 from v2x.model.machine import PowerState
 from v2x.model.plan import Running
-from v2x.sources.interface import HardPowerOff, Notes, PowerControl, StaysOff
+from v2x.sources.interface import HardPowerOff, Notes, PowerControl, Snapshots, StaysOff
 
 if TYPE_CHECKING:
     from v2x.migrate.steps import Work
 
 _CHOICES = (
-    "choose: --running shutdown (the guest shuts down, then its disks are copied), --running snapshot (a copy of this "
-    "moment, it goes on running), or shut it down yourself; in a plan it is the column running"
+    "choose: --running shutdown (the guest shuts down, then its disks are copied),{} or shut it down yourself; in a "
+    "plan it is the column running"
 )
+_SNAPSHOT = " --running snapshot (a copy of this moment, it goes on running),"
 
 
 def state_now(work: "Work") -> PowerState:
@@ -29,7 +30,10 @@ def state_now(work: "Work") -> PowerState:
 
 
 def refuse_running(work: "Work") -> None:
-    """SourceError for a machine that is not off, unless its row says what to do with it."""
+    """SourceError for a machine that is not off, unless its row says what to do with it.
+
+    Unsupported where the row wants a snapshot and the source takes none.
+    """
     state, name = state_now(work), work.machine.name
     if state is PowerState.SUSPENDED:
         raise SourceError(
@@ -42,7 +46,13 @@ def refuse_running(work: "Work") -> None:
     if not isinstance(work.source, PowerControl):
         raise SourceError(f"{name} is on", code="POWERED-ON", hint="shut it down, or its disks change")
     if work.running is Running.REFUSE:
-        raise SourceError(f"{name} is running, and its disks change while it does", code="POWERED-ON", hint=_CHOICES)
+        hint = _CHOICES.format(_SNAPSHOT if isinstance(work.source, Snapshots) else "")
+        raise SourceError(f"{name} is running, and its disks change while it does", code="POWERED-ON", hint=hint)
+    if work.running is Running.SNAPSHOT and not isinstance(work.source, Snapshots):
+        raise Unsupported(
+            f"{name} is running, and this source copies no snapshots",
+            hint="choose --running shutdown, or shut it down yourself; in a plan it is the column running",
+        )
 
 
 def will_be_brought_down(work: "Work") -> bool:
@@ -57,8 +67,11 @@ def bring_down(work: "Work") -> None:
         return
     name = work.machine.name
     if work.running is Running.SNAPSHOT:
+        if not isinstance(work.source, Snapshots):
+            return
         work.observer.warning(
-            f"{name} runs: its disks are copied as they are now, through a snapshot named “v2x {work.tag}”; "
+            f"{name} runs: its disks are copied as they are now, through a snapshot named "
+            f"“{work.source.snapshot_name(work.tag)}”; "
             "what it writes from now on stays at the source"
         )
         return

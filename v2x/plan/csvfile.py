@@ -53,13 +53,14 @@ class PlanFileError(PlanError):
     """A plan file with everything that is wrong in it."""
 
     def __init__(self, name: str, problems: Sequence[Problem]) -> None:
-        shown = "; ".join(str(problem) for problem in problems[:SHOWN_PROBLEMS])
-        more = len(problems) - SHOWN_PROBLEMS
-        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+        count = f"1 error: {problems[0]}" if len(problems) == 1 else f"{len(problems)} errors"
         super().__init__(
-            f"{name}: {count}: {shown}" + (f"; and {more} more" if more > 0 else ""),
-            hint="correct the file and check it again; docs/plan-csv.md describes every column",
+            f"{name}: {count}", hint="correct the file and check it again; docs/plan-csv.md describes every column"
         )
+        if len(problems) > 1:
+            more = len(problems) - SHOWN_PROBLEMS
+            shown = tuple(str(problem) for problem in problems[:SHOWN_PROBLEMS])
+            self.details = (*shown, f"and {more} more") if more > 0 else shown
         self.problems = tuple(problems)
 
 

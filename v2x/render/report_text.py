@@ -29,7 +29,9 @@ def report_text(report: Report, *, width: int = 80, colour: bool = False) -> byt
     lines = [*page.head(report)]
     for migration in report.migrations:
         lines += page.migration(migration)
-    lines += page.steps("How to check", check_steps(report))
+    checks = check_steps(report)
+    if checks:
+        lines += page.steps("How to check", checks)
     remaining = remaining_steps(report)
     if remaining:
         lines += page.steps("What remains in Xen Orchestra", remaining)

@@ -132,7 +132,9 @@ def to_file(migration: Migration) -> bool:
 
 
 def check_steps(report: Report) -> list[str]:
-    """How a person convinces himself that the machines arrived whole."""
+    """How a person convinces himself that the machines arrived whole; nothing where none did."""
+    if not any(migration.outcome in GOOD for migration in report.migrations):
+        return []
     steps = [
         "Read the disks back from the pool and compare them with the digests in this report: v2x verify REPORT.json",
         "Start each machine on a network of its own first, and look at its disks, its addresses and its services.",
@@ -166,7 +168,8 @@ def remaining_steps(report: Report) -> list[str]:
 def rollback_steps(report: Report) -> list[str]:
     """How to go back. The source's disks were only read, so the old machine is still whole."""
     made = [migration for migration in report.migrations if migration.outcome in GOOD and not to_file(migration)]
-    steps = ["Shut the new machine down, so that two machines with the same addresses never run together."]
+    arrived = any(migration.outcome in GOOD for migration in report.migrations)
+    steps = ["Shut the new machine down, so that two machines with the same addresses never run together."] * arrived
     steps += [f"Remove {migration.target_name} with its disks: {removal(migration)}" for migration in made]
     if any(migration.outcome not in GOOD for migration in report.migrations):
         steps.append("Remove what unfinished runs left on the pool: v2x cleanup --target ADDRESS (add --yes to do it).")

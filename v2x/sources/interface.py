@@ -181,6 +181,15 @@ class PowerControl(Protocol):
 
 
 @runtime_checkable
+class Snapshots(Protocol):
+    """Sources that copy a machine which goes on running: their `checkpoint` takes a snapshot of it."""
+
+    def snapshot_name(self, tag: str) -> str:
+        """What the snapshot of the migration `tag` is called at the source."""
+        ...
+
+
+@runtime_checkable
 class StaysOff(Protocol):
     """Sources that can keep a machine from starting by itself once its successor runs."""
 

@@ -65,7 +65,9 @@ def test_what_was_changed_is_named(entries):
         check_evidence(changed(data, MANIFEST, lambda _text: b""))
     with pytest.raises(InputRefused, match=r"report\.json was changed"):
         check_evidence(changed(data, MANIFEST, swapped))
-    for broken in (b"", b"PK\x03\x04", data[:-30], data[: len(data) // 2]):
+    at = data.index(b"report.json") + 40
+    flipped = data[:at] + bytes(byte ^ 0xFF for byte in data[at : at + 40]) + data[at + 40 :]
+    for broken in (b"", b"PK\x03\x04", data[:-30], data[: len(data) // 2], flipped):
         with pytest.raises(InputRefused):
             check_evidence(broken)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from v2x.engine import batches, journal
+from v2x.engine import batches, journal, tables
 from v2x.engine.control import Control
 from v2x.engine.dbos import JOURNAL, DbosEngine
 from v2x.engine.live import Actor
+from v2x.engine.locks import FolderLock
 from v2x.engine.store import StateError
 from v2x.engine.worker import Worker
 from v2x.errors import Conflict, Retry, TargetError, UsageError
@@ -280,3 +281,25 @@ def test_a_machine_listed_long_ago_is_compared_with_its_source_first(batch, esta
         assert done["t1"].failure.code == "SOURCE-DIFFERS"
         assert "of memory then" in done["t1"].failure.message
         assert set(estate.target.claims) == {"t2"}, "nothing was made"
+
+
+def test_a_batch_is_named_by_its_plan_from_the_folder_it_lies_in(batch, estate, tmp_path, monkeypatch):
+    made = batch.submit(estate.order(1))
+    path = Path(made.plan_path).resolve()
+    with batch.store.writing() as connection:
+        connection.execute(tables.batches.update().values(plan_path=str(path)))
+    monkeypatch.chdir(path.parent)
+    assert batch.control.batch(path.name).id == made.id
+
+
+def test_cold_machines_have_no_cutover(batch, estate):
+    made = batch.submit(estate.order(1))
+    with pytest.raises(UsageError, match="copied cold"):
+        batch.control.cut_over(made, ["t1"])
+
+
+def test_the_lock_that_is_held_already_is_used_and_released(batch, estate):
+    batch.submit(estate.order(1))
+    batch.worker().run("b1", lock=FolderLock(batch.store.folder))
+    assert batch.outcomes() == {"t1": Outcome.MIGRATED}
+    FolderLock(batch.store.folder).release()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.following import follow
-from v2x.errors import SourceError
+from v2x.errors import SourceError, Unsupported
 from v2x.migrate import power
 from v2x.model.machine import PowerState
 from v2x.model.plan import Running
@@ -53,6 +53,13 @@ class Live:
             raise SourceError("it was started", code="SOURCE-CHANGED")
 
 
+class Frozen(Live):
+    """One that takes snapshots as well."""
+
+    def snapshot_name(self, tag):
+        return f"v2x {tag}"
+
+
 class Heard:
     def __init__(self):
         self.warnings = []
@@ -69,8 +76,8 @@ class Heard:
 
 @pytest.fixture
 def live(world):
-    def make(state=PowerState.ON, running=Running.REFUSE, **options):
-        source = Live(world.source, state, **options)
+    def make(state=PowerState.ON, running=Running.REFUSE, kind=Frozen, **options):
+        source = kind(world.source, state, **options)
         work = world.work(running=running, observer=Heard(), shutdown_seconds=60)
         work.source = source
         return source, work
@@ -117,6 +124,21 @@ def test_a_snapshot_is_told_before_it_is_taken(live):
     assert "goes" in work.observer.warnings[0] or "through a snapshot" in work.observer.warnings[0]
     told = work.observer.warnings
     assert told[1] == told[-1] == "a note of the source", "after the checkpoint and after the release"
+
+
+def test_a_source_without_snapshots_refuses_one_before_anything_is_done(live, world):
+    source, work = live(running=Running.SNAPSHOT, kind=Live)
+    with pytest.raises(Unsupported, match="no snapshots") as caught:
+        follow(work)
+    assert "--running shutdown" in caught.value.hint
+    assert source.did == [] and work.observer.warnings == [] and not world.target.vdis
+
+
+def test_a_source_without_snapshots_does_not_offer_one(live):
+    _source, work = live(kind=Live)
+    with pytest.raises(SourceError) as caught:
+        follow(work)
+    assert "--running snapshot" not in caught.value.hint
 
 
 def test_a_guest_that_shuts_down(live):

@@ -230,9 +230,16 @@ def test_the_message_lists_twenty():
     with pytest.raises(PlanFileError) as caught:
         read_rows(b"machine_id,source,target,vcpus\n" + lines.encode(), "my.csv")
     assert len(caught.value.problems) == 30
-    assert caught.value.message.startswith("my.csv: 30 errors: row 2, column vcpus: 'x'")
-    assert caught.value.message.endswith("; and 10 more")
-    assert caught.value.message.count("row ") == 20
+    assert caught.value.message == "my.csv: 30 errors"
+    assert caught.value.details[0].startswith("row 2, column vcpus: 'x'")
+    assert caught.value.details[20:] == ("and 10 more",)
+
+
+def test_a_single_error_stands_in_the_message():
+    with pytest.raises(PlanFileError) as caught:
+        read_rows(b"machine_id,source,target,vcpus\nid,s,t,x\n", "my.csv")
+    assert caught.value.message.startswith("my.csv: 1 error: row 2, column vcpus: 'x'")
+    assert caught.value.details == ()
 
 
 @pytest.mark.parametrize(

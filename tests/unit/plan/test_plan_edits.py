@@ -54,7 +54,7 @@ def test_disarmed_cells_are_read_as_they_were():
 def test_everything_wrong_is_said_at_once_with_its_row():
     with pytest.raises(PlanFileError) as refused:
         edits(HEAD + "a,vm-1,maybe,,0,,,\r\nb,vm-2,yes,,,,,\r\nb,vm-2,no,,,,,x.y\r\n")
-    text = refused.value.message
+    text = "\n".join(refused.value.details)
     assert "row 2, column exclude: 'maybe' is neither yes nor no" in text
     assert "row 2, column wave: '0' is out of range" in text
     assert "row 4, column exclude: differs from row 3 of the same machine" in text

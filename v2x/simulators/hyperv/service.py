@@ -178,6 +178,8 @@ class HyperV:
         client_certificates: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        # Samba's processes change to another folder, so that a relative path in its configuration leads nowhere.
+        folder = folder.resolve()
         self.folder = folder
         self.user = USER
         self.password = password or secrets.token_urlsafe(12)

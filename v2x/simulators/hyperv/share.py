@@ -127,6 +127,8 @@ class Share:
         """Returns once connections are accepted."""
         log = (self.folder / "log").open("ab")
         argv = [_tool("smbd"), "--foreground", "--no-process-group", "--debug-stdout", "-s", str(self._settings)]
+        # It must not outlive a simulator that is killed: its port would go on serving the disks.
+        argv = [_tool("setpriv"), "--pdeathsig", "TERM", "--", *argv]
         # A session of its own, so that the children it forks for each connection can be ended with it.
         self._process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": programs.PATH}, start_new_session=True

@@ -168,6 +168,12 @@ def _fault(problem: WSManFaultError, access: HostAccess) -> V2xError:
     where = f" through {access.configuration}" if access.configuration else ""
     if code in ACCESS_DENIED:
         return PermissionRefused(f"{access.host} lets {access.user} open no session{where}", hint=_RIGHTS)
+    if code is None and not problem.reason and not problem.provider_fault:
+        return ConnectError(
+            f"{access.server} does not answer as Windows does: a refusal without code or reason",
+            code="REMOTE-PROTOCOL",
+            hint="is this the WinRM port (5986 or 5985) of a Windows host?",
+        )
     shown = f" (code {code:#x})" if code is not None else ""
     said = " ".join(str(problem.reason or problem.provider_fault or "no reason given").split())[:300]
     hint = "see Microsoft-Windows-WinRM/Operational in its event log"

@@ -148,7 +148,7 @@ class HyperVSource:
         now = next(one for one in found if one.id == machine.id)
         if now.power_state is not PowerState.OFF:
             raise SourceError(
-                f"{machine.name} is {now.power_state_text or now.power_state} on {now.host}",
+                f"{machine.name} is not off: its host {now.host} says {now.power_state_text or now.power_state}",
                 code="POWERED-ON",
                 hint="shut it down there, or let v2x ask it to (--running shutdown); resume a saved one first",
             )

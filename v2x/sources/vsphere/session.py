@@ -234,7 +234,13 @@ class VsphereSession:
     def _login(self) -> None:
         login = self._content.sessionManager.Login
         with self._stub.new_session():
-            self._repeated(login, (self.user, self._password.reveal(), None), {}, tries=1, doing="login")
+            self._repeated(
+                login,
+                (self.user, self._password.reveal(), None),
+                {},
+                tries=1,
+                doing=f"login of {self.user} at {self.host}",
+            )
 
     def call(self, function: Callable[..., Any], *args: Any, doing: str = "", subject: str = "", **named: Any) -> Any:
         """Runs one call of pyVmomi that may change something; once more only if the session had ended before.

@@ -213,6 +213,9 @@ class VsphereSource:
     def _note(self, machine: Machine, text: str) -> None:
         self._notes.setdefault(machine.id, []).append(text)
 
+    def snapshot_name(self, tag: str) -> str:
+        return snapshots.snapshot_name(tag)
+
     def state(self, machine: Machine) -> PowerState:
         return power.state(self.session, machine)
 

@@ -377,6 +377,17 @@ def test_what_kerberos_refuses_is_a_login_refused(module: str) -> None:
     assert "klist" in problem.hint
 
 
+def test_a_refusal_without_code_or_reason_is_of_another_service() -> None:
+    from pypsrp.exceptions import WSManFaultError
+
+    from v2x.sources.hyperv.failures import translated
+
+    fault = WSManFaultError(None, None, None, None, None, None)
+    problem = translated(fault, host_access("vc", 5986, "u", None, Trust(), {}))
+    assert (problem.code, problem.exit_code) == ("REMOTE-PROTOCOL", 5)
+    assert "WinRM port" in problem.hint
+
+
 def test_as_many_pins_as_hosts() -> None:
     with pytest.raises(UsageError, match="2 fingerprints are given for 3 hosts"):
         open_hyperv(parse_address("hyperv://u@a,b,c"), Secret("x"), fingerprint=",".join(["sha256:" + "00" * 32] * 2))

@@ -9,28 +9,25 @@ from pathlib import Path
 
 from v2x import __version__, secrets
 from v2x.config import Config, load_config
+from v2x.endpoints import address_of, no_source_network
 from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
-from v2x.errors import InputRefused, LoginError, PlanError, UsageError
+from v2x.errors import LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
 from v2x.model.address import (
-    SOURCE_SCHEMES,
-    TARGET_SCHEMES,
     Address,
-    AddressError,
     Scheme,
-    parse_address,
 )
 from v2x.model.finding import Finding
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Machine
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
-from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
+from v2x.model.target import TargetFacts, UploadFormat
+from v2x.plan.identity import machine_of, migration_tag, pool_host, tag_of_row
 from v2x.plan.relations import Key, key_of, teams, waits_for
 from v2x.plan.rules import NETWORK_MADE
 from v2x.secrets import Secret
@@ -115,7 +112,7 @@ class App:
         found = known.get(text) or Endpoint(alias=text, address=text)
         given = self.source_side if side == "source" else self.target_side
         pin = given.fingerprint or found.fingerprint
-        address = _address(side, found.address)
+        address = address_of(side, found.address)
         return replace(
             found,
             address=str(address),
@@ -132,9 +129,9 @@ class App:
         """Opens a source. AccessError, InputRefused or UsageError say what is wrong with it."""
         from v2x.sources import SERVERS, open_source
 
-        address = _address("source", endpoint.address)
+        address = address_of("source", endpoint.address)
         if self.source_network and address.scheme is not Scheme.VSPHERE:
-            raise _no_source_network(endpoint, address)
+            raise no_source_network(endpoint, address)
         if address.scheme is Scheme.HYPERV:
             return self._open_hyperv(address, endpoint)
         if address.scheme not in SERVERS:
@@ -186,7 +183,7 @@ class App:
         """Opens a target: logs in to a pool, or makes ready to write XVA files."""
         from v2x.target import open_xapi, open_xva
 
-        address = _address("target", endpoint.address)
+        address = address_of("target", endpoint.address)
         if address.scheme is Scheme.XVA:
             return open_xva(address.path).__enter__()
         trust = Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="target")
@@ -265,7 +262,7 @@ class App:
             given = self.source_side if side == "source" else self.target_side
             self._passwords[key] = secrets.find(
                 side=side,
-                who=who or _address(side, endpoint.address).who,
+                who=who or address_of(side, endpoint.address).who,
                 file=str(given.password_file) if given.password_file else "",
                 reference=endpoint.secret,
                 ask=self.ask,
@@ -402,91 +399,3 @@ class OpenDoors:
 
     def target(self, alias: str) -> Target:
         return self._app.open_target(self._targets[alias])
-
-
-def _no_source_network(endpoint: Endpoint, address: Address) -> UsageError:
-    if address.scheme is Scheme.PATH:
-        return UsageError(
-            f"{endpoint.address} is read from files of this machine, over no network that v2x could choose",
-            code="SOURCE-NETWORK",
-            hint="leave out --source-network; mount the files over the network that shall carry them",
-        )
-    return UsageError(
-        f"the disks of {endpoint.address} come from file servers, and the addresses of these say by which way",
-        code="SOURCE-NETWORK",
-        hint="leave out --source-network; name the address on that network: --share 'D:=\\\\10.20.0.5\\d$'",
-    )
-
-
-def _address(side: str, text: str) -> Address:
-    try:
-        address = parse_address(text)
-    except AddressError as problem:
-        raise UsageError(str(problem), code="ADDRESS", hint="docs/cli.md lists the forms of addresses") from None
-    allowed = SOURCE_SCHEMES if side == "source" else TARGET_SCHEMES
-    if address.scheme not in allowed:
-        what = "a path" if address.scheme is Scheme.PATH else f"{address.scheme}:"
-        expected = "a path, vsphere:// or hyperv://" if side == "source" else "xapi://USER@HOST or xva:FOLDER"
-        raise UsageError(
-            f"{text} is {what}, which is no {side}",
-            code="ADDRESS",
-            hint=f"a {side} is {expected}, or an alias of v2x.toml",
-        )
-    if address.scheme is Scheme.PATH:
-        # The absolute path is part of a file source's identity: the same command from another folder continues.
-        return replace(address, path=str(Path(address.path).resolve()))
-    return address
-
-
-def machine_of(inventory: Inventory, wanted: str, name: str = "") -> Machine:
-    """The machine with that id, else the only one with that name. UsageError lists what there is."""
-    found = [machine for machine in inventory.machines if machine.id == wanted]
-    if not found:
-        found = [machine for machine in inventory.machines if machine.name == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(machine.id for machine in found[:5])
-        raise UsageError(
-            f"{len(found)} machines are named {wanted}", code="AMBIGUOUS", hint=f"give one of the ids {ids}"
-        )
-    if not inventory.machines and inventory.problems:
-        broken = inventory.problems[0]
-        raise InputRefused(
-            f"{broken.subject}: {broken.text}", code=broken.code, hint="v2x inventory lists all problems"
-        )
-    names = ", ".join(sorted(machine.name for machine in inventory.machines)[:10])
-    raise UsageError(f"no machine {name or wanted} in {inventory.source.address}", hint=f"there are: {names or 'none'}")
-
-
-def pool_host(facts: TargetFacts, spec: TargetMachine) -> str:
-    """The uuid of the host that most likely takes a machine's disks: one that sees their storage; empty for a file."""
-    seen = [set(sr.hosts) for sr in facts.storage if sr.uuid in {disk.sr for disk in spec.disks}]
-    shared = set.intersection(*seen) if seen else set()
-    return next((host.uuid for host in facts.hosts if host.uuid in shared), "")
-
-
-def migration_tag(inventory: Inventory, machine: Machine, facts: TargetFacts, name: str) -> str:
-    """The identity of a migration, the same at every run: what moves, from where, to where, under which name."""
-    place = inventory.source.instance or inventory.source.address
-    parts = (inventory.source.kind, place, machine.id, facts.pool_uuid or facts.address, name)
-    return "v2x-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-
-
-def tag_of_row(plan: Plan, row: PlanRow) -> str:
-    """The identity of a row's migration; empty where the plan does not know its machine or target."""
-    inventory, facts = plan.inventories.get(row.source), plan.facts.get(row.target)
-    machine = next((one for one in inventory.machines if one.id == row.machine_id), None) if inventory else None
-    if inventory is None or machine is None or facts is None:
-        return ""
-    return migration_tag(inventory, machine, facts, target_name(machine, row))
-
-
-def without(facts: TargetFacts, machine: str) -> TargetFacts:
-    """The facts without the machine of that name: one that an earlier run of the same migration made."""
-    names = list(facts.machine_names)
-    if machine in names:
-        names.remove(machine)
-    return replace(
-        facts, machine_names=tuple(names), macs=tuple(used for used in facts.macs if used.machine != machine)
-    )

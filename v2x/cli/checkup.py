@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from v2x.app import App, machine_of
+from v2x.app import App
 from v2x.errors import V2xError
 from v2x.model.units import show_bytes
+from v2x.plan.identity import machine_of
 from v2x.sources.interface import Diagnoses
 from v2x.text import plural, printable
 

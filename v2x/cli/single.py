@@ -4,7 +4,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from v2x.app import App, machine_of, without
+from v2x.app import App
 from v2x.assess.engine import assess
 from v2x.cli import show
 from v2x.errors import UsageError
@@ -18,6 +18,7 @@ from v2x.model.migration import VerifyLevel
 from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
+from v2x.plan.identity import machine_of, without
 from v2x.render import text_of_findings, text_of_machine
 
 _HA = {"none": HaPriority.NONE, **{one.value: one for one in HaPriority if one is not HaPriority.NONE}}

@@ -15,6 +15,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing
 from v2x.errors import UsageError
 from v2x.model.machine import DiskFormat, Machine
+from v2x.text import printable
 
 _EXTENSIONS = {
     ".vmdk": DiskFormat.VMDK,
@@ -98,6 +99,34 @@ def describe_disk(wish: Wish) -> dict[str, Any]:
     with _opened(wish) as reader:
         data = sum(extent.length for extent in reader.extents(0, reader.size) if extent.data)
         return {"input": str(wish.source), "size_bytes": reader.size, "data_bytes": data}
+
+
+def serve_disk(given: Given, wish: Wish, path: Path) -> None:
+    """Offers one disk by NBD until Ctrl-C or SIGTERM; a read that fails is told at once.
+
+    Raises the first problem at the end, so that the exit code tells of it.
+    """
+    import json
+    import signal
+    import threading
+
+    from v2x.cli import show
+    from v2x.disks.serve import DiskExport
+
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    with (
+        _opened(wish) as reader,
+        DiskExport(reader, path=path, on_problem=lambda problem: show.note(printable(problem.message, 1000))) as export,
+    ):
+        if given.json:
+            show.result(json.dumps({"uri": export.uri, "socket": str(export.path), "size_bytes": reader.size}))
+        else:
+            show.result(f"uri   {export.uri}\nsize  {reader.size}\n\ntry: nbdinfo '{export.uri}'\n\nCtrl-C ends it.")
+        done.wait()
+        if export.problem is not None:
+            raise export.problem
 
 
 def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:

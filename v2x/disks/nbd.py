@@ -2,7 +2,6 @@
 """Disks behind an NBD server: whatever a server speaks for (qemu-nbd for formats without a reader here, nbdkit)."""
 
 import contextlib
-import os
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ from v2x.disks.extent import Extent, joined
 from v2x.disks.interface import Buffer
 from v2x.disks.libnbd import libnbd
 from v2x.disks.qemu_img import checked_image
+from v2x.disks.unix_socket import socket_folder
 from v2x.errors import Retry, SourceError, V2xError
 from v2x.model.machine import DiskFormat
 from v2x.model.units import GIB, KIB
@@ -266,7 +266,7 @@ class NbdServer:
         self._users = 0
         self.name = name
         with held if held is not None else contextlib.ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=_socket_folder()))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=socket_folder()))
             self.socket = Path(folder) / "socket"
             argv = command(self.socket)
             self.program = Path(argv[0]).name
@@ -339,11 +339,6 @@ def _image_server(path: str | Path, format: DiskFormat, window: tuple[int, int] 
             pass_fds=[fd],
             held=stack.pop_all(),
         )
-
-
-def _socket_folder() -> str | None:
-    """A folder whose sockets' paths fit into the 108 bytes of a socket address."""
-    return None if len(os.fsencode(tempfile.gettempdir())) < 60 else "/tmp"  # noqa: S108 - a 0700 folder is made in it
 
 
 def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None) -> NbdReader:

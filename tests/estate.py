@@ -29,7 +29,8 @@ def machine(number: int) -> Machine:
                 capacity_bytes=20 * GIB,
                 format=DiskFormat.VMDK,
                 allocated_bytes=GIB // 4,
-                files=(f"src-{number:05d}.vmdk",),
+                datastore="ds1",
+                files=(f"[ds1] src-{number:05d}/src-{number:05d}.vmdk",),
             ),
         ),
         nics=(

@@ -132,7 +132,7 @@ class App:
         from v2x.sources import SERVERS, open_source
 
         address = _address("source", endpoint.address)
-        if self.source_network:
+        if self.source_network and address.scheme is not Scheme.VSPHERE:
             raise _no_source_network(endpoint, address)
         if address.scheme is Scheme.HYPERV:
             return self._open_hyperv(address, endpoint)
@@ -148,7 +148,7 @@ class App:
             clock=self.now,
             password=self._password("source", endpoint),
             trust=Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="source"),
-            options=self.vsphere,
+            options=replace(self.vsphere, transport=replace(self.vsphere.transport, network=self.source_network)),
         )
 
     def _shares(self, endpoint: Endpoint) -> ShareOptions | None:
@@ -401,9 +401,9 @@ def _no_source_network(endpoint: Endpoint, address: Address) -> UsageError:
             hint="leave out --source-network; mount the files over the network that shall carry them",
         )
     return UsageError(
-        f"--source-network for {address.scheme} sources comes with a later release",
-        code="LATER",
-        hint="give the source by the address that it has on that network",
+        f"the disks of {endpoint.address} come from file servers, and the addresses of these say by which way",
+        code="SOURCE-NETWORK",
+        hint="leave out --source-network; name the address on that network: --share 'D:=\\\\10.20.0.5\\d$'",
     )
 
 

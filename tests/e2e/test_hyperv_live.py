@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A live Hyper-V host (PowerShell remoting and SMB, both real protocols) to a pool, judged by libvhdi."""
 
+import csv
 import json
 import shutil
 import uuid
@@ -11,6 +12,8 @@ import pytest
 
 from tests.hyperv_images import HEADERS_AT, header, read_by_libvhdi
 from v2x.simulators.hyperv.service import HyperV
+
+NETWORK = "Pool-wide network associated with eth0"
 
 
 @pytest.fixture
@@ -189,3 +192,32 @@ def test_a_collected_file_with_its_disks_beside_migrates(bench, hyperv, tmp_path
     lost = bench.migrate(collected, "old01")
     assert lost.code == 6
     assert "[MISSING-DISK]" in lost.err
+
+
+def test_a_batch_of_them_stops_what_runs_and_keeps_it_off(bench, hyperv, tmp_path):
+    drafted = bench.v2x(
+        "plan",
+        "draft",
+        hyperv.address,
+        *options(hyperv),
+        "--target",
+        bench.target,
+        "-o",
+        tmp_path / "plan.csv",
+        "--network",
+        f"*={NETWORK}",
+    )
+    assert drafted.code == 0, drafted.err
+    with (tmp_path / "plan.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row |= {"running": "shutdown", "sr": row.get("sr", "")}
+    with (tmp_path / "plan.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    ran = bench.v2x("batch", "run", tmp_path / "plan.csv", "--keep-source-off", "--state", tmp_path / "state")
+    assert ran.code == 0, ran.err
+    assert {vm["name_label"] for vm in bench.pool.records("VM").values()} >= {"web01", "old01", "db01"}
+    assert {vm.start_action for vm in hyperv.estate.machines} == {"Nothing"}
+    assert {vm.state for vm in hyperv.estate.machines} == {"Off"}

@@ -102,3 +102,34 @@ def test_ssh(estate, same_bytes, tmp_path, tmp_path_factory):
             f'port = {server.port}\nhost = "127.0.0.1"\nvolumes = "{volumes}"\n'
         )
         check(estate, same_bytes, "--transport", "ssh", "--config", tmp_path / "v2x.toml")
+
+
+@pytest.mark.parametrize("network", ["Backup", "vmk1", "127.0.0.1/32"])
+def test_disks_leave_the_host_by_the_network_that_was_chosen(estate, same_bytes, network):
+    check(estate, same_bytes, "--source-network", network)
+
+
+def test_a_network_that_leads_nowhere_is_really_used(estate):
+    """The proof that the chosen address is the one that is connected to: on this adapter nobody answers."""
+    bench, vcenter, _ = estate
+    address = f"vsphere://{vcenter.user}@127.1:{vcenter.port}"
+    ran = bench.migrate(address, "web", "--source-fingerprint", vcenter.fingerprint, "--source-network", "vmk2")
+    assert ran.code == 4, ran.err
+    assert "from 127.0.0.9 failed: Connection refused" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--source-network", "Moon"), "has no adapter on Moon"),
+        (("--source-network", "127.0.0.0/8"), "has 3 adapters on 127.0.0.0/8"),
+        (("--source-network", "Backup", "--transport", "https"), "cannot be led over Backup"),
+    ],
+)
+def test_networks_that_cannot_be(estate, words, text):
+    bench, vcenter, _ = estate
+    address = f"vsphere://{vcenter.user}@127.1:{vcenter.port}"
+    ran = bench.migrate(address, "web", "--source-fingerprint", vcenter.fingerprint, *words)
+    assert ran.code in {2, 6}, ran.err
+    assert text in ran.err
+    assert not bench.leftovers()

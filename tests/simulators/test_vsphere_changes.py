@@ -194,6 +194,18 @@ def test_growth_is_a_change(tracked: Tracked) -> None:
         tracked.machine.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change]))
 
 
+def test_a_writer_grows_its_disk_between_snapshots(tracked: Tracked) -> None:
+    size = tracked.disk.size_bytes
+    [writer] = tracked.simulator.start_writing(tracked.entity, seed=2, per_second=0, grow_to=size + 3 * MIB)
+    while tracked.disk.size_bytes < size + 3 * MIB:
+        writer.step()
+    assert disks_in(tracked.machine.config)[0].capacityInBytes == size + 3 * MIB
+    snapshot, _ = tracked.snapshot()
+    assert disks_in(snapshot.config)[0].capacityInBytes == size + 3 * MIB
+    with pytest.raises(ValueError, match="snapshot"):
+        events.grow(tracked.simulator.state, tracked.entity, 2000, size + 4 * MIB)
+
+
 def test_a_writer_keeps_writing(simulated_vsphere: Factory, tmp_path: Path) -> None:
     simulator = simulated_vsphere(estate="empty")
     machine = simulator.add_vm("busy", patterned(tmp_path / "image.raw", MIB), power="poweredOn", tracking=True)

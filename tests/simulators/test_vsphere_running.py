@@ -17,8 +17,9 @@ from pyVim.connect import SmartConnect
 from pyVmomi import vim
 
 from tests.vsphere_estate import MIB, Factory, disks_in, everything, finished, patterned, service_of
+from v2x.cli import simulate
 from v2x.errors import UsageError
-from v2x.simulators.vsphere import VsphereSimulator
+from v2x.simulators.vsphere import PROFILES, VsphereSimulator
 
 
 def posted(simulator: VsphereSimulator, **order: Any) -> dict[str, Any]:
@@ -197,6 +198,10 @@ def test_a_folder_of_its_own_goes_with_it() -> None:
         folder = simulator.folder
         assert (folder / "api.pem").is_file()
     assert not folder.exists()
+
+
+def test_the_help_names_every_profile() -> None:
+    assert set(simulate._VSPHERE_PROFILES) == set(PROFILES)
 
 
 def test_what_cannot_be_simulated_is_refused_by_name(tmp_path: Path) -> None:

@@ -46,6 +46,10 @@ def run(
     pool_autostart: Annotated[
         bool, typer.Option("--pool-autostart", help="turn automatic start on for the pool where a row wants it")
     ] = False,
+    keep_source_off: Annotated[
+        bool,
+        typer.Option("--keep-source-off", help="turn automatic starts at the source off once machines are migrated"),
+    ] = False,
     enable_cbt: EnableTracking = False,
     outage: OutageSeconds = 60.0,
     sync_every: SyncMinutes = 60.0,
@@ -64,6 +68,7 @@ def run(
     built = build(given)
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
+    built.keep_off = keep_source_off
     built.upload_format = upload_format
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
     loaded = load_plan(plan)

@@ -53,7 +53,9 @@ Uplink = Annotated[
 ]
 SourceNetwork = Annotated[
     str | None,
-    typer.Option(metavar="NETWORK", help="network that a live source is read over (comes later; files have none)"),
+    typer.Option(
+        metavar="NETWORK", help="port group, vmk device or CIDR of the ESXi hosts' adapters that disks leave by"
+    ),
 ]
 TargetNetworkName = Annotated[
     str | None,

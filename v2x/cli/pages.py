@@ -159,8 +159,9 @@ PAGES = TRANSPORT_PAGES | {
     "shut the machine down and migrate it then.",
     "SOURCE-GONE": "The machine or its snapshot is not at the source any more. List the source again, and draft the "
     "plan again.",
-    "SOURCE-NETWORK": "Files are read where they lie, on this machine. Which network they come over is decided by how "
-    "they are mounted, not by v2x.",
+    "SOURCE-NETWORK": "The network that disks come over can be chosen where v2x connects to the hosts by itself: "
+    "by a VMkernel adapter of an ESXi host. Files are read where they are mounted, and disks of Hyper-V hosts from "
+    "the addresses that --share names.",
     "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "
     "and wait for backups and merges of checkpoints to end.",
     "SOURCE-TIMEOUT": "A host did not finish what it was asked for; it was told to stop. Run again when it is less "

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from v2x.assess.context import needed_bytes
 from v2x.mapping.networks import NetworkChoice, Places, candidates
 from v2x.mapping.resolve import REST
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding, Severity, Verdict, verdict_of
 from v2x.model.forecast import Forecast, Outlook, Pace, Place, Wave
 from v2x.model.inventory import Inventory
-from v2x.model.machine import Disk, Machine
+from v2x.model.machine import Machine
 from v2x.model.placement import Rules
 from v2x.model.target import ImageFormat, StorageRepository, TargetFacts, Template
 from v2x.plan.draft import Drafted, Ground, draft_row, first_row, taken
@@ -89,7 +90,7 @@ def _verdicts(inventory: Inventory, findings: Sequence[Finding]) -> dict[str, Ve
 
 
 def _outlook(machine: Machine, drafted: Drafted, facts: TargetFacts | None, pace: Pace) -> Outlook:
-    data = sum(map(data_bytes, machine.disks))
+    data = sum(map(needed_bytes, machine.disks))
     return Outlook(
         machine_id=machine.id,
         made=drafted.made,
@@ -100,12 +101,6 @@ def _outlook(machine: Machine, drafted: Drafted, facts: TargetFacts | None, pace
         sized=all(disk.allocated_bytes is not None for disk in machine.disks),
         seconds=OVERHEAD_SECONDS + data // pace.bytes_per_second if machine.disks else OVERHEAD_SECONDS,
     )
-
-
-def data_bytes(disk: Disk) -> int:
-    """What travels of a disk: its data where the source tells, else its whole size."""
-    known = disk.allocated_bytes if disk.allocated_bytes is not None else disk.capacity_bytes
-    return max(0, min(known, disk.capacity_bytes))
 
 
 def _storage(machine: Machine, drafted: Drafted, facts: TargetFacts | None) -> tuple[Place, ...]:

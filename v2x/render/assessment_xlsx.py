@@ -2,17 +2,16 @@
 """The assessment as a workbook: a summary, and sheets to filter by machine, finding, disk, network card and rule."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 
 from v2x.model.finding import Severity, Verdict
 from v2x.model.forecast import Forecast
-from v2x.model.machine import Disk, DiskBus, Nic, Other
+from v2x.model.machine import Nic
 from v2x.model.units import GIB
 from v2x.render.assessment import VERDICTS, Assessed, Assessment, guest_name, pace_words, target_name
-from v2x.render.assessment_csv import edits, findings_of
+from v2x.render.assessment_csv import EDITABLE, edits, findings_of
 from v2x.render.baseline import Changes, spoken_verdict
 from v2x.render.spreadsheet import Column, Sheet, Value, workbook
-from v2x.render.words import show_time
+from v2x.render.words import show_place, show_time, show_word
 
 _TONES = {
     Verdict.READY.value: "good",
@@ -54,7 +53,7 @@ def assessment_xlsx(assessment: Assessment) -> bytes:
     """The workbook; the same assessment gives the same bytes."""
     sheets = [
         Sheet(title="Summary", columns=_columns((("fact", 30), ("value", 80))), rows=_summary(assessment)),
-        Sheet(title="Machines", columns=_columns(_MACHINES), rows=_machines(assessment), toned=6),
+        Sheet(title="Machines", columns=_columns(_MACHINES, EDITABLE), rows=_machines(assessment), toned=6),
         Sheet(
             title="Findings",
             columns=_columns(tuple((name, _WIDE.get(name, 20)) for name in _FINDINGS)),
@@ -78,8 +77,8 @@ def assessment_xlsx(assessment: Assessment) -> bytes:
     )
 
 
-def _columns(named: tuple[tuple[str, int], ...]) -> tuple[Column, ...]:
-    return tuple(Column(header=name, width=width) for name, width in named)
+def _columns(named: tuple[tuple[str, int], ...], editable: tuple[str, ...] = ()) -> tuple[Column, ...]:
+    return tuple(Column(header=name, width=width, editable=name in editable) for name, width in named)
 
 
 def _summary(assessment: Assessment) -> Iterator[tuple[Value, Value]]:
@@ -92,6 +91,7 @@ def _summary(assessment: Assessment) -> Iterator[tuple[Value, Value]]:
     for verdict in VERDICTS:
         yield str(verdict), assessment.count(verdict)
     yield "open checks", assessment.open_checks
+    yield "to edit", "in the sheet Machines the coloured columns; then v2x plan draft … --from-report with this file"
     yield "disks", assessment.disk_count
     yield "capacity_gib", _gib(assessment.capacity_bytes)
     yield "memory_gib", _gib(assessment.memory_bytes)
@@ -175,15 +175,15 @@ def _disks(assessment: Assessment) -> Iterator[tuple[Value, ...]]:
                 assessed.machine.name,
                 assessed.machine.id,
                 disk.label or disk.id,
-                _place(disk),
+                show_place(disk),
                 disk.controller_model,
-                _word(disk.format),
+                show_word(disk.format),
                 disk.subformat,
                 _gib(disk.capacity_bytes),
                 None if disk.allocated_bytes is None else _gib(disk.allocated_bytes),
                 disk.datastore,
-                _word(disk.mode),
-                _word(disk.backing),
+                show_word(disk.mode),
+                show_word(disk.backing),
                 _yes(disk.shared),
                 _yes(disk.encrypted),
                 "unknown" if disk.change_tracking is None else _yes(disk.change_tracking),
@@ -200,7 +200,7 @@ def _nics(assessment: Assessment) -> Iterator[tuple[Value, ...]]:
                 _card(nic),
                 nic.network,
                 nic.vlan,
-                _word(nic.model),
+                show_word(nic.model),
                 nic.mac,
                 _yes(nic.connected),
                 ", ".join(nic.ip_addresses),
@@ -243,14 +243,6 @@ def _hours(seconds: int) -> float:
 
 def _yes(is_so: bool) -> str:
     return "yes" if is_so else "no"
-
-
-def _word(value: StrEnum | Other) -> str:
-    return value.text or "unknown" if isinstance(value, Other) else value.value
-
-
-def _place(disk: Disk) -> str:
-    return "unknown" if disk.bus is DiskBus.UNKNOWN else f"{_word(disk.bus)} {disk.controller}:{disk.unit}"
 
 
 def _card(nic: Nic) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 from v2x.model.finding import Severity
 from v2x.model.forecast import Outlook, Place
 from v2x.model.inventory import SourceNetwork
-from v2x.model.machine import Disk, DiskBus, DiskFormat, Machine, Nic, NicModel, Other
+from v2x.model.machine import Disk, DiskFormat, Machine, Nic
 from v2x.model.target import TargetDisk, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.render.assessment import VERDICTS, Assessed, Assessment, guest_name
 from v2x.render.charts import system_family
+from v2x.render.words import show_place, show_word
 from v2x.text import printable
 
 _TEXT_LIMIT = 1000
@@ -114,7 +115,7 @@ class _Payload:
             after = made.image_format.value.upper()
         return [
             self._text(disk.label or disk.id),
-            self._text(" ".join(part for part in (_disk_place(disk), disk.controller_model) if part)),
+            self._text(" ".join(part for part in (show_place(disk), disk.controller_model) if part)),
             self._text(_disk_format(disk)),
             disk.capacity_bytes,
             -1 if disk.allocated_bytes is None else disk.allocated_bytes,
@@ -138,7 +139,7 @@ class _Payload:
             self._text(nic.label or f"Card {nic.position + 1}"),
             self._text(nic.network or "unknown"),
             self._text(self._vlan(nic)),
-            self._text("unknown" if nic.model is NicModel.UNKNOWN else _own_word(nic.model)),
+            self._text(show_word(nic.model)),
             self._text(nic.mac or "not stated"),
             self._text(after),
             self._text(place.reason if place is not None else ""),
@@ -190,14 +191,6 @@ def _on(is_so: bool) -> str:
     return "on" if is_so else "off"
 
 
-def _own_word(value: object) -> str:
-    return value.text if isinstance(value, Other) else str(value)
-
-
-def _disk_place(disk: Disk) -> str:
-    return "" if disk.bus is DiskBus.UNKNOWN else f"{_own_word(disk.bus)} {disk.controller}:{disk.unit}"
-
-
 def _disk_format(disk: Disk) -> str:
-    form = disk.format.value.upper() if isinstance(disk.format, DiskFormat) else disk.format.text
+    form = disk.format.value.upper() if isinstance(disk.format, DiskFormat) else show_word(disk.format)
     return f"{form} {disk.subformat}".strip()

@@ -18,6 +18,7 @@ from v2x.text import csv_cell, printable
 CELL_LIMIT = 2000
 MOST_ROWS = 1_048_576  # Excel's own limit, the header included
 _FULL_WIDTH_SIGNS = ("＝", "＋", "－", "＠")
+_EDITABLE = "CFE2FB"
 _FILLS = {"good": "E2F4E8", "warning": "FDF0D2", "blocker": "FBE4E2", "unknown": "E8ECF2"}
 
 Value = str | int | float | bool | None
@@ -25,10 +26,11 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column's header and its width in signs."""
+    """A column's header and its width in signs; the header of one for people to edit has a colour."""
 
     header: str
     width: int = 16
+    editable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +91,10 @@ def _write(book: Any, sheet: Sheet, tones: dict[str, str]) -> None:
         page.column_dimensions[get_column_letter(number)].width = column.width
     bold = Font(bold=True)
     head = [WriteOnlyCell(page, column.header) for column in sheet.columns]
-    for cell in head:
+    for cell, column in zip(head, sheet.columns, strict=True):
         cell.font = bold
+        if column.editable:
+            cell.fill = PatternFill("solid", fgColor=_EDITABLE)
     page.append(head)
     fills = {tone: PatternFill("solid", fgColor=colour) for tone, colour in _FILLS.items()}
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times, durations and rates in words, the same in every format."""
+"""Times, durations, rates and the source's own words, the same in every format."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
+from v2x.model.machine import Disk, DiskBus, Other
 from v2x.model.units import show_bytes
 
 
@@ -39,3 +41,13 @@ def show_span(seconds: float) -> str:
 def show_rate(count: int, seconds: float) -> str:
     """Bytes per second, or empty where nothing was timed."""
     return f"{show_bytes(round(count / seconds))}/s" if seconds > 0 and count > 0 else ""
+
+
+def show_word(value: StrEnum | Other) -> str:
+    """A value of the model, or the source's own word where v2x has none."""
+    return value.text or "unknown" if isinstance(value, Other) else value.value
+
+
+def show_place(disk: Disk) -> str:
+    """`scsi 0:1`, or that it is not known."""
+    return "unknown" if disk.bus is DiskBus.UNKNOWN else f"{show_word(disk.bus)} {disk.controller}:{disk.unit}"

@@ -112,6 +112,9 @@ def test_machines_have_columns_to_edit_and_what_is_suggested(build, three, forec
         (2, 1, "beta"),
     ]
     assert book.sheetnames[:3] == ["Summary", "Machines", "Waves"]
+    coloured = {cell.value for cell in book["Machines"][1] if cell.fill.fgColor.rgb == "00CFE2FB"}
+    assert coloured == {"exclude", "target_name", "wave", "note"}
+    assert not any(cell.fill.fgColor.rgb == "00CFE2FB" for cell in book["Waves"][1])
 
 
 def test_open_checks_say_what_is_missing_and_how_to_get_it(build, three):

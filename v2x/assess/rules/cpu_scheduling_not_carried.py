@@ -21,6 +21,9 @@ def check(context: Context) -> Iterator[Remark]:
         kept_back.append(f"limit {machine.cpu.limit_mhz} MHz")
     if machine.cpu.reservation_mhz:
         kept_back.append(f"reservation {machine.cpu.reservation_mhz} MHz")
+    for key, what in (("cpu.limit_percent", "limit"), ("cpu.reserve_percent", "reservation")):
+        if key in machine.attributes:
+            kept_back.append(f"{what} {machine.attributes[key]} % of the processors")
     if machine.memory.reservation_bytes:
         kept_back.append(f"memory reservation {show_bytes(machine.memory.reservation_bytes)}")
     if kept_back:

@@ -15,7 +15,7 @@ def check(context: Context) -> Iterator[Remark]:
     if machine.generation != 1 or not machine.disks:
         return
     first = min(machine.disks, key=lambda disk: disk.position)
-    if (first.bus, first.controller, first.unit) != (DiskBus.IDE, 0, 0):
+    if first.bus is not DiskBus.IDE:
         yield Remark(f"{disk_name(first)} comes first.")
 
 
@@ -24,7 +24,7 @@ RULE = MachineRule(
     severity=Severity.WARNING,
     label="The first disk is not the one that the machine boots from",
     remedy=(
-        "Check the order of the disks at the source: a generation 1 machine boots from IDE 0:0, and v2x makes the "
+        "Check the order of the disks at the source: a generation 1 machine boots from IDE, and v2x makes the "
         "first disk the boot disk."
     ),
     source="Hyper-V: generation 1 boots from IDE, its SCSI disks are seen by the running system only",

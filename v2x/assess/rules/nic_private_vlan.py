@@ -12,8 +12,9 @@ from v2x.model.finding import Severity
 def check(context: Context) -> Iterator[Remark]:
     for nic in context.machine.nics:
         network = context.source_network(nic)
-        if network is not None and network.private_vlan:
-            yield Remark(f"Network “{nic.network}”: {network.private_vlan}.", nic_name(nic))
+        private = nic.private_vlan or (network.private_vlan if network is not None else "")
+        if private:
+            yield Remark(f"Network “{nic.network}”: {private}.", nic_name(nic))
 
 
 RULE = MachineRule(

@@ -171,7 +171,7 @@ class Teller:
                 "demand": vm.demand if running else 0,
             },
             "firmware": self._firmware(vm),
-            "security": None if old or vm.generation < 2 else self._security(vm),
+            "security": None if old else self._security(vm),
             "disks": [self._disk(vm, one) for one in vm.disks],
             "dvds": [
                 {
@@ -223,11 +223,11 @@ class Teller:
 
     def _security(self, vm: VirtualMachine) -> dict[str, Any]:
         return {
-            "tpm": vm.tpm,
+            "tpm": vm.tpm and vm.generation > 1,
             "shielded": vm.shielded,
             "encrypted": vm.encrypted,
             "vbsOptOut": False,
-            "keyProtector": vm.tpm,
+            "keyProtector": vm.tpm and vm.generation > 1,
         }
 
     def _service(self, vm: VirtualMachine, id: str, default: bool) -> dict[str, Any]:

@@ -156,7 +156,6 @@ class _Filter:
     """A filter's spec, and what was told of its objects last: id → path → printed value."""
 
     spec: Any
-    partial: bool
     told: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -184,7 +183,7 @@ def create_filter(context: Context, collector: Entity, spec: Any, partialUpdates
         context.store.next_id(f"filter-{context.session.key[-6:]}-"),
         spec=spec,
         partialUpdates=partialUpdates,
-        _kept=_Filter(spec, partialUpdates),
+        _kept=_Filter(spec),
         _owner=(context.session.key, collector.moid),
     )
     context.session.objects.add(made.moid)

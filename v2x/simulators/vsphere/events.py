@@ -99,6 +99,15 @@ def host_up(state: State, host: Entity) -> None:
         state.ledger.record_effect("host up", host.moid)
 
 
+def grow(state: State, machine: Entity, key: int, size_bytes: int) -> None:
+    """Somebody extends a disk. ValueError for one that has a snapshot, or would shrink."""
+    with state.store.lock:
+        disks = disks_of(state, machine)
+        disks[key].grow(size_bytes)
+        show_backings(state, machine, disks)
+        state.ledger.record_effect("disk grown", machine.moid, key=key, size_bytes=size_bytes)
+
+
 def reset_tracking(state: State, machine: Entity) -> None:
     """The history of changes begins anew, with other UUIDs: every id handed out before is unknown from now on."""
     disks = disks_of(state, machine)

@@ -5,7 +5,8 @@ GET  /_faults   {"settings": {...}, "armed": [...], "kinds": {...}, "writing": [
 POST /_faults   {"settings": {"lease_timeout": 5}, "arm": [{"kind": "cut", "target": "nfc", "at": 65536}],
                  "clear": true, "expire_sessions": true, "vmotion": "web01", "host_down": "host-1", "host_up": "host-1",
                  "reset_tracking": "web01", "remove": "web01", "power": {"machine": "web01", "to": "poweredOff"},
-                 "start_writing": {"machine": "web01", "seed": 1, "per_second": 20}, "stop_writing": "web01"}
+                 "start_writing": {"machine": "web01", "seed": 1, "per_second": 20, "grow_to": 0},
+                 "stop_writing": "web01"}
 GET  /_ledger   {"calls": [...], "transfers": [...], "effects": [...]}
 GET  /_disks    {"<machine id>": {"name": …, "<device key>": {"digest": …, "guest_writes": 0, "untouched": true}}}
 Machines go by name or id, hosts too.
@@ -84,7 +85,10 @@ def _doings(simulator: "VsphereSimulator") -> dict[str, Callable[[Any], object]]
         "remove": lambda name: events.remove(state, machine(name)),
         "power": lambda asked: events.set_power(state, machine(asked["machine"]), asked["to"], "panel"),
         "start_writing": lambda asked: simulator.start_writing(
-            machine(asked["machine"]), seed=asked.get("seed", 1), per_second=asked.get("per_second", 20)
+            machine(asked["machine"]),
+            seed=asked.get("seed", 1),
+            per_second=asked.get("per_second", 20),
+            grow_to=asked.get("grow_to", 0),
         ),
         "stop_writing": lambda name: simulator.stop_writing(machine(name)),
     }

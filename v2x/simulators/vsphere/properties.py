@@ -50,7 +50,7 @@ def _role(_state: State, _entity: Entity) -> Any:
 
 @computed("ManagedEntity", "customValue")
 @computed("ExtensibleManagedObject", "value")
-def _values(state: State, entity: Entity) -> Any:
+def _values(_state: State, entity: Entity) -> Any:
     kept = entity.values.get("_fields", {})
     return vim.CustomFieldsManager.Value.Array(
         [vim.CustomFieldsManager.StringValue(key=key, value=value) for key, value in kept.items()]

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from v2x.simulators.certificate import certificate_of, certificate_pem, fingerpr
 from v2x.simulators.faults import Faults, apply_settings
 from v2x.simulators.listener import Listener
 from v2x.simulators.panel import Panel
-from v2x.simulators.vsphere import printing, properties
+from v2x.simulators.vsphere import events, printing, properties
 from v2x.simulators.vsphere.calls import service
 from v2x.simulators.vsphere.disks.guest import GuestDisk
 from v2x.simulators.vsphere.estate.crowd import populate
@@ -251,11 +252,19 @@ class VsphereSimulator:
             return found
         return self.inventory.named(kind, name)
 
-    def start_writing(self, machine: Entity, *, seed: int = 1, per_second: float = 20) -> list[GuestWriter]:
-        """The machine's guest begins to change its disks."""
+    def start_writing(
+        self, machine: Entity, *, seed: int = 1, per_second: float = 20, grow_to: int = 0
+    ) -> list[GuestWriter]:
+        """The machine's guest begins to change its disks; up to `grow_to` bytes they grow as well (0: not)."""
         writers = [
-            GuestWriter(disk, seed=seed + number, per_second=per_second).start()
-            for number, disk in enumerate(self.disks(machine).values())
+            GuestWriter(
+                disk,
+                seed=seed + number,
+                per_second=per_second,
+                grow_to=grow_to,
+                grow=partial(events.grow, self.state, machine, key),
+            ).start()
+            for number, (key, disk) in enumerate(self.disks(machine).items())
         ]
         self.writers.setdefault(machine.moid, []).extend(writers)
         return writers

@@ -57,8 +57,8 @@ def take(
             points[key] = disk.tracker.mark()
     number = store.next_id("snapshot-")
     moid = number if state.profile.vcenter else f"{machine.moid}-{number}"
+    show_backings(state, machine, disks_of(state, machine))
     config = copy.deepcopy(store.own(machine, "config"))
-    config.changeTrackingEnabled = bool(machine.values["config"].changeTrackingEnabled)
     made = store.add(
         vim.vm.Snapshot,
         moid,
@@ -81,7 +81,6 @@ def take(
         replaySupported=False,
     )
     _hang(state, machine, node)
-    show_backings(state, machine, disks_of(state, machine))
     show(state, made)
     state.ledger.record_effect("snapshot taken", machine.moid, snapshot=moid, name=name)
     return made.ref

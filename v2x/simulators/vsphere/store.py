@@ -13,17 +13,12 @@ ABSENT: Any = type("Absent", (), {"__repr__": lambda _self: "ABSENT"})()
 """Stands for a property that is not set."""
 
 
-class Lazy:
-    """A value that is made anew whenever it is read, for machines by the thousand."""
-
-    __slots__ = ("make",)
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self.make = make
-
-
 class Entity:
-    """One managed object. `values` holds property values and `Lazy` ones; `changed` the count at its last change."""
+    """One managed object. `changed` is the store's count at its last change.
+
+    `values` holds property values and, with a leading underscore, what the stand-in keeps beside them. With `_like`,
+    what is not in `values` is read from another object.
+    """
 
     __slots__ = ("changed", "kind", "moid", "ref", "values")
 
@@ -110,7 +105,7 @@ class Store:
         """A property's value, or ABSENT."""
         value = entity.values.get(name, ABSENT)
         if value is not ABSENT:
-            return value.make() if isinstance(value, Lazy) else value
+            return value
         if "_like" in entity.values and self.imitate is not None:
             return self.imitate(entity, name)
         for base in entity.kind.__mro__:
@@ -121,7 +116,7 @@ class Store:
         return ABSENT
 
     def own(self, entity: Entity, name: str) -> Any:
-        """A property's value for changing it in place: what was made at each reading is kept from now on."""
+        """A property's value for changing it in place: what was read from another object is kept from now on."""
         with self.lock:
             like = entity.values.get("_like")
             if like is not None and self.imitate is not None:
@@ -129,10 +124,7 @@ class Store:
                     if each not in entity.values:
                         entity.values[each] = self.imitate(entity, each)
                 del entity.values["_like"]
-            value = entity.values.get(name, ABSENT)
-            if isinstance(value, Lazy):
-                value = entity.values[name] = value.make()
-            return value
+            return entity.values.get(name, ABSENT)
 
     def set(self, entity: Entity, **values: Any) -> None:
         """Sets properties; ABSENT unsets one."""

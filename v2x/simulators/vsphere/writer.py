@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest that keeps changing its disk while others copy it."""
 
+import contextlib
 import random
 import threading
 import time
+from collections.abc import Callable
 
 from v2x.simulators.vsphere.disks.guest import GuestDisk
 from v2x.simulators.vsphere.disks.layer import SECTOR
@@ -16,15 +18,24 @@ class GuestWriter:
     """Writes, zeroes, trims and, where there is no snapshot, grows a disk until it is stopped; seeded.
 
     `per_second` is how many operations it does a second; with 0 it does none by itself and `step` does one.
-    `grow_to` is the size at which the disk stops growing (0: it never grows).
+    `grow_to` is the size at which the disk stops growing (0: it never grows); `grow` is how it grows.
     """
 
-    def __init__(self, disk: GuestDisk, *, seed: int = 1, per_second: float = 0, grow_to: int = 0) -> None:
+    def __init__(
+        self,
+        disk: GuestDisk,
+        *,
+        seed: int = 1,
+        per_second: float = 0,
+        grow_to: int = 0,
+        grow: Callable[[int], None] | None = None,
+    ) -> None:
         self.disk = disk
         self.steps = 0
         self._random = random.Random(seed)
         self._pause = 1 / per_second if per_second else 0.0
         self._grow_to = grow_to
+        self._grow = grow or disk.grow
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -56,7 +67,8 @@ class GuestWriter:
         offset, size = start * SECTOR, length * SECTOR
         self.steps += 1
         if chance < 0.02 and self.disk.top.parent is None and self.disk.size_bytes < self._grow_to:
-            self.disk.grow(min(self._grow_to, self.disk.size_bytes + _GROWTH_BYTES))
+            with contextlib.suppress(ValueError):  # a snapshot was taken at this moment
+                self._grow(min(self._grow_to, self.disk.size_bytes + _GROWTH_BYTES))
             return "grow"
         if chance < 0.15:
             self.disk.zero(offset, size)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from v2x.simulators.xapi.datamodel import NULL, Datamodel
 from v2x.simulators.xapi.failure import ApiError, handle_invalid
 from v2x.simulators.xapi.wire import field_zero, plain, restore
@@ -267,5 +269,5 @@ class Store:
         with self.lock:
             for cls, ref, packed in saved:
                 fields = self.model.classes[cls].fields
-                values = json.loads(packed)
+                values = msgspec.json.decode(packed)
                 self.add(cls, {n: restore(fields[n].type, v) for n, v in values.items() if n in fields}, ref)

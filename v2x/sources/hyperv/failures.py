@@ -24,6 +24,7 @@ from v2x.tls import PinRefused, pin_refused, untrusted
 
 ACCESS_DENIED: Final = {5, 0x80070005, -2147024891}
 _RIGHTS = "the account must be in Remote Management Users and Hyper-V Administrators, or an administrator, of the host"
+_KERBEROS: Final = {"krb5", "gssapi"}  # optional packages, whose errors pass through spnego as they are
 _HTTP_REFUSED: Final = {403, 404, 405}
 
 
@@ -108,6 +109,8 @@ def translated(problem: BaseException, access: HostAccess) -> V2xError:
     for kind, told in _KINDS:
         if isinstance(problem, kind):
             return told(problem, access)
+    if type(problem).__module__.partition(".")[0] in _KERBEROS:
+        return _spnego(problem, access)
     # Whatever else the libraries raise, they raise because an answer is not what one looks like.
     return SourceError(
         f"{access.server} does not answer as Windows does: {_short(problem)}",

@@ -6,7 +6,6 @@ Kerberos nor NTLM do without being told to trust the host with it.
 """
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.scripts import COLLECT, POWER, Script
 
 _AT_ONCE = 8
-_log = logging.getLogger("v2x.hyperv")
+_STATE_SECONDS = 120.0
 
 
 class Session(Protocol):
@@ -121,21 +120,26 @@ class Hosts:
                 return access, document
         raise trouble or self._gone(machine)
 
-    def power(self, machine: Machine, action: str, value: str = "", deadline_seconds: float = 120.0) -> Answer:
-        """Runs the power script for a machine on the host that has it."""
-        parameters = {"Action": action, "Id": machine.id, "Value": value}
+    def state(self, machine: Machine) -> Answer:
+        """What the power script says of a machine, on the host that has it."""
         trouble: V2xError | None = None
         for access in self._likely(machine):
             try:
-                with self._connect(access) as session:
-                    text = session.run(POWER, parameters, deadline_seconds).text
+                return self._power(access, machine, "state", "", _STATE_SECONDS)
             except (AccessError, SourceError) as problem:
                 if problem.code not in {"REMOTE-SCRIPT", "CONNECT"} or len(self._hosts) == 1:
                     raise
                 trouble = trouble or problem
-                continue
-            return Answer(access, _power_answer(text, access))
         raise trouble or self._gone(machine)
+
+    def change(self, machine: Machine, action: str, value: str = "", deadline_seconds: float = 120.0) -> Answer:
+        """Changes a machine, only on the host that has it: a replica elsewhere has the same id."""
+        return self._power(self.state(machine).access, machine, action, value, deadline_seconds)
+
+    def _power(self, access: HostAccess, machine: Machine, action: str, value: str, deadline_seconds: float) -> Answer:
+        parameters = {"Action": action, "Id": machine.id, "Value": value}
+        with self._connect(access) as session:
+            return Answer(access, _power_answer(session.run(POWER, parameters, deadline_seconds).text, access))
 
     def _likely(self, machine: Machine) -> list[HostAccess]:
         """The host that had the machine when it was listed first; it may have moved since."""

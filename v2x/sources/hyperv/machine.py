@@ -87,6 +87,10 @@ def read_machine(row: Fields, host: str, role: Fields, cluster: str) -> Machine:
     statuses = row.words("operationalStatus", STATUSES)
     power = power_state(state)
     shadow = _shadow(row)
+    tracking = _tracking(row.text("version"))
+    shielded, encrypted = security.flag("shielded"), security.flag("encrypted")
+    # Before Windows Server 2016 there was neither, and nobody to ask.
+    untold = False if tracking is False else None
     return Machine(
         id=row.text("id").strip("{}").lower(),
         name=row.text("name"),
@@ -98,8 +102,8 @@ def read_machine(row: Fields, host: str, role: Fields, cluster: str) -> Machine:
         secure_boot=firmware.word("secureBoot", ON_OFF) == "On",
         secure_boot_template=firmware.text("template"),
         vtpm=bool(security.flag("tpm")),
-        shielded=security.flag("shielded"),
-        encrypted=security.flag("encrypted"),
+        shielded=untold if shielded is None else shielded,
+        encrypted=untold if encrypted is None else encrypted,
         uuid=row.text("biosGuid").strip("{}").lower(),
         serial_number=row.text("biosSerial"),
         asset_tag=row.text("assetTag"),
@@ -122,7 +126,7 @@ def read_machine(row: Fields, host: str, role: Fields, cluster: str) -> Machine:
         stop_action=row.word("stopAction", STOP_ACTIONS),
         replication=_replication(row),
         consolidation_needed="MergingDisks" in statuses,
-        change_tracking_supported=_tracking(row.text("version")),
+        change_tracking_supported=tracking,
         locks=locks_of(statuses, recovery),
         attributes=_attributes(row, role) | native_vlans(row),
         estate=Estate.BACKUP_REPLICA if shadow else None,

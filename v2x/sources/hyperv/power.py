@@ -50,7 +50,7 @@ class Power:
         self._changes: list[Change] = []
 
     def state(self, machine: Machine) -> PowerState:
-        return power_state(_state(self._hosts.power(machine, "state")))
+        return power_state(_state(self._hosts.state(machine)))
 
     def told(self, machine: Machine) -> tuple[Change, ...]:
         """What was changed for a machine since this was last asked for."""
@@ -62,7 +62,7 @@ class Power:
         """Waits for the end of backups, merges and moves of the machine. SourceError when they do not end."""
         until = self._clock() + deadline_seconds
         while True:
-            answer = self._hosts.power(machine, "state").fields
+            answer = self._hosts.state(machine).fields
             locks = locks_of(answer.words("operationalStatus", STATUSES), answer.texts("recoveryCheckpoints"))
             if not locks:
                 return
@@ -80,7 +80,7 @@ class Power:
 
         SourceError when it does not: the machine is left as it is.
         """
-        found = _state(self._hosts.power(machine, "state"))
+        found = _state(self._hosts.state(machine))
         if found not in {"Off", "Running"}:
             raise SourceError(
                 f"{machine.name} is {found}: only a running machine can be asked to shut down",
@@ -89,7 +89,7 @@ class Power:
             )
         if found == "Running":
             try:
-                self._hosts.power(machine, "shutdown", deadline_seconds=deadline_seconds)
+                self._hosts.change(machine, "shutdown", deadline_seconds=deadline_seconds)
                 self._until_off(machine, deadline_seconds)
             except SourceError as problem:
                 raise SourceError(
@@ -102,29 +102,29 @@ class Power:
 
     def _until_off(self, machine: Machine, deadline_seconds: float) -> None:
         until = self._clock() + deadline_seconds
-        while (now := _state(self._hosts.power(machine, "state"))) != "Off":
+        while (now := _state(self._hosts.state(machine))) != "Off":
             if self._clock() >= until:
                 raise SourceError(f"it is {now} after {deadline_seconds:g} seconds")
             self._sleep(_STEP_SECONDS)
 
     def _take_offline(self, machine: Machine) -> None:
-        before = self._hosts.power(machine, "offline").fields.row("before").text("roleState")
+        before = self._hosts.change(machine, "offline").fields.row("before").text("roleState")
         if before and before != "Offline":
             self._note(machine, "cluster role", before, "Offline")
 
     def power_on(self, machine: Machine) -> None:
         """Starts the machine, or its cluster role."""
-        answer = self._hosts.power(machine, "start", deadline_seconds=_START_SECONDS)
+        answer = self._hosts.change(machine, "start", deadline_seconds=_START_SECONDS)
         self._note(machine, "power", answer.fields.row("before").word("state", STATES), "Running")
 
     def stay_off(self, machine: Machine) -> None:
         """Turns its automatic start off, so that it does not come back with the addresses of the new one."""
-        before = self._hosts.power(machine, "autostart", "Nothing").fields.row("before")
+        before = self._hosts.change(machine, "autostart", "Nothing").fields.row("before")
         action = before.word("startAction", START_ACTIONS)
         if action and action != "Nothing":
             undo = f"Get-VM -Id {machine.id} | Set-VM -AutomaticStartAction {action}"
             self._note(machine, "AutomaticStartAction", action, "Nothing", undo)
-        answer = self._hosts.power(machine, "priority", "0").fields
+        answer = self._hosts.change(machine, "priority", "0").fields
         priority, role = answer.row("before").text("priority"), answer.row("role").text("name")
         if priority and priority != "0":
             undo = f"(Get-ClusterGroup -Name '{role.replace(chr(39), chr(39) * 2)}').Priority = {priority}"

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from v2x.model.machine import Device, GuestAddress, Nic, NicModel, Other
 from v2x.sources.ovf_items import mac_address
+from v2x.sources.vsphere.names import decoded
 from v2x.sources.vsphere.pages import TYPE, Plain, at, dicts, flag, many, number, reference, text
 
 _NICS: Mapping[str, NicModel] = {
@@ -97,7 +98,7 @@ def _network(card: Plain, names: NetworkNames) -> str:
         text(card, "backing", "opaqueNetworkId"),
     )
     found = next((names.network(key) for key in keys if key and names.network(key)), "")
-    return found or text(card, "backing", "deviceName") or next((key for key in keys if key), "")
+    return found or decoded(text(card, "backing", "deviceName")) or next((key for key in keys if key), "")
 
 
 def read_devices(devices: Sequence[Plain]) -> Iterator[Device]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pyVmomi import vim
 
-from v2x.errors import V2xError
+from v2x.errors import UsageError, V2xError
 from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
 from v2x.model.machine import Machine
 from v2x.sources.ovf_dialects import plain_uuid
@@ -68,7 +68,7 @@ class Listing:
         )
 
     def _machines(self, near: Surroundings) -> list[Machine]:
-        chosen = self._chosen()
+        chosen, wanted = self._chosen(), self._wanted_datacenters(near)
         around = Around(
             surroundings=near,
             fields=self._fields(),
@@ -79,7 +79,7 @@ class Listing:
         busy: dict[str, list[Ref]] = {}
         for row in list_all(self.session, {vim.VirtualMachine: PATHS}, objects=chosen, page=self.page):
             datacenter = near.datacenter(_parent(row))
-            if not self._belongs(datacenter):
+            if wanted is not None and datacenter not in wanted:
                 continue
             self._datacenters[row.ref.id] = datacenter
             if not row.values.get("config.hardware.device"):
@@ -114,10 +114,17 @@ class Listing:
             or self.select(moref)
         ]
 
-    def _belongs(self, datacenter: str) -> bool:
-        """Whether that is the datacenter that the address names, by its name or its path with folders."""
+    def _wanted_datacenters(self, near: Surroundings) -> frozenset[str] | None:
+        """The paths of the datacenters that the address names, by name or path; None where it names none."""
         wanted = self.datacenter.strip("/")
-        return not wanted or wanted in (datacenter, datacenter.rpartition("/")[2])
+        if not wanted:
+            return None
+        paths = {near.folder(row.ref): near.name(row.ref) for row in near.kind("Datacenter")}
+        found = frozenset(path for path, name in paths.items() if wanted in (path, name))
+        if not found:
+            known = ", ".join(sorted(paths)) or "none"
+            raise UsageError(f"there is no datacenter {wanted} here", code="ADDRESS", hint=f"there are: {known}")
+        return found
 
     def _note_unread(self, row: Row) -> None:
         state = text(row.values, "runtime.connectionState")

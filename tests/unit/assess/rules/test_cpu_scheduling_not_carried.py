@@ -24,3 +24,8 @@ def test_a_limit_that_becomes_a_cap_is_not_left_out(make, speak):
 
 def test_is_silent_about_none_of_these(make, speak):
     assert speak(RULE, make.machine()) == []
+
+
+def test_speaks_of_shares_of_a_host_as_hyper_v_has_them(make, speak):
+    limited = make.machine(attributes={"cpu.limit_percent": "50"})
+    assert speak(RULE, limited, kind="hyperv") == [("", "Left out: limit 50 % of the processors.")]

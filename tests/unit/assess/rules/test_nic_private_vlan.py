@@ -10,6 +10,12 @@ def test_speaks_of_a_network_that_has_it(make, speak):
     ]
 
 
+def test_speaks_of_a_card_that_has_it_itself(make, speak):
+    assert speak(RULE, make.machine(nics=(make.nic(private_vlan="isolated 10/11"),)), kind="hyperv") == [
+        ("Card 1", "Network “LAN”: isolated 10/11.")
+    ]
+
+
 def test_is_silent_about_other_networks(make, speak):
     networks = (make.source_network(name="LAN"), make.source_network(name="DMZ", private_vlan="isolated 101/1101"))
     assert speak(RULE, make.machine(nics=(make.nic(network="LAN"),)), networks=networks) == []

@@ -206,6 +206,16 @@ class TestPower:
             assert running.estate.machines[0].state == "Running"
             assert source.notes(machine) == ()
 
+    def test_a_start_that_fails_is_not_tried_on_the_host_of_the_replica(self, tmp_path: Path) -> None:
+        both = [virtual_machine(disks=[], state="Paused"), virtual_machine(disks=[], host="HV02")]
+        with served(tmp_path, estate(*both, hosts=2)) as running:
+            source = opened(running)
+            (machine,) = [one for one in source.inventory().machines if one.host == "HV01"]
+            with pytest.raises(SourceError, match="is Paused"):
+                source.power_on(machine)
+            assert [vm.state for vm in running.estate.machines] == ["Paused", "Off"]
+            assert {one.host for one in running.ledger.of("script") if one.after} == {"HV01"}
+
     @pytest.mark.parametrize("state", ["Saved", "Paused", "Starting", "RunningCritical"])
     def test_only_a_running_machine_is_asked(self, tmp_path: Path, state: str) -> None:
         with served(tmp_path, cluster("a", state=state)) as running:

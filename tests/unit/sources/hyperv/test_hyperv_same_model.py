@@ -29,6 +29,8 @@ UNTOLD: dict[str, Any] = {
     "host": "",
     "start_delay_seconds": None,
     "change_tracking_supported": None,
+    "shielded": None,
+    "encrypted": None,
 }
 UNTOLD_OF_DISKS: dict[str, Any] = {"physical_sector_bytes": None, "uuid": ""}
 UNTOLD_OF_ADAPTERS: dict[str, Any] = {"mac_spoofing": None, "teaming": None}

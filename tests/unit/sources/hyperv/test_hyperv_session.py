@@ -349,6 +349,16 @@ def test_kerberos_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "v2x[kerberos]" in refused.value.hint
 
 
+@pytest.mark.parametrize("module", ["krb5._exceptions", "gssapi.raw.misc"])
+def test_what_kerberos_refuses_is_a_login_refused(module: str) -> None:
+    from v2x.sources.hyperv.failures import translated
+
+    kind = type("Krb5Error", (Exception,), {"__module__": module})
+    problem = translated(kind("Decrypt integrity check failed"), host_access("h", None, "u", None, Trust(), {}))
+    assert isinstance(problem, LoginError)
+    assert "klist" in problem.hint
+
+
 def test_as_many_pins_as_hosts() -> None:
     with pytest.raises(UsageError, match="2 fingerprints are given for 3 hosts"):
         open_hyperv(parse_address("hyperv://u@a,b,c"), Secret("x"), fingerprint=",".join(["sha256:" + "00" * 32] * 2))

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from v2x.errors import UsageError
 from v2x.model.codec import from_json, to_json
 from v2x.model.inventory import INVENTORY_SCHEMA, Inventory, Together
 from v2x.model.machine import (
@@ -296,8 +297,11 @@ def test_only_one_datacenter(stand_in):
         assert {one.folder.split("/")[0] for one in source.inventory().machines} == {"Europe"}
     with server.source("Europe/DC 1") as source:
         assert source.inventory().machines
-    with server.source("nowhere") as source:
-        assert not source.inventory().machines
+    with server.source("DC%2F2%20100%25") as source:
+        assert {one.name for one in source.inventory().machines} == {"web01", "twin", "file%server"}
+    with server.source("nowhere") as source, pytest.raises(UsageError) as caught:
+        source.inventory()
+    assert "Europe/DC 1" in caught.value.hint
 
 
 def test_a_selection_by_name_id_and_moref(stand_in):
@@ -399,3 +403,32 @@ def test_vmwares_own_simulator_lists_the_same_way(tmp_path, vcsim):
     assert {one.datacenter for one in found.datastores} == {"F0/DC0"}
     assert {one.kind for one in found.networks} == {"standard", "distributed", "nsx", "opaque"}
     assert all(one.disks[0].capacity_bytes == MIB and one.disks[0].bus is DiskBus.SCSI for one in found.machines)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory):
+    with VsphereSimulator(
+        tmp_path_factory.mktemp("crowd"), estate="empty", machines=600, password="secret"
+    ) as simulator:
+        yield simulator
+
+
+def test_round_trips_grow_with_pages_not_with_machines(crowd, monkeypatch):
+    """Four for 1,000 machines, and a handful for everything else together."""
+    from v2x.model.address import parse_address
+    from v2x.secrets import Secret
+    from v2x.sources.vsphere import pages
+    from v2x.sources.vsphere.source import VsphereSource
+    from v2x.tls import Trust
+
+    pages_read = []
+    exchanged = pages._exchanged
+    monkeypatch.setattr(pages, "_exchanged", lambda *given: (pages_read.append(1), exchanged(*given))[1])
+    address = parse_address(f"vsphere://{crowd.user}@127.1:{crowd.port}")
+    trust = Trust(fingerprint=crowd.fingerprint, option="source")
+    with VsphereSource.open(address, password=Secret("secret"), trust=trust) as source:
+        before = next(iter(crowd.state.sessions._sessions.values())).calls
+        assert len(source.inventory().machines) == 600
+        calls = next(iter(crowd.state.sessions._sessions.values())).calls - before
+    assert len(pages_read) == 1 + 3
+    assert calls < 20

@@ -201,7 +201,7 @@ class Inventory:
             datastore=vim.Datastore.Array([]),
             network=vim.Network.Array([]),
             _uuid=self.uuid(),
-            _network=vim.host.NetworkInfo(),
+            _network=vim.host.NetworkInfo(vnic=_vmkernel_adapters()),
         )
         made.values["config"] = self._host_config(made)
         made.values["hardware"] = vim.host.HardwareInfo(
@@ -282,3 +282,22 @@ def _allocation() -> Any:
         expandableReservation=True,
         shares=vim.SharesInfo(shares=4000, level="normal"),
     )
+
+
+def _vmkernel_adapters() -> list[Any]:
+    """What a host has of its own on its networks; only the one named Backup leads anywhere, on loopback."""
+    return [
+        vim.host.VirtualNic(
+            device=f"vmk{number}",
+            key=f"key-vim.host.VirtualNic-vmk{number}",
+            portgroup=group,
+            spec=vim.host.VirtualNic.Specification(
+                ip=vim.host.IpConfig(dhcp=False, ipAddress=address, subnetMask="255.255.255.255"),
+                mac=f"00:50:56:6a:00:{number:02x}",
+                mtu=1500,
+            ),
+        )
+        for number, (group, address) in enumerate(
+            (("Management Network", "127.0.0.8"), ("Backup", "127.0.0.1"), ("", "127.0.0.9"))
+        )
+    ]

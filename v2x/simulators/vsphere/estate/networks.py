@@ -12,7 +12,7 @@ from v2x.simulators.vsphere.store import Entity
 _dvs = vim.dvs.VmwareDistributedVirtualSwitch
 
 
-def standard_switch(inventory: Inventory, host: Entity, name: str, uplinks: Sequence[str], *, mtu: int = 1500) -> None:
+def standard_switch(host: Entity, name: str, uplinks: Sequence[str], *, mtu: int = 1500) -> None:
     network = host.values["_network"]
     network.vswitch.append(
         vim.host.VirtualSwitch(

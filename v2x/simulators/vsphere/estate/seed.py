@@ -42,7 +42,7 @@ def seed(inventory: Inventory, estate: str) -> None:
     machines = {spec.name: add_machine(inventory, spec) for spec in oddities.machines()}
     for each in oddities.in_vapp(inventory, site.cluster, site.datacenter):
         machines[each.values["name"]] = each
-    _rules(inventory, site, machines)
+    _rules(site, machines)
     oddities.elsewhere(inventory)
     oddities.snapshots(inventory, machines)
 
@@ -65,8 +65,8 @@ def _main_site(inventory: Inventory) -> Site:
     cluster = inventory.cluster(datacenter, "Cluster A/B", _cluster_config())
     hosts = [inventory.host(cluster, f"esx{n:02d}.example.test") for n in (1, 2, 3)]
     for host in hosts:
-        networks.standard_switch(inventory, host, "vSwitch0", ["vmnic0", "vmnic1"])
-        networks.standard_switch(inventory, host, "vSwitch1", [], mtu=9000)
+        networks.standard_switch(host, "vSwitch0", ["vmnic0", "vmnic1"])
+        networks.standard_switch(host, "vSwitch1", [], mtu=9000)
     for name, vlan, switch in (
         ("VM Network", 0, "vSwitch0"),
         ("LAN-10", 10, "vSwitch0"),
@@ -108,7 +108,7 @@ def _second_site(inventory: Inventory, first: Site) -> None:
     datacenter = inventory.datacenter("DC/2 100%", folder)
     compute = inventory.alone(datacenter, "esx09.example.test")
     host = inventory.host(compute, "esx09.example.test")
-    networks.standard_switch(inventory, host, "vSwitch0", ["vmnic0"])
+    networks.standard_switch(host, "vSwitch0", ["vmnic0"])
     networks.port_group(inventory, datacenter, [host], "VM Network", 0)
     networks.port_group(inventory, datacenter, [host], "LAN-10", 11)
     datastore(inventory, datacenter, "vmfs6-ssd", "VMFS6", [host])
@@ -139,7 +139,7 @@ def _cluster_config() -> Any:
     )
 
 
-def _rules(inventory: Inventory, site: Site, machines: dict[str, Entity]) -> None:
+def _rules(site: Site, machines: dict[str, Entity]) -> None:
     config = site.cluster.values["configurationEx"]
     web = [machines[name].ref for name in ("web01", "web02")]
     database = [machines[name].ref for name in ("db-primary", "db-standby")]
@@ -176,7 +176,7 @@ def _lone_host(inventory: Inventory, estate: str) -> None:
     datacenter = inventory.datacenter("ha-datacenter")
     compute = inventory.alone(datacenter, "esx.example.test")
     host = inventory.host(compute, "esx.example.test")
-    networks.standard_switch(inventory, host, "vSwitch0", ["vmnic0"])
+    networks.standard_switch(host, "vSwitch0", ["vmnic0"])
     networks.port_group(inventory, datacenter, [host], "VM Network", 0)
     networks.port_group(inventory, datacenter, [host], "LAN-10", 10)
     datastore(inventory, datacenter, "datastore1", "VMFS6", [host])

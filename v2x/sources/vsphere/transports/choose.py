@@ -140,7 +140,7 @@ def outlook(machine: Machine, kinds: Mapping[str, str], options: TransportOption
 
 def _judged(transport: Transport, situation: Situation, options: TransportOptions) -> Verdict:
     try:
-        for refusal in (_anywhere(situation), _outside(transport, situation)):
+        for refusal in (_anywhere(situation), _outside(transport, situation), _unled(transport, options)):
             if refusal:
                 raise _refused(transport, situation, refusal)
         return Verdict(transport=transport, reason=_ready(transport, situation, options))
@@ -184,6 +184,12 @@ def _outside(transport: Transport, situation: Situation) -> str:
         return "it is no flat disk"
     unknown = [kind for kind in situation.kinds if kind not in _FILE_SYSTEMS]
     return f"its datastore is of the kind {unknown[0] or 'unknown'}" if unknown else ""
+
+
+def _unled(transport: Transport, options: TransportOptions) -> str:
+    if options.network and transport in {Transport.HTTPS, Transport.VDDK}:
+        return f"it goes where the server sends it, and cannot be led over {options.network}"
+    return ""
 
 
 def _ready(transport: Transport, situation: Situation, options: TransportOptions) -> str:

@@ -21,6 +21,7 @@ from v2x.sources.vsphere.transports.lease import ExportUrl, Lease
 from v2x.sources.vsphere.transports.options import Allocation, TransportOptions
 from v2x.sources.vsphere.transports.place import DiskPlace
 from v2x.sources.vsphere.transports.tracking import areas_in_use
+from v2x.sources.vsphere.transports.vmkernel import address_on
 
 # Two passes read the used part twice and send it once; one pass reads it once and sends the whole disk.
 _MOSTLY_USED: Final = 0.5
@@ -57,8 +58,9 @@ class Export:
 
     def _origin(self, url: ExportUrl) -> HttpOrigin:
         """The host of the lease, pinned to the certificate the lease names; a cookie for the session's host only."""
+        network = self._options.network
         return HttpOrigin(
-            host=url.host,
+            host=address_on(self._session, self._place, network) if network else url.host,
             port=url.port,
             tls=self._session.host_tls(url.thumbprint) if url.thumbprint else self._session.tls,
             cookie=session_cookie(self._session, self._options.proxy) if url.is_session_host else None,

@@ -16,6 +16,7 @@ from v2x.sources.vsphere.transports.options import Transport, TransportOptions
 from v2x.sources.vsphere.transports.place import DiskPlace, place_of
 from v2x.sources.vsphere.transports.ssh import open_ssh
 from v2x.sources.vsphere.transports.vddk import open_vddk
+from v2x.sources.vsphere.transports.vmkernel import address_on
 
 # What speaks against the disk itself, or against trust in the server, speaks against it on every way.
 _FINAL: Final = frozenset({"SOURCE-GONE", "SOURCE-CHANGED", "TRACKING", "CAPACITY-MISMATCH", "RAW-DEVICE", "ENCRYPTED"})
@@ -32,6 +33,8 @@ def _ssh(session: VsphereSession, place: DiskPlace, options: TransportOptions) -
     """The session's password is the host's own only where the session is with that host, as the same user."""
     own = not session.about.is_vcenter and session.user == options.ssh.user and not options.ssh.host
     host = options.ssh.host or (place.host if session.about.is_vcenter else session.host)
+    if options.network:
+        host = address_on(session, place, options.network)
     return open_ssh(place, host, session.password if own else None, options.ssh)
 
 

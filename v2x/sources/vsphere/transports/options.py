@@ -83,7 +83,8 @@ class SshOptions:
 class TransportOptions:
     """`proxy` is HOST:PORT for the https and nfc transports, empty for none. `warn` gets one line for a person.
 
-    `parallel` limits requests under way for one disk over https.
+    `parallel` limits requests under way for one disk over https. `network` is that of the hosts' VMkernel adapters
+    which disks leave by; empty leaves that to the hosts.
     """
 
     transport: TransportChoice = TransportChoice.AUTO
@@ -92,4 +93,5 @@ class TransportOptions:
     ssh: SshOptions = field(default_factory=SshOptions)
     proxy: str = ""
     parallel: int = 12
+    network: str = ""
     warn: Callable[[str], None] = _LOG.warning

@@ -35,13 +35,16 @@ def convert(
         bool, typer.Option("--large-sectors", help="copy the bytes of a VHDX with 4096-byte sectors; it boots nowhere")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="overwrite OUT")] = False,
+    guest_plan: Annotated[
+        bool, typer.Option("--guest-plan", help="say what the guest in IN needs changed for Xen, change nothing")
+    ] = False,
     serve: Annotated[
         Path | None, typer.Option(metavar="SOCKET", help="offer IN read-only by NBD on this unix socket until Ctrl-C")
     ] = None,
 ) -> None:
     """Converts a disk, or an appliance, from file to file; the format is given, never guessed."""
     from v2x.cli import show
-    from v2x.cli.converting import Wish, convert_appliance, convert_disk, describe_disk, serve_disk
+    from v2x.cli.converting import Wish, convert_appliance, convert_disk, describe_disk, serve_disk, show_guest_plan
     from v2x.errors import UsageError
 
     if native_4k and tool is Tool.QEMU_IMG:
@@ -49,10 +52,14 @@ def convert(
     wish = Wish(
         source=source, source_format=source_format, disk=disk, force=force, compare=compare, native_4k=native_4k
     )
-    if serve is not None:
-        if info or output is not None or compare or tool is Tool.QEMU_IMG:
-            raise UsageError("--serve writes nothing", hint="leave out OUT, --info, --tool and --compare")
-        serve_disk(given, wish, serve)
+    if serve is not None or guest_plan:
+        if info or output is not None or compare or tool is Tool.QEMU_IMG or (guest_plan and serve is not None):
+            what = "--serve" if serve is not None else "--guest-plan"
+            raise UsageError(f"{what} writes nothing", hint="leave out OUT, --info, --tool and --compare, or the other")
+        if serve is not None:
+            serve_disk(given, wish, serve)
+        else:
+            show_guest_plan(given, wish)
         return
     if info:
         done = describe_disk(wish)

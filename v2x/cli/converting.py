@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from v2x.cli.options import Given
 from v2x.disks.bytesource import FileSource
@@ -16,6 +16,10 @@ from v2x.disks.listing import FolderListing
 from v2x.errors import UsageError
 from v2x.model.machine import DiskFormat, Machine
 from v2x.text import printable
+
+if TYPE_CHECKING:
+    from v2x.convert.interface import Adapter
+    from v2x.sources.interface import Source
 
 _EXTENSIONS = {
     ".vmdk": DiskFormat.VMDK,
@@ -129,6 +133,45 @@ def serve_disk(given: Given, wish: Wish, path: Path) -> None:
             raise export.problem
 
 
+def show_guest_plan(given: Given, wish: Wish) -> None:
+    """Prints what would be changed inside the guest; of an appliance, all disks are looked at together."""
+    from v2x.cli import guest_plan, show
+    from v2x.convert.guest import plan_guest
+
+    with _guest_disks(wish) as (readers, machine):
+        show.note("looking into the guest; without KVM this takes a minute or more", quiet=given.quiet)
+        conversion = plan_guest(readers, adapters=_adapters(machine))
+    if given.json:
+        show.document("v2x.guest-plan/1", guest_plan.document_of(conversion))
+    else:
+        show.result(guest_plan.text_of(conversion))
+
+
+@contextmanager
+def _guest_disks(wish: Wish) -> Iterator[tuple[list[DiskReader], Machine | None]]:
+    if not wish.is_appliance:
+        with _opened(wish) as reader:
+            yield [reader], None
+        return
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        opened, machine = stack.enter_context(_only_machine(wish.source))
+        at = opened.checkpoint(machine, "v2x-convert")
+        disks = sorted(machine.disks, key=lambda disk: disk.position)
+        yield [stack.enter_context(closing(opened.reader(machine, disk, at))) for disk in disks], machine
+
+
+def _adapters(machine: Machine | None) -> list["Adapter"]:
+    from v2x.convert.interface import Adapter
+
+    if machine is None:
+        return []
+    told = {one.mac.lower(): one.interface for one in machine.guest.addresses}
+    nics = sorted(machine.nics, key=lambda nic: nic.position)
+    return [Adapter(mac=nic.mac, interface=told.get(nic.mac, "")) for nic in nics if nic.mac]
+
+
 def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
     """Writes an XVA from an appliance through the same steps as a migration."""
     from v2x.cli.build import build
@@ -204,22 +247,21 @@ def open_disk(path: Path, kind: DiskFormat, *, native_4k: bool = False) -> DiskR
 
 @contextmanager
 def _from_appliance(source: Path, wanted: str | None) -> Iterator[DiskReader]:
+    with _only_machine(source) as (opened, machine):
+        disk = _disk(machine, wanted)
+        with closing(opened.reader(machine, disk, opened.checkpoint(machine, "v2x-convert"))) as reader:
+            yield reader
+
+
+@contextmanager
+def _only_machine(source: Path) -> Iterator[tuple["Source", Machine]]:
     from v2x.sources import open_source
 
-    opened = open_source(str(source.resolve()))
-    try:
+    with closing(open_source(str(source.resolve()))) as opened:
         inventory = opened.inventory()
         if len(inventory.machines) != 1:
             raise UsageError(f"{source.name} holds {len(inventory.machines)} machines", hint="give it as .xva instead")
-        machine = inventory.machines[0]
-        disk = _disk(machine, wanted)
-        reader = opened.reader(machine, disk, opened.checkpoint(machine, "v2x-convert"))
-        try:
-            yield reader
-        finally:
-            reader.close()
-    finally:
-        opened.close()
+        yield opened, inventory.machines[0]
 
 
 def _disk(machine: Machine, wanted: str | None) -> Any:

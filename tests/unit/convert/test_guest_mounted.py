@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest inside a disk, mounted by the real libguestfs; and what happens where its program fails."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import guests
+from v2x.convert import guestfs
+from v2x.convert.guestfs import GuestDisk, mounted, names_of
+from v2x.errors import TargetError, UsageError
+
+UUID = "3f1c0de5-0000-4000-8000-000000000001"
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A partitioned disk whose first partition holds a Debian 12 of files only."""
+    folder = tmp_path_factory.mktemp("guest")
+    tree = folder / "tree"
+    guests.lay(tree, {**guests.debian("12"), "/etc/debian_version": "12.5\n", "/var/lib/dpkg/status": ""})
+    for name in ("bin", "usr/share", "proc", "dev", "sys"):
+        (tree / name).mkdir(parents=True, exist_ok=True)
+    part, whole = folder / "part.raw", folder / "disk.raw"
+    for path, size in ((part, 32 * MIB), (whole, 34 * MIB)):
+        with open(path, "wb") as out:
+            out.truncate(size)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-F", "-U", UUID, "-d", tree, part], check=True)
+    subprocess.run(["sfdisk", "-q", whole], input=f"start=2048, size={32 * 2048}, type=83\n", text=True, check=True)
+    with open(whole, "r+b") as out:
+        out.seek(MIB)
+        out.write(part.read_bytes())
+    return whole
+
+
+def run(*argv: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "v2x", *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_a_real_disk_is_planned_by_uuid_and_not_written(disk: Path) -> None:
+    before = hashlib.sha256(disk.read_bytes()).hexdigest()
+    ran = run("convert", disk, "--guest-plan", "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["guest"]["name"] == "debian 12"
+    edits = {one["path"]: one for one in found["edits"]}
+    assert f"UUID={UUID}\t/ ext4" in edits["/etc/fstab"]["after"]
+    assert edits["/etc/systemd/system/vmtoolsd.service"]["after"] == "/dev/null"
+    assert found["commands"][0]["argv"] == ["update-initramfs", "-u", "-k", "6.1.0-21-amd64"]
+    assert hashlib.sha256(disk.read_bytes()).hexdigest() == before
+
+
+def test_a_disk_has_the_names_that_guests_have_for_it() -> None:
+    assert names_of({"/dev/sdb1": "u", "/dev/sda": "w", "/dev/vg/root": "x", "/dev/sdaa1": "y"}) == {
+        **dict.fromkeys(("/dev/sdb1", "/dev/hdb1", "/dev/nvme0n2p1"), "UUID=u"),
+        **dict.fromkeys(("/dev/sda", "/dev/hda", "/dev/nvme0n1"), "UUID=w"),
+    }
+
+
+def worker(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts another program in the place of the one that has libguestfs."""
+    path = folder / "worker.py"
+    path.write_text(f"import socket, sys\nc = socket.socket(socket.AF_UNIX)\nc.connect(sys.argv[1])\n{text}\n")
+    monkeypatch.setattr(guestfs, "_WORKER", path)
+
+
+def opened(folder: Path) -> None:
+    with mounted([GuestDisk(socket=folder / "none")], readonly=True):
+        raise AssertionError("nothing was mounted")
+
+
+def test_without_libguestfs_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker(tmp_path, """c.sendall(b'{"missing": "No module named guestfs"}\\n')""", monkeypatch)
+    with pytest.raises(UsageError) as caught:
+        opened(tmp_path)
+    assert caught.value.code == "MISSING-TOOL"
+    assert "python3-guestfs" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sys.exit('the appliance is broken')", "libguestfs ended: the appliance is broken"),
+        ("c.sendall(b'no json\\n')", "libguestfs ended"),
+        ("""c.sendall(b'{"failed": "no kernel\\\\u001b[2J"}\\n')""", r"libguestfs: no kernel\\x1b"),
+    ],
+)
+def test_a_program_that_fails_is_an_error_with_its_words(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker(tmp_path, text, monkeypatch)
+    with pytest.raises(TargetError, match=message):
+        opened(tmp_path)
+
+
+def test_one_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker(tmp_path, "import time; time.sleep(60)", monkeypatch)
+    monkeypatch.setattr(guestfs, "_LAUNCH_SECONDS", 0.2)
+    with pytest.raises(TargetError, match="has not answered"):
+        opened(tmp_path)
+
+
+def test_one_that_never_calls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "worker.py").write_text("import sys; sys.exit('cannot begin')")
+    monkeypatch.setattr(guestfs, "_WORKER", tmp_path / "worker.py")
+    monkeypatch.setattr(guestfs, "_START_SECONDS", 1.0)
+    with pytest.raises(TargetError, match="did not start: cannot begin"):
+        opened(tmp_path)

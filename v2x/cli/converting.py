@@ -14,11 +14,10 @@ from v2x.disks.export import copy_to_file
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing
 from v2x.errors import UsageError
-from v2x.model.machine import DiskFormat, Machine
+from v2x.model.machine import Disk, DiskFormat, Machine
 from v2x.text import printable
 
 if TYPE_CHECKING:
-    from v2x.convert.interface import Adapter
     from v2x.sources.interface import Source
 
 _EXTENSIONS = {
@@ -34,7 +33,7 @@ _EXTENSIONS = {
     ".bin": DiskFormat.RAW,
 }
 _APPLIANCES = (".ova", ".ovf", ".vmx")
-_OUTPUTS = {".vhd": DiskFormat.VHD, ".qcow2": DiskFormat.QCOW2, ".raw": DiskFormat.RAW, ".img": DiskFormat.RAW}
+OUTPUTS = {".vhd": DiskFormat.VHD, ".qcow2": DiskFormat.QCOW2, ".raw": DiskFormat.RAW, ".img": DiskFormat.RAW}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +54,7 @@ class Wish:
 
 def convert_disk(given: Given, wish: Wish, output: Path, *, qemu: bool) -> dict[str, Any]:
     """Writes one disk; returns what was done."""
-    target = _OUTPUTS.get(output.suffix.lower())
+    target = OUTPUTS.get(output.suffix.lower())
     if target is None:
         raise UsageError(f"cannot write {output.suffix or output.name}", hint="OUT ends in .vhd, .qcow2, .raw or .xva")
     if wish.is_appliance and (qemu or wish.compare):
@@ -64,9 +63,9 @@ def convert_disk(given: Given, wish: Wish, output: Path, *, qemu: bool) -> dict[
     if qemu:
         size = _with_qemu(given, wish, output, target)
     else:
-        with _opened(wish) as reader:
+        with opened_disk(wish) as reader:
             size = reader.size
-            with _bar(given, size, output.name) as progress:
+            with progress_bar(given, size, output.name) as progress:
                 copy_to_file(reader, output, target, progress=progress, replace=wish.force)
     if wish.compare:
         _compare(wish, output, target)
@@ -87,7 +86,7 @@ def _with_qemu(given: Given, wish: Wish, output: Path, target: DiskFormat) -> in
     kind = _format(wish)
     size = qemu_img.inspect(wish.source, kind).virtual_size_bytes
     done = 0
-    with _bar(given, size, output.name) as progress:
+    with progress_bar(given, size, output.name) as progress:
 
         def advance(fraction: float) -> None:
             nonlocal done
@@ -100,7 +99,7 @@ def _with_qemu(given: Given, wish: Wish, output: Path, target: DiskFormat) -> in
 
 def describe_disk(wish: Wish) -> dict[str, Any]:
     """What a disk, or the chosen disk of an appliance, is: its size, and how much of it holds data."""
-    with _opened(wish) as reader:
+    with opened_disk(wish) as reader:
         data = sum(extent.length for extent in reader.extents(0, reader.size) if extent.data)
         return {"input": str(wish.source), "size_bytes": reader.size, "data_bytes": data}
 
@@ -121,7 +120,7 @@ def serve_disk(given: Given, wish: Wish, path: Path) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
     with (
-        _opened(wish) as reader,
+        opened_disk(wish) as reader,
         DiskExport(reader, path=path, on_problem=lambda problem: show.note(printable(problem.message, 1000))) as export,
     ):
         if given.json:
@@ -131,45 +130,6 @@ def serve_disk(given: Given, wish: Wish, path: Path) -> None:
         done.wait()
         if export.problem is not None:
             raise export.problem
-
-
-def show_guest_plan(given: Given, wish: Wish) -> None:
-    """Prints what would be changed inside the guest; of an appliance, all disks are looked at together."""
-    from v2x.cli import guest_plan, show
-    from v2x.convert.guest import plan_guest
-
-    with _guest_disks(wish) as (readers, machine):
-        show.note("looking into the guest; without KVM this takes a minute or more", quiet=given.quiet)
-        conversion = plan_guest(readers, adapters=_adapters(machine))
-    if given.json:
-        show.document("v2x.guest-plan/1", guest_plan.document_of(conversion))
-    else:
-        show.result(guest_plan.text_of(conversion))
-
-
-@contextmanager
-def _guest_disks(wish: Wish) -> Iterator[tuple[list[DiskReader], Machine | None]]:
-    if not wish.is_appliance:
-        with _opened(wish) as reader:
-            yield [reader], None
-        return
-    from contextlib import ExitStack
-
-    with ExitStack() as stack:
-        opened, machine = stack.enter_context(_only_machine(wish.source))
-        at = opened.checkpoint(machine, "v2x-convert")
-        disks = sorted(machine.disks, key=lambda disk: disk.position)
-        yield [stack.enter_context(closing(opened.reader(machine, disk, at))) for disk in disks], machine
-
-
-def _adapters(machine: Machine | None) -> list["Adapter"]:
-    from v2x.convert.interface import Adapter
-
-    if machine is None:
-        return []
-    told = {one.mac.lower(): one.interface for one in machine.guest.addresses}
-    nics = sorted(machine.nics, key=lambda nic: nic.position)
-    return [Adapter(mac=nic.mac, interface=told.get(nic.mac, "")) for nic in nics if nic.mac]
 
 
 def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
@@ -203,7 +163,7 @@ def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(wish: Wish) -> Iterator[DiskReader]:
+def opened_disk(wish: Wish) -> Iterator[DiskReader]:
     if wish.is_appliance:
         with _from_appliance(wish.source, wish.disk) as reader:
             yield reader
@@ -247,14 +207,14 @@ def open_disk(path: Path, kind: DiskFormat, *, native_4k: bool = False) -> DiskR
 
 @contextmanager
 def _from_appliance(source: Path, wanted: str | None) -> Iterator[DiskReader]:
-    with _only_machine(source) as (opened, machine):
-        disk = _disk(machine, wanted)
+    with only_machine(source) as (opened, machine):
+        disk = chosen_disk(machine, wanted)
         with closing(opened.reader(machine, disk, opened.checkpoint(machine, "v2x-convert"))) as reader:
             yield reader
 
 
 @contextmanager
-def _only_machine(source: Path) -> Iterator[tuple["Source", Machine]]:
+def only_machine(source: Path) -> Iterator[tuple["Source", Machine]]:
     from v2x.sources import open_source
 
     with closing(open_source(str(source.resolve()))) as opened:
@@ -264,7 +224,7 @@ def _only_machine(source: Path) -> Iterator[tuple["Source", Machine]]:
         yield opened, inventory.machines[0]
 
 
-def _disk(machine: Machine, wanted: str | None) -> Any:
+def chosen_disk(machine: Machine, wanted: str | None) -> Disk:
     found = [one for one in machine.disks if wanted in {None, one.id, one.label, str(one.position)}]
     if len(found) == 1:
         return found[0]
@@ -296,7 +256,7 @@ def _compare(wish: Wish, output: Path, target: DiskFormat) -> None:
 
 
 @contextmanager
-def _bar(given: Given, size_bytes: int, name: str) -> Iterator[Any]:
+def progress_bar(given: Given, size_bytes: int, name: str) -> Iterator[Any]:
     import sys
 
     from tqdm import tqdm

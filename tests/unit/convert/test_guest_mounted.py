@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from v2x.errors import TargetError, UsageError
 
 UUID = "3f1c0de5-0000-4000-8000-000000000001"
 MIB = 1 << 20
+FETCHED = Path(__file__).parents[3] / ".setup-guest"
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,10 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A partitioned disk whose first partition holds a Debian 12 of files only."""
     folder = tmp_path_factory.mktemp("guest")
     tree = folder / "tree"
-    guests.lay(tree, {**guests.debian("12"), "/etc/debian_version": "12.5\n", "/var/lib/dpkg/status": ""})
+    files = {**guests.debian("12"), "/etc/debian_version": "12.5\n", "/var/lib/dpkg/status": ""}
+    guests.lay(tree, {**files, "/usr/sbin/update-initramfs": UPDATE, "/bin/sh": "->busybox"})
+    (tree / "usr/sbin/update-initramfs").chmod(0o755)
+    shutil.copy(FETCHED / "bin" / "busybox", tree / "bin")  # linked statically, so that it runs in any guest
     for name in ("bin", "usr/share", "proc", "dev", "sys"):
         (tree / name).mkdir(parents=True, exist_ok=True)
     part, whole = folder / "part.raw", folder / "disk.raw"
@@ -118,3 +123,44 @@ def test_one_that_never_calls_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(guestfs, "_START_SECONDS", 1.0)
     with pytest.raises(TargetError, match="did not start: cannot begin"):
         opened(tmp_path)
+
+
+UPDATE = """#!/bin/sh
+test -f /etc/initramfs-tools/modules || exit 1
+/bin/busybox cp /etc/initramfs-tools/modules "/boot/initrd.img-$3"
+"""
+
+
+def in_guest(disk: Path, path: str, folder: Path) -> str:
+    """A file of the first partition, read by e2fsprogs."""
+    part = folder / "part.raw"
+    part.write_bytes(disk.read_bytes()[MIB : 33 * MIB])
+    shown = subprocess.run(["debugfs", "-R", f"cat {path}", part], capture_output=True, text=True, check=True)
+    return shown.stdout
+
+
+@pytest.mark.slow
+def test_a_disk_is_written_with_its_guest_put_right(disk: Path, tmp_path: Path) -> None:
+    before = hashlib.sha256(disk.read_bytes()).hexdigest()
+    ran = run("convert", disk, tmp_path / "out.raw", "--convert-guest", "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert {one["path"] for one in found["conversion"]["edits"]} >= {"/etc/fstab", "/boot/grub/grub.cfg"}
+    out = tmp_path / "out.raw"
+    assert f"UUID={UUID}\t/ ext4" in in_guest(out, "/etc/fstab", tmp_path)
+    assert "xen-blkfront" in in_guest(out, "/boot/initrd.img-6.1.0-21-amd64", tmp_path)
+    assert in_guest(out, "/boot/initrd.img-6.1.0-21-amd64.pre-v2x", tmp_path) == "image of 6.1.0-21-amd64"
+    assert "/dev/sda1" in in_guest(disk, "/etc/fstab", tmp_path)
+    assert hashlib.sha256(disk.read_bytes()).hexdigest() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["out.raw", "part.raw"]
+
+
+def test_a_guest_is_written_as_a_disk_only(disk: Path, tmp_path: Path) -> None:
+    for arguments in (
+        (tmp_path / "out.xva",),
+        (tmp_path / "out.vhd", "--compare"),
+        (tmp_path / "o.vhd", "--guest-plan"),
+    ):
+        ran = run("convert", disk, "--convert-guest", *arguments)
+        assert ran.returncode == 2, ran.stderr
+    assert list(tmp_path.iterdir()) == []

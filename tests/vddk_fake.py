@@ -2,8 +2,9 @@
 """A stand-in for nbdkit's vddk plugin, run by nbdkit's python plugin: checks what it is given, serves a raw file.
 
 Its parameter `play` names a JSON file: `disk` the raw file, `expect` the parameters that must come (a value of null
-means: must not come), `password`, `log` a file that takes one line per event, and `faults`: `open` and `read` are lists
-of texts, one per failure, taken from the front; an empty text means that this one succeeds.
+means: must not come; one that ends with * is a beginning), `password`, `log` a file that takes one line per event, and
+`faults`: `open` and `read` are lists of texts, one per failure, taken from the front; an empty text means that this one
+succeeds.
 """
 
 import errno
@@ -41,7 +42,8 @@ def config_complete():
         refuse("the password stands in the environment")
     note({"given": given, "word": word == play["password"]})
     for key, value in play["expect"].items():
-        if given.get(key) != value:
+        begins = isinstance(value, str) and value.endswith("*") and str(given.get(key)).startswith(value[:-1])
+        if given.get(key) != value and not begins:
             refuse(f"{key} is {given.get(key)!r}, not {value!r}")
     unknown = set(given) - set(play["expect"])
     if unknown:

@@ -2,6 +2,8 @@
 """The same machine to the pool over each transport: the same bytes, and as thin as the source is."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.places import nbdkit_with
 from tests.vsphere_estate import patterned
 from v2x.model.units import MIB
 from v2x.simulators.vsphere import DiskSpec, MachineSpec
+from v2x.simulators.vsphere.events import set_power
 
 SIZE = 24 * MIB
 
@@ -61,14 +64,14 @@ def test_a_transport_that_does_not_open_is_told_in_the_report(estate, same_bytes
     assert "trying nfc" in warnings
 
 
-def test_vddk(estate, same_bytes, tmp_path):
-    _, vcenter, image = estate
+def with_vddk(vcenter, disk, tmp_path, **expected):
+    """The words that have v2x read `disk` through a VDDK of ours, which checks what it is given."""
     libdir = tmp_path / "vmware-vix-disklib-distrib"
     (libdir / "lib64").mkdir(parents=True)
     (libdir / "lib64" / "libvixDiskLib.so.8").touch()
     machine = vcenter.machine("web")
     play = {
-        "disk": str(image),
+        "disk": str(disk),
         "expect": {
             "libdir": str(libdir),
             "server": "127.1",
@@ -77,6 +80,7 @@ def test_vddk(estate, same_bytes, tmp_path):
             "vm": f"moref={machine.moid}",
             "transports": "file:nbdssl:nbd",
             "file": "[vmfs6-ssd] web/web.vmdk",
+            **expected,
         },
         "password": "secret",
         "log": str(tmp_path / "log"),
@@ -84,9 +88,41 @@ def test_vddk(estate, same_bytes, tmp_path):
     (tmp_path / "play.json").write_text(json.dumps(play))
     program = nbdkit_with(Path(__file__).parents[1] / "vddk_fake.py", tmp_path / "play.json")
     (tmp_path / "v2x.toml").write_text(f'[vddk]\nnbdkit = "{program}"\n')
+    return ("--vddk-libdir", libdir, "--config", tmp_path / "v2x.toml")
+
+
+def test_vddk(estate, same_bytes, tmp_path):
+    _, vcenter, image = estate
     # Given, it is also what auto takes.
-    check(estate, same_bytes, "--vddk-libdir", libdir, "--config", tmp_path / "v2x.toml")
+    check(estate, same_bytes, *with_vddk(vcenter, image, tmp_path))
     assert (tmp_path / "log").exists()
+
+
+def test_vddk_reads_a_running_machine_as_our_snapshot_keeps_it(estate, same_bytes, tmp_path):
+    """What the guest writes after the snapshot goes to a delta file; the frozen base is what VDDK is told to read."""
+    _, vcenter, image = estate
+    machine = vcenter.machine("web")
+    set_power(vcenter.state, machine, "poweredOn", "the test")
+    (base,) = Path(vcenter.folder, "datastores").glob("*/web/web-flat.vmdk")
+    done = threading.Event()
+
+    def write_on():
+        while not vcenter.ledger.calls_of("CreateSnapshot_Task") and not done.wait(0.005):
+            pass
+        time.sleep(0.05)
+        for disk in vcenter.disks(machine).values():
+            disk.write(0, b"later" * 1024 + bytes(512 - 5 * 1024 % 512))
+
+    guest = threading.Thread(target=write_on)
+    guest.start()
+    words = with_vddk(vcenter, base, tmp_path, snapshot="snapshot-*")
+    try:
+        held = migrated(estate, "--running", "snapshot", "--transport", "vddk", *words)
+    finally:
+        done.set()
+        guest.join()
+    same_bytes(held, image, "raw", estate[0].folder)
+    assert vcenter.disks(machine)[2000].read(0, 5) == b"later", "the machine went on"
 
 
 def test_ssh(estate, same_bytes, tmp_path, tmp_path_factory):

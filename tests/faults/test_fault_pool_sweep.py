@@ -12,11 +12,11 @@ from uuid import UUID
 import pytest
 
 from tests.estate import machine as estate_machine
+from tests.following import follow
 from tests.unit.migrate.conftest import MemorySource
 from v2x.errors import NoSpace, V2xError
 from v2x.migrate import steps
 from v2x.migrate.copy import copy_disk
-from v2x.migrate.itinerary import follow
 from v2x.migrate.observe import Silent
 from v2x.migrate.steps import Work
 from v2x.model.machine import Disk, DiskBus, DiskFormat, Firmware, Machine

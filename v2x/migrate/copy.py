@@ -140,8 +140,9 @@ def _send(
 class _Zeros:
     """Knows blocks of zeros by their digest, and compares them byte for byte before it says so."""
 
+    _zeros = memoryview(bytes(BLOCK_BYTES))
+
     def __init__(self) -> None:
-        self._zeros = memoryview(bytes(BLOCK_BYTES))
         self._digests: dict[int, bytes] = {}
 
     def digest(self, length: int) -> bytes:

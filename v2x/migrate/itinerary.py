@@ -4,8 +4,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from v2x.errors import InputRefused, Interrupted, Stopped
-from v2x.migrate import power, steps, warm
+from v2x.migrate import steps, warm
 from v2x.migrate.steps import Next, Work
 from v2x.model.migration import Phase
 
@@ -43,32 +42,3 @@ WARM: tuple[Step, ...] = (
     Step(Phase.SEAL, steps.seal),
     Step(Phase.RELEASE, warm.finish),
 )
-
-
-def follow(work: Work, itinerary: tuple[Step, ...] = COLD) -> None:
-    """Runs the steps in order; a machine that was sealed by an earlier run is only released.
-
-    Input that is refused half-way (a damaged grain, a digest that does not hold) leaves nothing on the target. A
-    machine that was brought down for a migration that then failed is switched on again.
-    """
-    try:
-        _followed(work, itinerary)
-    except (Stopped, Interrupted):
-        raise
-    except Exception:
-        power.bring_back(work)
-        raise
-
-
-def _followed(work: Work, itinerary: tuple[Step, ...]) -> None:
-    try:
-        for step in itinerary:
-            if work.already and step.phase is not Phase.RELEASE:
-                continue
-            work.observer.phase(step.phase)
-            step.run(work)
-    except InputRefused:
-        if work.claim is not None and not work.claim.sealed:
-            work.target.discard(work.claim)
-            work.claim = None
-        raise

@@ -40,7 +40,7 @@ def pumped(
     """
     free: Queue[bytearray] = Queue()
     for _ in range(depth):
-        free.put(bytearray(block_bytes))
+        free.put(bytearray(min(block_bytes, reader.size)))
     filled: Queue[tuple[Block, bytearray] | _End] = Queue(maxsize=depth + 1)
     stop = threading.Event()
 

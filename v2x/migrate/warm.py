@@ -89,8 +89,7 @@ def _brought(work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoi
                 changes = _blocks(source.changed(work.machine, described, disk.point, at), reader, disk)
             except TrackingLost as problem:
                 work.observer.warning(f"{problem.message}; it is copied whole")
-                _forget(work, disk)
-                disk = work.target.remake(work.held_claim(), disk)
+                disk = _remade(work, disk)
         done = copy_disk(
             reader,
             work.target,
@@ -163,6 +162,16 @@ def _complete(work: Work, reader: DiskReader, table: DigestTable) -> DigestTable
     return table.updated(again)
 
 
+def _remade(work: Work, disk: ClaimedDisk) -> ClaimedDisk:
+    """A fresh disk in the place of `disk`, also in the claim; what was known of its content is forgotten."""
+    _forget(work, disk)
+    held = work.held_claim()
+    again = work.target.remake(held, disk)
+    disks = tuple(again if one.source_disk == disk.source_disk else one for one in held.disks)
+    work.claim = replace(held, disks=disks)
+    return again
+
+
 def _forget(work: Work, disk: ClaimedDisk) -> None:
     work.results[:] = [one for one in work.results if one.source_disk != disk.source_disk]
 
@@ -216,12 +225,10 @@ def verify(work: Work) -> None:
             _verified(work, work.target, disk)
         except VerifyMismatch as problem:
             work.observer.warning(f"{problem.message}; copied once more")
-            _forget(work, disk)
-            again = work.target.remake(work.held_claim(), disk)
+            again = _remade(work, disk)
             source = tracking(work)
             with _frozen(work, source) as at:
                 _brought(work, source, again, at)
-            work.claim = work.target.claim(work.spec, work.tag)
             _verified(work, work.target, again)
 
 

@@ -12,9 +12,9 @@ from v2x.mapping.resolve import REST, find_network, find_storage, is_offline, ne
 from v2x.mapping.rows import Family
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding
-from v2x.model.machine import Disk, Machine
+from v2x.model.machine import Disk, Machine, PowerState
 from v2x.model.placement import Rules
-from v2x.model.plan import Plan, PlanRow, Transfer
+from v2x.model.plan import Plan, PlanRow, Running, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.plan import rules as plan_rules
@@ -69,6 +69,7 @@ def check_plan(
             if made is not None:
                 problems += _limits(row, machine, made, pool, tables)
             if row.machine_id not in done:
+                problems += _running(row, machine, plan.inventories[row.source].source.kind)
                 _add(sums, row, machine, made)
         findings += problems
     findings += _names(sums, facts)
@@ -104,6 +105,16 @@ def _check_row(row: PlanRow, machine: Machine, facts: TargetFacts, kind: str) ->
     yield from _check_keys(row, machine)
     if not is_offline(facts):
         yield from _check_places(row, facts)
+
+
+def _running(row: PlanRow, machine: Machine, kind: str) -> Iterator[Finding]:
+    """A machine that runs at a live source is refused unless its row says what is to become of it."""
+    if kind not in _LIVE_SOURCES or row.transfer is Transfer.WARM:
+        return
+    if machine.power_state is PowerState.ON and row.running is Running.REFUSE:
+        yield plan_rules.RUNNING.finding("it is running now", row)
+    elif machine.power_state is PowerState.SUSPENDED:
+        yield plan_rules.RUNNING.finding("it is suspended now: resume it and shut it down", row)
 
 
 def _open(row: PlanRow, machine: Machine, facts: TargetFacts, places: Places) -> Iterator[Finding]:

@@ -77,6 +77,12 @@ NETWORK_MADE = Rule(
 UNMAPPABLE = Rule(
     "plan.unmappable", _B, "The machine cannot be made as the row says", "Change the row as the text says."
 )
+RUNNING = Rule(
+    "plan.running",
+    _W,
+    "A machine runs, and its row says to refuse that",
+    "Set running to shutdown, snapshot or power-off, or shut the machine down before the batch.",
+)
 WARM = Rule(
     "plan.warm", _B, "Warm transfer is not available for this source", "Set transfer to cold, or use the live source."
 )

@@ -28,7 +28,7 @@ def test_the_files_of_a_jea_endpoint(tmp_path: Path, power: bool, capfd: pytest.
     words = ["inventory", "--jea", str(tmp_path / "jea"), *(["--jea-power"] if power else [])]
     assert run(words) == 0
     assert sorted(path.name for path in (tmp_path / "jea").iterdir()) == ["v2x.psrc", "v2x.pssc"]
-    assert ("Invoke-V2xPower" in (tmp_path / "jea" / "v2x.psrc").read_text()) is power
+    assert ("ValidateSet = 'state'" in (tmp_path / "jea" / "v2x.psrc").read_text()) is not power
     assert "register" in capfd.readouterr().err
 
 

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests.following import follow
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, DigestMismatch, InputRefused, SourceError, Stopped, TargetError, V2xError
-from v2x.migrate.itinerary import COLD, follow
+from v2x.migrate.itinerary import COLD
 from v2x.migrate.observe import Silent
 from v2x.migrate.verify import VerifyMismatch
 from v2x.model.machine import DiskBacking, PowerState

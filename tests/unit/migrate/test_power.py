@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.following import follow
 from v2x.errors import SourceError
 from v2x.migrate import power
-from v2x.migrate.itinerary import follow
 from v2x.model.machine import PowerState
 from v2x.model.plan import Running
 

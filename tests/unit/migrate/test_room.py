@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.following import follow
 from v2x.errors import NoSpace, Stopped
-from v2x.migrate.itinerary import follow
 from v2x.migrate.observe import Silent
 from v2x.migrate.room import Reservations
 from v2x.model.target import StorageRepository, TargetFacts

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from v2x.model.finding import Severity
-from v2x.model.machine import Cpu, Guest, GuestIdKind, Memory
+from v2x.model.machine import Cpu, Guest, GuestIdKind, Memory, PowerState
 from v2x.model.placement import NetworkRule, Rules
-from v2x.model.plan import MacPolicy, Transfer
+from v2x.model.plan import MacPolicy, Running, Transfer
 from v2x.model.units import GIB, TIB
 from v2x.plan import rules
 from v2x.plan.check import check_plan
@@ -272,3 +272,20 @@ def test_rules_answer_for_empty_cells_and_a_wrong_rule_is_found(facts, tables, m
 
     assert found("LAN") == []
     assert found("Gone") == ["plan.network"]
+
+
+@pytest.mark.parametrize(
+    ("state", "running", "said"),
+    [
+        (PowerState.ON, Running.REFUSE, "it is running now"),
+        (PowerState.ON, Running.SNAPSHOT, ""),
+        (PowerState.OFF, Running.REFUSE, ""),
+        (PowerState.SUSPENDED, Running.SHUTDOWN, "it is suspended now: resume it and shut it down"),
+    ],
+)
+def test_machines_that_run_need_a_word(check, make_plan, make_row, make_machine, state, running, said):
+    machine = make_machine("web01", 1, power_state=state)
+    plan = make_plan(make_row(1, running=running), machines=(machine,), kind="vsphere")
+    found = [one for one in check(plan) if one.rule == "plan.running"]
+    assert [one.text for one in found] == ([said] if said else [])
+    assert all(one.severity is Severity.WARNING for one in found)

@@ -11,7 +11,8 @@ from v2x.model.finding import Severity
 def check(context: Context) -> Iterator[Remark]:
     state = context.machine.replication
     if state and state.casefold() not in ("disabled", "none"):
-        yield Remark(f"Its replication is “{state}”.")
+        by_array = state.startswith("by the array")
+        yield Remark(f"It is replicated {state}." if by_array else f"Its replication is “{state}”.")
 
 
 RULE = MachineRule(
@@ -22,7 +23,8 @@ RULE = MachineRule(
         "Pause or remove the replication before the move, and set up a new one for the machine on the pool (XO "
         "continuous replication)."
     ),
-    source="Hyper-V Replica: ReplicationState; vSphere Replication and others use I/O filters",
+    source="Hyper-V Replica: ReplicationState; vSphere Replication and others: I/O filters; Site Recovery Manager tags "
+    "datastores of replicated arrays (Broadcom knowledge base, article 312732)",
     always_known="a source that can tell names every replication that is on",
     sources=frozenset({"hyperv", "vsphere"}),
     check=check,

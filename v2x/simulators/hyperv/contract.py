@@ -35,8 +35,11 @@ class Call:
         return [] if value is None else [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
-def read_call(pipeline: psrpcore.PowerShell, *, jea: bool) -> Call:
-    """The call of a pipeline. Refused as PowerShell would refuse it."""
+def read_call(pipeline: psrpcore.PowerShell, *, jea: bool, power: bool = True) -> Call:
+    """The call of a pipeline. Refused as PowerShell would refuse it.
+
+    Without `power` the JEA endpoint restricts the power function to telling the state of machines.
+    """
     commands = list(pipeline.commands)
     if len(commands) != 1:
         raise Refused("NotSupported", f"{len(commands)} commands are not simulated")
@@ -55,6 +58,9 @@ def read_call(pipeline: psrpcore.PowerShell, *, jea: bool) -> Call:
     unknown = set(given) - _PARAMETERS[name]
     if unknown:
         raise Refused("NamedParameterNotFound", f"no parameter {sorted(unknown)[0]}", target=sorted(unknown)[0])
+    if jea and not power and name == "power" and given.get("Action") != "state":
+        text = "Das Argument gehört nicht zum ValidateSet des Parameters."
+        raise Refused("ParameterArgumentValidationError,Invoke-V2xPower", text, target=str(given.get("Action")))
     return Call(name, given)
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated Hyper-V host or cluster: WinRM on loopback, Samba for the disks, faults, and a record of every effect."""
 
+import hashlib
 import json
 import secrets
 import ssl
@@ -48,6 +49,7 @@ KINDS = {
     "slow": "a script has nothing to say for `at` requests (3), which time out",
     "half_closed": "half of an answer is sent, then the connection is closed",
     "in_clear": "an answer over HTTP comes without encryption",
+    "entities": "an answer is a small document that would unfold to gigabytes",
     "lost_shells": "the service forgets all its shells",
 }
 
@@ -125,7 +127,7 @@ class _Node:
     def _run(self, pipeline: psrpcore.PowerShell, configuration: str) -> Outcome:
         service = self._service
         try:
-            call = read_call(pipeline, jea=configuration != DEFAULT_CONFIGURATION)
+            call = read_call(pipeline, jea=configuration != DEFAULT_CONFIGURATION, power=service.jea_power)
             service.ledger.record(self.host.name, "script", call.script, after=call.text("Action"))
             denied = service.faults.take("denied")
             if denied is not None:
@@ -182,6 +184,7 @@ class HyperV:
         self.profile: Profile = profile_named(profile)
         self.faults = Faults(KINDS)
         self.lock = threading.RLock()
+        self.jea_power = True
         self.client_certificates = dict(client_certificates or {})
         self.wanted_port, self.wanted_http_port = port, 0
         self.estate = estate or self._kept(hosts)
@@ -262,8 +265,6 @@ class HyperV:
 
     def door(self, node: _Node, certificate: bytes) -> Any:
         """Makes the door of a listener, with TLS or without."""
-        import hashlib
-
         known = {
             hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest(): user
             for user, pem in self.client_certificates.items()

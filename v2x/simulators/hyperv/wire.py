@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,6 +49,14 @@ def _accounts(path: Path) -> Iterator[None]:
                 del os.environ["NTLM_USER_FILE"]
             else:
                 os.environ["NTLM_USER_FILE"] = before
+
+
+def _entities() -> bytes:
+    """Ten entities, each of which is ten times the one before it."""
+    names = [f"e{number}" for number in range(10)]
+    lines = [f'<!ENTITY {names[0]} "{"x" * 10}">']
+    lines += [f'<!ENTITY {name} "{f"&{below};" * 10}">' for below, name in pairwise(names)]
+    return f"<?xml version='1.0'?><!DOCTYPE a [{''.join(lines)}]><a>&{names[-1]};</a>".encode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +220,8 @@ class _Connection(BaseHTTPRequestHandler):
         self._door.record("message", "encrypted" if sealed else "over TLS")
         message = self._opened(data) if sealed else data
         answer, failed = self._door.answer(message)
+        if self._door.faults.take("entities"):
+            answer, failed = _entities(), False
         if self._door.faults.take("in_clear"):
             sealed = False
         body, kind = (self._sealed(answer), self._kind()) if sealed else (answer, _SOAP)

@@ -72,6 +72,12 @@ def _meaning(error: RemoteError, access: HostAccess) -> V2xError | None:
             code="COMMAND-DENIED",
             hint="make the endpoint with the files of v2x inventory --jea, and name it with configuration in v2x.toml",
         )
+    if name == "ParameterArgumentValidationError" and access.configuration:
+        return PermissionRefused(
+            f"the session configuration {access.configuration} of {access.host} only tells the state of machines",
+            code="COMMAND-DENIED",
+            hint="register the endpoint again with the files of v2x inventory --jea FOLDER --jea-power",
+        )
     if name in {"AccessDenied", "UnauthorizedAccess", "UnauthorizedAccessException", "HRESULT 0x80070005"}:
         return PermissionRefused(f"{access.host} refuses {access.user}: {error.text}", hint=_RIGHTS)
     return None

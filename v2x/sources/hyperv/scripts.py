@@ -53,13 +53,14 @@ _SESSION = """\
 
 
 def endpoint_files(*, power: bool) -> dict[str, str]:
-    """Files of a JEA endpoint by name. Without `power` it can only be read through."""
-    scripts = (COLLECT, POWER) if power else (COLLECT,)
+    """Files of a JEA endpoint by name. Without `power` the power script may only tell the state of a machine."""
     functions = "".join(
         f"        @{{ Name = '{script.function}'; ScriptBlock = {{\n{_body(script.text)}\n        }} }}\n"
-        for script in scripts
+        for script in (COLLECT, POWER)
     )
-    visible = ", ".join(f"'{script.function}'" for script in scripts)
+    told = "" if power else "; ValidateSet = 'state'"
+    parameters = f"@{{ Name = 'Action'{told} }}, @{{ Name = 'Id' }}, @{{ Name = 'Value' }}"
+    visible = f"'{COLLECT.function}', @{{ Name = '{POWER.function}'; Parameters = {parameters} }}"
     return {
         "v2x.psrc": _CAPABILITY.format(visible=visible, functions=functions),
         "v2x.pssc": _SESSION.format(name=CONFIGURATION),

@@ -9,7 +9,7 @@ from datetime import datetime
 from pyVmomi import vim
 
 from v2x.errors import UsageError, V2xError
-from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
+from v2x.model.inventory import Datastore, Inventory, SourceInfo, SourceProblem
 from v2x.model.machine import Machine
 from v2x.sources.ovf_dialects import plain_uuid
 from v2x.sources.vsphere.estate import Files
@@ -21,7 +21,7 @@ from v2x.sources.vsphere.pages import PAGE_OBJECTS, Ref, Row, list_all, many, re
 from v2x.sources.vsphere.privileges import missing_privileges
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.surroundings import WANTED, Surroundings
-from v2x.sources.vsphere.tags import read_tags
+from v2x.sources.vsphere.tags import read_tags, replicated_datastores
 
 Select = Callable[[str], bool]
 Progress = Callable[[int], None]
@@ -42,6 +42,7 @@ class Listing:
     _repeated: set[str] = field(default_factory=set)
     _light: dict[str, Row] = field(default_factory=dict)
     _datacenters: dict[str, str] = field(default_factory=dict)
+    _replicated: frozenset[str] = frozenset()
 
     def inventory(self) -> Inventory:
         near = Surroundings.of(list_all(self.session, WANTED, page=self.page))
@@ -60,11 +61,17 @@ class Listing:
             taken_at=self.taken_at,
             machines=tuple(machines),
             networks=near.networks,
-            datastores=near.datastores,
+            datastores=self._datastores(near),
             hosts=with_licence(self.session, near.hosts, self.problems),
             clusters=near.clusters,
             groups=read_groups(near, machines, self._datacenters),
             problems=tuple(self.problems),
+        )
+
+    def _datastores(self, near: Surroundings) -> tuple[Datastore, ...]:
+        """What tags say of replication is only ever yes: a datastore without them may be replicated all the same."""
+        return tuple(
+            replace(one, replicated=True) if one.reference in self._replicated else one for one in near.datastores
         )
 
     def _machines(self, near: Surroundings) -> list[Machine]:
@@ -95,7 +102,7 @@ class Listing:
         machines = self._with_unique_ids(machines)
         machines = self._with_borrowed(machines, near)
         machines = self._with_tasks(machines, busy)
-        return self._with_tags(machines)
+        return self._with_tags(machines, near)
 
     def _chosen(self) -> list[object] | None:
         """The machines that `select` takes, from a light listing of all; None where everything is wanted."""
@@ -199,13 +206,24 @@ class Listing:
             for one in machines
         ]
 
-    def _with_tags(self, machines: list[Machine]) -> list[Machine]:
+    def _with_tags(self, machines: list[Machine], near: Surroundings) -> list[Machine]:
+        stores = [one.reference for one in near.datastores]
         try:
-            tags = read_tags(self.session, [machine.reference for machine in machines])
+            tags = read_tags(self.session, [machine.reference for machine in machines], stores)
         except V2xError as problem:
             self.problems.append(SourceProblem(subject="tags", code="TAGS", text=f"not read: {problem.message}"))
             return machines
-        return [replace(one, tags=tags[one.reference]) if one.reference in tags else one for one in machines]
+        self._replicated = replicated_datastores({moref: tags[moref] for moref in stores if moref in tags})
+        names = {(one.datacenter, one.name) for one in near.datastores if one.reference in self._replicated}
+        return [self._on_arrays(replace(one, tags=tags.get(one.reference, one.tags)), names) for one in machines]
+
+    def _on_arrays(self, machine: Machine, replicated: set[tuple[str, str]]) -> Machine:
+        """A machine with disks on a datastore that its array replicates is replicated itself."""
+        datacenter = self._datacenters.get(machine.reference, "")
+        found = sorted({disk.datastore for disk in machine.disks if (datacenter, disk.datastore) in replicated})
+        if not found or machine.replication:
+            return machine
+        return replace(machine, replication=f"by the array of datastore {', '.join(found)}")
 
     def _missing(self, machines: list[Machine]) -> tuple[str, ...]:
         """What the account lacks at the root and on a machine as well: a role may be granted further down."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tags of machines, which only vCenter's REST interface tells: one call for all associations.
+"""Tags of machines and datastores, which only vCenter's REST interface tells: one call for all associations.
 
 Paths are those of the vSphere Automation API from 6.5 on (/rest/com/vmware/cis/…), which 7.0 and 8.0 still answer.
 """
@@ -7,7 +7,7 @@ Paths are those of the vSphere Automation API from 6.5 on (/rest/com/vmware/cis/
 import http.client
 import json
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -80,18 +80,35 @@ class _Rest:
         return self._call("POST", path, content)
 
 
-def read_tags(session: VsphereSession, morefs: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """`category/tag` of machines by moref. One call for the associations of 2,000 machines, one per tag for its name.
+SITE_RECOVERY = "SRM-com.vmware.vcDr:::"
+"""Begins the categories of tags that Site Recovery Manager gives to datastores of replicated arrays: their status,
+consistency group and protection group (Broadcom knowledge base, article 312732)."""
+
+
+def replicated_datastores(tags: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """The morefs of datastores whose tags say that their array replicates them."""
+    return frozenset(
+        moref
+        for moref, names in tags.items()
+        for name in names
+        if name.startswith(SITE_RECOVERY) and not name.casefold().endswith("/non-replicated")
+    )
+
+
+def read_tags(
+    session: VsphereSession, machines: Iterable[str], datastores: Iterable[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """`category/tag` of objects by moref. One call for the tags of 2,000 objects, one per tag for its name.
 
     PermissionRefused, ConnectError or SourceError say why there are none; a host without a vCenter has no tags.
     """
-    wanted = list(morefs)
+    wanted = [*(("VirtualMachine", one) for one in machines), *(("Datastore", one) for one in datastores)]
     if not session.about.is_vcenter or not wanted:
         return {}
     attached: dict[str, list[str]] = {}
     with _Rest(session) as rest:
         for first in range(0, len(wanted), _MOST_OBJECTS):
-            objects = [{"type": "VirtualMachine", "id": one} for one in wanted[first : first + _MOST_OBJECTS]]
+            objects = [{"type": kind, "id": one} for kind, one in wanted[first : first + _MOST_OBJECTS]]
             for entry in _list(rest.post(_ATTACHED, {"object_ids": objects})):
                 holder = entry.get("object_id")
                 moref = str(holder.get("id", "")) if isinstance(holder, dict) else ""

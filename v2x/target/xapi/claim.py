@@ -248,21 +248,19 @@ class Claims:
         for disk in spec.disks:
             if disk.source_disk in found:
                 own = found[disk.source_disk]
-                self._check_fits(disk, own[1])
-                own = vdi.settled(self._client, *own)
+                self._check_place(disk, own[1])
+                own = vdi.settled(self._client, *vdi.grown(self._client, *own, disk.size_bytes))
             else:
                 own = vdi.make(self._client, disk, tag, self._reachable)
             vm.attach(self._client, reference, own[0], disk, present)
             made.append(vdi.claimed(own[1]))
         return tuple(made)
 
-    def _check_fits(self, disk: TargetDisk, record: Mapping[str, Any]) -> None:
+    def _check_place(self, disk: TargetDisk, record: Mapping[str, Any]) -> None:
         sr = str(self._client.call("SR.get_uuid", record["SR"]))
-        size = vdi.claimed(record).size_bytes
-        if sr != disk.sr or size < disk.size_bytes:
-            was = f"with {size:,} bytes" if sr == disk.sr else f"on storage repository {sr}"
+        if sr != disk.sr:
             raise Conflict(
-                f"an earlier run began {disk.name} {was}, which is not what the plan says",
+                f"an earlier run began {disk.name} on storage repository {sr}, which is not what the plan says",
                 hint="run v2x cleanup, then again",
             )
 

@@ -180,7 +180,7 @@ class XapiTarget:
         if target.size_bytes < size_bytes:
             self._ownership.check(self._claims.reference(claim), claim.name)
             vdi.wait_released(self.client, target.vdi, self._settings.release)
-            self.client.call("VDI.resize", target.vdi, str(size_bytes))
+            vdi.grown(self.client, target.vdi, {}, size_bytes)
             target = self._disk(claim, disk)
         return replace(disk, size_bytes=target.size_bytes)
 

@@ -107,6 +107,14 @@ def settled(client: Client, reference: str, record: Mapping[str, Any]) -> Found:
     return reference, record
 
 
+def grown(client: Client, reference: str, record: Mapping[str, Any], size_bytes: int) -> Found:
+    """The VDI with at least `size_bytes`: its source may have grown since it was made. What is new reads as zeros."""
+    if number(record.get("virtual_size")) >= size_bytes:
+        return reference, record
+    client.call("VDI.resize", reference, str(size_bytes))
+    return reference, client.call("VDI.get_record", reference)
+
+
 def begin(client: Client, reference: str, point: str) -> None:
     """Notes the point in time whose bytes the VDI is about to hold. Conflict when it holds another's.
 

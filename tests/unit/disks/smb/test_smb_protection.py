@@ -113,7 +113,9 @@ def wires() -> Iterator[list[Wire]]:
 
 
 @pytest.mark.parametrize(
-    ("encryption", "change"), [(False, altered), (False, stripped), (True, encrypted_altered)], ids=str
+    ("encryption", "change"),
+    [(False, altered), (False, stripped), (True, encrypted_altered)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_changed_answers_are_never_used(
     tmp_path: Path,

@@ -184,6 +184,18 @@ def test_a_jea_endpoint_runs_the_named_function(hyperv: HyperV) -> None:
     assert len(source(hyperv, settings={"configuration": "v2x"}).inventory().machines) == 3
 
 
+def test_an_endpoint_without_power_tells_the_state_and_changes_nothing(hyperv: HyperV) -> None:
+    hyperv.jea_power = False
+    opened = source(hyperv, settings={"configuration": "v2x"})
+    machine = opened.inventory().machines[0]
+    assert opened.state(machine) == "off"
+    with pytest.raises(PermissionRefused) as denied:
+        opened.stay_off(machine)
+    assert denied.value.code == "COMMAND-DENIED"
+    assert "--jea-power" in denied.value.hint
+    assert hyperv.ledger.of("start_action") == []
+
+
 def test_a_command_that_a_jea_endpoint_denies_is_named(hyperv: HyperV) -> None:
     hyperv.faults.arm("denied", address="Get-V2xInventory")
     problem = refusal(source(hyperv, settings={"configuration": "v2x"}))
@@ -270,6 +282,12 @@ def test_half_an_answer_is_none(hyperv: HyperV, settings: dict[str, str]) -> Non
     problem = refusal(source(hyperv, settings=settings))
     assert isinstance(problem, ConnectError)
     assert "lost" in problem.message
+
+
+def test_an_answer_that_unfolds_to_gigabytes_is_refused_at_once(hyperv: HyperV) -> None:
+    hyperv.faults.arm("entities")
+    problem = refusal(source(hyperv))
+    assert problem.code == "REMOTE-PROTOCOL"
 
 
 def test_a_service_that_was_restarted_meanwhile(hyperv: HyperV) -> None:

@@ -322,18 +322,44 @@ def test_a_refused_login_leaves_nothing_to_share(stand_in):
         assert source.inventory()
 
 
+def pour(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_by_ipv6_too(stand_in):
+    """`::1` is one of the hosts for which pyVmomi by itself verifies nothing."""
+    server = stand_in(estate="empty")
+    listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    real, server.port = server.port, listener.getsockname()[1]
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                inner = socket.create_connection(("127.0.0.1", real))
+                for pair in ((client, inner), (inner, client)):
+                    threading.Thread(target=pour, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        with server.session("::1") as session:
+            assert session.about.is_vcenter
+        for pin in ("", "sha256:" + "0" * 64):
+            with pytest.raises(TrustError):
+                server.session("::1", pin=pin).open()
+    finally:
+        listener.close()
+
+
 @pytest.fixture
 def proxy():
     """A CONNECT proxy on loopback, and the places it was asked for."""
     asked = []
     listener = socket.create_server(("127.0.0.1", 0))
-
-    def pour(source, sink):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        with contextlib.suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
 
     def serve(client):
         head = b""

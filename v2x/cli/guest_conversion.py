@@ -7,15 +7,17 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from v2x.app import App
 from v2x.cli import guest_plan, show
 from v2x.cli.converting import OUTPUTS, Wish, chosen_disk, only_machine, opened_disk, progress_bar
 from v2x.cli.options import Given
 from v2x.convert.guest import converted_guest, plan_guest
-from v2x.convert.interface import Adapter
+from v2x.convert.interface import Adapter, Conversion
 from v2x.disks.export import copy_to_file
 from v2x.disks.interface import DiskReader
 from v2x.errors import UsageError
 from v2x.model.machine import Disk, Machine
+from v2x.model.plan import Plan
 
 _PATIENCE = "looking into the guest; without KVM this takes a minute or more"
 
@@ -57,6 +59,23 @@ def show_guest_plan(given: Given, wish: Wish) -> None:
     with guest_disks(wish) as (readers, machine):
         show.note(_PATIENCE, quiet=given.quiet)
         conversion = plan_guest(readers, adapters=adapters_of(machine))
+    _print(given, conversion)
+
+
+def show_guest_of(app: App, given: Given, plan: Plan) -> None:
+    """Prints what would be changed inside the guest of a plan's one machine, which is read at its source."""
+    from v2x.engine.row import work_of
+    from v2x.migrate.look import look_into
+    from v2x.migrate.observe import Silent
+
+    (order,) = app.orders(plan)
+    doors = app.doors(plan.sources, plan.targets)
+    show.note(_PATIENCE, quiet=given.quiet)
+    with closing(doors.source(order.source)) as source, closing(doors.target(order.target)) as target:
+        _print(given, look_into(work_of(order, source, target, Silent())))
+
+
+def _print(given: Given, conversion: Conversion) -> None:
     if given.json:
         show.document("v2x.guest-plan/1", guest_plan.document_of(conversion))
     else:

@@ -89,7 +89,9 @@ def migrate(
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
     ] = VerifyLevel.FULL,
-    convert: Annotated[Convert, typer.Option(help="fix-ups inside the guest (auto comes later)")] = Convert.OFF,
+    convert: Annotated[
+        Convert, typer.Option(help="changes inside the guest: plan only says which (auto comes later)")
+    ] = Convert.OFF,
     running: Annotated[
         Running,
         typer.Option(help="a machine that runs: refuse it, copy a snapshot of it, or bring it down first"),
@@ -110,6 +112,7 @@ def migrate(
     """Moves one machine, now."""
     from v2x.cli import show
     from v2x.cli.build import build
+    from v2x.cli.guest_conversion import show_guest_of
     from v2x.cli.running import conclude, run_plan, write_report
     from v2x.cli.single import Choices, describe, single_plan
 
@@ -139,9 +142,9 @@ def migrate(
         create_networks=create_networks,
         uplink=uplink,
         vlans=tuple(vlan or ()),
-        dry_run=dry_run,
+        dry_run=dry_run or convert is Convert.PLAN,
         stage=stage,
-        later=tuple(option for option, chosen in ((f"--convert {convert}", convert is not Convert.OFF),) if chosen),
+        later=("--convert auto",) if convert is Convert.AUTO else (),
     )
     app = build(given)
     app.source_network = source_network or ""
@@ -149,6 +152,9 @@ def migrate(
     app.upload_format, app.keep_off = upload_format, keep_source_off
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
+    if convert is Convert.PLAN:
+        show_guest_of(app, given, plan)
+        return
     if dry_run:
         describe(app, plan, findings, as_json=given.json)
         return

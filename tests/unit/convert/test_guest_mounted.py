@@ -164,3 +164,40 @@ def test_a_guest_is_written_as_a_disk_only(disk: Path, tmp_path: Path) -> None:
         ran = run("convert", disk, "--convert-guest", *arguments)
         assert ran.returncode == 2, ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def machine(folder: Path, disk: Path) -> Path:
+    """A machine's folder with the disk and one adapter, as VMware keeps it."""
+    folder.mkdir()
+    shutil.copy(disk, folder / "m-flat.vmdk")
+    (folder / "m.vmdk").write_text(
+        '# Disk DescriptorFile\nversion=1\nCID=11111111\nparentCID=ffffffff\ncreateType="vmfs"\n'
+        f'RW {disk.stat().st_size // 512} VMFS "m-flat.vmdk"\nddb.adapterType = "lsilogic"\n'
+    )
+    (folder / "m.vmx").write_text(
+        'config.version = "8"\nvirtualHW.version = "13"\ndisplayName = "m"\nguestOS = "debian11-64"\nmemsize = "512"\n'
+        'numvcpus = "1"\nscsi0.present = "TRUE"\nscsi0.virtualDev = "lsilogic"\nscsi0:0.present = "TRUE"\n'
+        'scsi0:0.fileName = "m.vmdk"\nethernet0.present = "TRUE"\nethernet0.virtualDev = "vmxnet3"\n'
+        f'ethernet0.networkName = "LAN"\nethernet0.addressType = "static"\nethernet0.address = "{guests.MAC}"\n'
+    )
+    return folder / "m.vmx"
+
+
+@pytest.mark.slow
+def test_migrate_says_what_it_would_convert_and_does_nothing(disk: Path, tmp_path: Path) -> None:
+    vmx = machine(tmp_path / "m", disk)
+    ran = run("migrate", vmx, "--target", f"xva:{tmp_path}/out", "--network", "*=LAN", "--convert", "plan", "--json")
+    assert ran.returncode == 0, ran.stderr
+    edits = {one["path"]: one["after"] for one in json.loads(ran.stdout)["edits"]}
+    assert f"UUID={UUID}\t/ ext4" in edits["/etc/fstab"]
+    assert f"MACAddress={guests.MAC}\n" in edits["/etc/systemd/network/10-v2x-ens192.link"]
+    assert not list((tmp_path / "out").glob("*.xva"))
+    assert hashlib.sha256((tmp_path / "m/m-flat.vmdk").read_bytes()).digest() == (
+        hashlib.sha256(disk.read_bytes()).digest()
+    )
+
+
+def test_migrate_does_not_convert_yet(disk: Path, tmp_path: Path) -> None:
+    ran = run("migrate", machine(tmp_path / "m", disk), "--target", f"xva:{tmp_path}/out", "--convert", "auto")
+    assert ran.returncode == 2
+    assert "LATER" in ran.stderr

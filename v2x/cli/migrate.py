@@ -90,7 +90,7 @@ def migrate(
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
     ] = VerifyLevel.FULL,
     convert: Annotated[
-        Convert, typer.Option(help="changes inside the guest: plan only says which (auto comes later)")
+        Convert, typer.Option(help="put a Linux guest right for Xen on its way; plan only says what would be changed")
     ] = Convert.OFF,
     running: Annotated[
         Running,
@@ -115,6 +115,7 @@ def migrate(
     from v2x.cli.guest_conversion import show_guest_of
     from v2x.cli.running import conclude, run_plan, write_report
     from v2x.cli.single import Choices, describe, single_plan
+    from v2x.text import plural
 
     choices = Choices(
         source=source,
@@ -144,12 +145,13 @@ def migrate(
         vlans=tuple(vlan or ()),
         dry_run=dry_run or convert is Convert.PLAN,
         stage=stage,
-        later=("--convert auto",) if convert is Convert.AUTO else (),
+        later=("--convert auto with --warm",) if convert is Convert.AUTO and warm else (),
     )
     app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format, app.keep_off = upload_format, keep_source_off
+    app.convert = convert is Convert.AUTO
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
     if convert is Convert.PLAN:
@@ -162,6 +164,10 @@ def migrate(
     written = report or Path(f"{_file_name(plan.rows[0].target_name)}.v2x.json")
     write_report(finished.report, written)
     show.note(f"report written to {written}", quiet=given.quiet or not given.json)
+    for migration in finished.report.migrations:
+        if migration.changes:
+            changed = plural(len(migration.changes), "change")
+            show.note(f"{changed} inside the guest; the report has each with before and after", quiet=given.quiet)
     conclude(finished, given, written)
 
 

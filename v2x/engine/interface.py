@@ -21,7 +21,8 @@ class Order:
 
     Rows of a lower `wave` go first, in a wave those of a lower `turn`, among these the largest. `pool_host` is the uuid
     of the host that the disks are sent to, as far as it is known beforehand. A `warm` one is copied while it runs;
-    `sync_minutes` go by between two passes once it is ready for its cutover.
+    `sync_minutes` go by between two passes once it is ready for its cutover. With `convert`, its guest is put right on
+    its way: by the engine without a journal only, since each attempt writes other bytes.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Order:
     enable_tracking: bool = False
     outage_seconds: float = 60.0
     sync_minutes: float = 60.0
+    convert: bool = False
 
     @property
     def size_bytes(self) -> int:

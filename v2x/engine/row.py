@@ -342,6 +342,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         warm=order.warm,
         enable_tracking=order.enable_tracking,
         outage_seconds=order.outage_seconds,
+        convert=order.convert,
         place=order.target,
         **running,
     )

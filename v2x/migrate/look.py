@@ -4,18 +4,21 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from v2x.convert.guest import plan_guest
 from v2x.convert.interface import Adapter, Conversion, Remark
 from v2x.disks.interface import DiskReader
 from v2x.migrate.power import refuse_running
-from v2x.migrate.steps import Work, tell
 from v2x.model.machine import Machine
 from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 
+if TYPE_CHECKING:
+    from v2x.migrate.steps import Work
 
-def look_into(work: Work) -> Conversion:
+
+def look_into(work: "Work") -> Conversion:
     """What the guest of the work's machine needs changed, read from its disks at the source.
 
     A machine that runs is refused, unless its row has a snapshot of it copied: then one is made and removed again,
@@ -34,7 +37,6 @@ def look_into(work: Work) -> Conversion:
                 if not disk.lent_by:
                     reader = work.source.reader(work.machine, disk, at)
                     readers.append(stack.enter_context(contextlib.closing(reader)))
-            tell(work)
             adapters = adapters_of(work.machine, work.spec)
             found = plan_guest(readers, adapters=adapters)
     finally:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -197,7 +198,41 @@ def test_migrate_says_what_it_would_convert_and_does_nothing(disk: Path, tmp_pat
     )
 
 
-def test_migrate_does_not_convert_yet(disk: Path, tmp_path: Path) -> None:
-    ran = run("migrate", machine(tmp_path / "m", disk), "--target", f"xva:{tmp_path}/out", "--convert", "auto")
+def disk_of(archive: Path) -> bytes:
+    """The disk in an XVA: its blocks of 1 MiB that are there, by their numbers."""
+    content = bytearray(34 * MIB)
+    with tarfile.open(archive) as opened:
+        for member in opened:
+            number = member.name.rpartition("/")[2]
+            taken = opened.extractfile(member)
+            if number.isdecimal() and taken is not None and member.size:
+                at = int(number) * MIB
+                content[at : at + member.size] = taken.read()
+    return bytes(content)
+
+
+@pytest.mark.slow
+def test_migrate_converts_on_the_way_and_reports_each_change(disk: Path, tmp_path: Path) -> None:
+    vmx = machine(tmp_path / "m", disk)
+    report = tmp_path / "report.json"
+    target = ("--target", f"xva:{tmp_path}/out", "--network", "*=LAN", "--report", report)
+    ran = run("migrate", vmx, *target, "--convert", "auto")
+    assert ran.returncode == 0, ran.stderr
+    (migration,) = json.loads(report.read_text())["migrations"]
+    changes = {one["what"]: one for one in migration["changes"]}
+    assert "/dev/sda1" in changes["/etc/fstab"]["before"]
+    assert f"UUID={UUID}\t/ ext4" in changes["/etc/fstab"]["after"]
+    assert changes["update-initramfs -u -k 6.1.0-21-amd64"]["kind"] == "command"
+    written = tmp_path / "written.raw"
+    (archive,) = (tmp_path / "out").glob("*.xva")
+    written.write_bytes(disk_of(archive))
+    assert in_guest(written, "/etc/fstab", tmp_path) == changes["/etc/fstab"]["after"]
+    assert "xen-blkfront" in in_guest(written, "/boot/initrd.img-6.1.0-21-amd64", tmp_path)
+    assert (tmp_path / "m/m-flat.vmdk").read_bytes() == disk.read_bytes()
+
+
+def test_a_warm_migration_does_not_convert_yet(disk: Path, tmp_path: Path) -> None:
+    source = machine(tmp_path / "m", disk)
+    ran = run("migrate", source, "--target", f"xva:{tmp_path}/out", "--warm", "--convert", "auto")
     assert ran.returncode == 2
     assert "LATER" in ran.stderr

@@ -5,7 +5,6 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 """
 
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -17,6 +16,7 @@ from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.guest import converted
+from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.power import bring_down, refuse_running, stay_off
@@ -76,7 +76,7 @@ class Work:
     checkpoint: Checkpoint | None = None
     claim: Claim | None = None
     already: bool = False
-    integrity: "IntegrityCheck | None" = None
+    integrity: IntegrityCheck | None = None
     results: list[DiskResult] = field(default_factory=list)
     thick: frozenset[str] = frozenset()
     warm: bool = False
@@ -115,33 +115,6 @@ class Next(Enum):
     AGAIN = "again"
     GO_ON = "go on"
     WAIT = "wait"
-
-
-class IntegrityCheck:
-    """Verifies the source's own digests beside the copy; `result` waits for the verdict."""
-
-    def __init__(self, source: Integrity, machine: Machine) -> None:
-        self._problem: BaseException | None = None
-        self._files: tuple[str, ...] = ()
-
-        def check() -> None:
-            try:
-                self._files = source.verify(machine)
-            except BaseException as caught:  # handed over to `result`, which raises it
-                self._problem = caught
-
-        self._thread = threading.Thread(target=check, name="v2x-integrity", daemon=True)
-        self._thread.start()
-
-    def result(self) -> tuple[str, ...]:
-        """The names of the verified files; raises what the check raised."""
-        self._thread.join()
-        if self._problem is not None:
-            raise self._problem
-        return self._files
-
-    def failed(self) -> bool:
-        return self._problem is not None
 
 
 def preflight(work: Work) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +27,12 @@ PYTHON = "/usr/bin/python3"
 
 _WORKER = Path(__file__).with_name("guestfs_worker.py")
 _START_SECONDS = 30.0
+_LOOK_SECONDS = 0.2
 # Without KVM, the appliance takes from half a minute to some minutes to start.
 _LAUNCH_SECONDS = 900.0
 _ANSWER_SECONDS = 900.0
 _LONGEST_ANSWER_BYTES = 64 << 20
+_EMULATED = "force_tcg"
 _SETTINGS = ("LIBGUESTFS_BACKEND", "LIBGUESTFS_BACKEND_SETTINGS", "LIBGUESTFS_MEMSIZE", "LIBGUESTFS_PATH")
 
 
@@ -113,6 +116,8 @@ class MountedGuest:
                 code="MISSING-TOOL",
                 hint="apt install python3-guestfs linux-image-amd64",
             )
+        if "unlaunched" in answer:
+            raise _Unlaunched(f"libguestfs cannot start: {printable(answer['unlaunched'], 1000)}")
         if "refused" in answer:
             raise InputRefused(printable(answer["refused"]))
         if "failed" in answer:
@@ -130,33 +135,61 @@ class MountedGuest:
         return line
 
 
+class _Unlaunched(TargetError):
+    """The virtual machine did not start; the guest's disks have not been looked at."""
+
+
 @contextlib.contextmanager
 def mounted(disks: Sequence[GuestDisk], *, readonly: bool) -> Iterator[MountedGuest]:
     """The guest in `disks`, which are in the order of the machine's hardware. What was written is on disk at the end.
 
-    UsageError MISSING-TOOL without libguestfs; TargetError if it cannot start, or cannot mount the guest.
+    Where KVM is there but does not work, as in some virtual machines, it is started again without it. UsageError
+    MISSING-TOOL without libguestfs; TargetError if it cannot start, or cannot mount the guest.
     """
+    opening = {"disks": [disk.described for disk in disks], "readonly": readonly}
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-guest-", dir=socket_folder())))
-        listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        listener.bind(str(folder / "socket"))
-        listener.listen(1)
-        listener.settimeout(_START_SECONDS)
-        argv = [_python(), "-I", str(_WORKER), str(folder / "socket")]
-        limits = proc.Limits(address_space_bytes=None, open_files=1024)
-        child = stack.enter_context(proc.start(argv, limits=limits, env=_environment(folder)))
+        settings = _settings()
+        attempt = stack.enter_context(contextlib.ExitStack())
         try:
-            connection = stack.enter_context(listener.accept()[0])
-        except TimeoutError:
-            raise TargetError(f"libguestfs's program did not start: {child.stderr or 'it said nothing'}") from None
-        guest = MountedGuest(connection, child)
-        opening = {"disks": [disk.described for disk in disks], "readonly": readonly}
-        found = guest._exchange(opening, _LAUNCH_SECONDS)
-        guest.systems = int(found["systems"])
-        guest.unmounted = tuple(found["unmounted"])
-        guest.stable_names = names_of(found["identities"])
+            guest = _launched(attempt, opening, settings)
+        except _Unlaunched:
+            if "LIBGUESTFS_BACKEND_SETTINGS" in settings:
+                raise
+            attempt.close()
+            guest = _launched(stack, opening, {**settings, "LIBGUESTFS_BACKEND_SETTINGS": _EMULATED})
         yield guest
         guest._exchange({"ask": "close"}, _ANSWER_SECONDS)
+
+
+def _launched(stack: contextlib.ExitStack, opening: dict[str, Any], settings: dict[str, str]) -> MountedGuest:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-guest-", dir=socket_folder())))
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    listener.bind(str(folder / "socket"))
+    listener.listen(1)
+    listener.settimeout(_LOOK_SECONDS)
+    argv = [_python(), "-I", str(_WORKER), str(folder / "socket")]
+    limits = proc.Limits(address_space_bytes=None, open_files=1024)
+    env = {**settings, "TMPDIR": str(folder)}
+    child = stack.enter_context(proc.start(argv, limits=limits, env=env))
+    guest = MountedGuest(stack.enter_context(_caller(listener, child)), child)
+    found = guest._exchange(opening, _LAUNCH_SECONDS)
+    guest.systems = int(found["systems"])
+    guest.unmounted = tuple(found["unmounted"])
+    guest.stable_names = names_of(found["identities"])
+    return guest
+
+
+def _caller(listener: socket.socket, child: proc.Child) -> socket.socket:
+    """The program's connection, as soon as it calls."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        ended = not child.running or time.monotonic() > deadline
+        try:
+            return listener.accept()[0]
+        except TimeoutError:
+            if ended:
+                said = child.stderr or "it said nothing"
+                raise TargetError(f"libguestfs's program did not start: {said}") from None
 
 
 def names_of(identities: dict[str, str]) -> dict[str, str]:
@@ -179,10 +212,10 @@ def _python() -> str:
     return PYTHON
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Its settings as the user has them; without a usable KVM, QEMU's own emulation, which always works."""
+def _settings() -> dict[str, str]:
+    """As the user has them; without KVM, QEMU's own emulation, which always works."""
     chosen = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
     chosen.setdefault("LIBGUESTFS_BACKEND", "direct")
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        chosen.setdefault("LIBGUESTFS_BACKEND_SETTINGS", "force_tcg")
-    return {**chosen, "TMPDIR": str(folder)}
+        chosen.setdefault("LIBGUESTFS_BACKEND_SETTINGS", _EMULATED)
+    return chosen

@@ -122,9 +122,12 @@ def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
         say({"missing": str(problem)})
         return
     opening = json.loads(lines.readline())
-    handle = None
     try:
         handle = launch(guestfs, opening["disks"], opening["readonly"])
+    except RuntimeError as problem:
+        say({"unlaunched": str(problem)})
+        return
+    try:
         say({"is": {**mount(handle, opening["readonly"]), "identities": identities(handle)}})
     except RuntimeError as problem:
         say({"failed": str(problem)})

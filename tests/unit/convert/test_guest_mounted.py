@@ -111,6 +111,26 @@ def test_a_program_that_fails_is_an_error_with_its_words(
         opened(tmp_path)
 
 
+def test_where_kvm_does_not_work_it_is_started_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIBGUESTFS_BACKEND_SETTINGS")
+    monkeypatch.setattr("os.access", lambda path, mode: True)
+    answer = """import json, os
+settings = os.environ.get('LIBGUESTFS_BACKEND_SETTINGS')
+lines = c.makefile('r')
+lines.readline()
+found = {'is': {'systems': 1, 'unmounted': [], 'identities': {}}} if settings else {'unlaunched': 'no KVM'}
+c.sendall((json.dumps(found) + chr(10)).encode())
+lines.readline()
+c.sendall((json.dumps({'is': None}) + chr(10)).encode())"""
+    worker(tmp_path, answer, monkeypatch)
+    with mounted([GuestDisk(socket=tmp_path / "none")], readonly=True) as guest:
+        assert guest.systems == 1
+    monkeypatch.setenv("LIBGUESTFS_BACKEND_SETTINGS", "")
+    worker(tmp_path, """c.sendall(b'{"unlaunched": "no memory"}\\n')""", monkeypatch)
+    with pytest.raises(TargetError, match="cannot start: no memory"):
+        opened(tmp_path)
+
+
 def test_one_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     worker(tmp_path, "import time; time.sleep(60)", monkeypatch)
     monkeypatch.setattr(guestfs, "_LAUNCH_SECONDS", 0.2)
@@ -121,7 +141,6 @@ def test_one_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
 def test_one_that_never_calls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "worker.py").write_text("import sys; sys.exit('cannot begin')")
     monkeypatch.setattr(guestfs, "_WORKER", tmp_path / "worker.py")
-    monkeypatch.setattr(guestfs, "_START_SECONDS", 1.0)
     with pytest.raises(TargetError, match="did not start: cannot begin"):
         opened(tmp_path)
 

@@ -193,7 +193,7 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("migrate", "x.ova", "--target", "./folder"), "ADDRESS"),
         (("migrate", "xapi://root@h", "--target", "xva:/tmp"), "ADDRESS"),
         (("inventory", "x.docx"), "USAGE"),
-        (("batch", "rollback"), "LATER"),
+        (("batch", "approve"), "LATER"),
         (("worker", "--state", "x"), "USAGE"),
         (("batch", "status", "--state", "x"), "USAGE"),
         (("batch", "throttle", "moon=1", "--state", "x"), "USAGE"),

@@ -6,7 +6,7 @@ it is off. A role that was taken offline stays so until somebody starts it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from v2x.errors import Retry, SourceError
@@ -16,6 +16,8 @@ from v2x.sources.hyperv.machine import locks_of, power_state
 from v2x.sources.hyperv.words import START_ACTIONS, STATES, STATUSES
 
 _STEP_SECONDS = 5.0
+_ACTION = "start action"
+_PRIORITY = "priority of its cluster role"
 _START_SECONDS = 600.0
 
 
@@ -128,7 +130,21 @@ class Power:
         priority, role = answer.row("before").text("priority"), answer.row("role").text("name")
         if priority and priority != "0":
             undo = f"(Get-ClusterGroup -Name '{role.replace(chr(39), chr(39) * 2)}').Priority = {priority}"
-            self._note(machine, "priority of its cluster role", priority, "0 (no automatic start)", undo)
+            self._note(machine, _PRIORITY, priority, "0 (no automatic start)", undo)
+
+    def was(self, machine: Machine) -> dict[str, str]:
+        """What `stay_off` would change, as it is now: its start action, and the priority of its role if it has one."""
+        now = self._hosts.state(machine).fields
+        found = {_ACTION: now.word("startAction", START_ACTIONS), _PRIORITY: now.row("role").text("priority")}
+        return {what: value for what, value in found.items() if value}
+
+    def give_back(self, machine: Machine, old: Mapping[str, str]) -> None:
+        """Sets what `was` told, and nothing where it is so already."""
+        now = self.was(machine)
+        for what, change in ((_ACTION, "autostart"), (_PRIORITY, "priority")):
+            if what in old and what in now and old[what] != now[what]:
+                self._hosts.change(machine, change, old[what])
+                self._note(machine, what, now[what], old[what])
 
     def _note(self, machine: Machine, what: str, before: str, after: str, undo: str = "") -> None:
         self._changes.append(Change(machine_id=machine.id, what=what, before=before, after=after, undo=undo))

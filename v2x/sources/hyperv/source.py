@@ -2,7 +2,7 @@
 """Hyper-V hosts as a source: machines listed over PowerShell, disks read over SMB while the machine is off."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -125,6 +125,12 @@ class HyperVSource:
 
     def stay_off(self, machine: Machine) -> None:
         self._power.stay_off(machine)
+
+    def was(self, machine: Machine) -> dict[str, str]:
+        return self._power.was(machine)
+
+    def give_back(self, machine: Machine, old: Mapping[str, str]) -> None:
+        self._power.give_back(machine, old)
 
     def notes(self, machine: Machine) -> tuple[str, ...]:
         """What was changed at the source for it since this was last asked for, and how to put it back."""

@@ -196,6 +196,34 @@ class TestPower:
             assert f"Get-VM -Id {machine.id} | Set-VM -AutomaticStartAction StartIfRunning" in action
             assert "(Get-ClusterGroup -Name 'a''s').Priority = 2000" in priority
 
+    def test_what_kept_it_off_is_given_back(self, tmp_path: Path) -> None:
+        with served(tmp_path, cluster("a")) as running:
+            source = opened(running)
+            (machine,) = source.inventory().machines
+            old = source.was(machine)
+            assert old == {"start action": "StartIfRunning", "priority of its cluster role": "2000"}
+            source.stay_off(machine)
+            # Another process takes it back; only what is not so already is set.
+            again = opened(running)
+            again.give_back(machine, old)
+            again.give_back(machine, old)
+            vm = running.estate.machines[0]
+            assert (vm.start_action, vm.role_priority) == ("StartIfRunning", 2000)
+            assert again.notes(machine) == (
+                "changed at the source: start action, Nothing → StartIfRunning",
+                "changed at the source: priority of its cluster role, 0 → 2000",
+            )
+
+    def test_a_machine_of_no_cluster_has_only_its_start_action(self, tmp_path: Path) -> None:
+        with served(tmp_path, estate(virtual_machine(disks=[]))) as running:
+            source = opened(running)
+            (machine,) = source.inventory().machines
+            old = source.was(machine)
+            assert set(old) == {"start action"}
+            source.stay_off(machine)
+            source.give_back(machine, old)
+            assert running.estate.machines[0].start_action == old["start action"]
+
     def test_a_guest_that_does_not_obey_keeps_running(self, tmp_path: Path) -> None:
         with served(tmp_path, cluster("a", state="Running", refuses_shutdown=True)) as running:
             source = opened(running)

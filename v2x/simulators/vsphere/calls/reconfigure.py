@@ -114,6 +114,7 @@ def _apply(state: State, machine: Entity, config: Any, spec: Any) -> None:
     disks = disks_of(state, machine)
     if spec.changeTrackingEnabled is not None:
         config.changeTrackingEnabled = spec.changeTrackingEnabled
+        state.ledger.record_effect("tracking", machine.moid, wanted=spec.changeTrackingEnabled)
         running = machine.values["runtime"].powerState == "poweredOn"
         for disk in disks.values():
             disk.tracker.wanted = spec.changeTrackingEnabled

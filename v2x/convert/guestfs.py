@@ -103,7 +103,8 @@ class MountedGuest:
     def _exchange(self, request: dict[str, Any], seconds: float) -> Any:
         try:
             self._connection.settimeout(seconds)
-            self._connection.sendall((json.dumps(request) + "\n").encode())
+            with contextlib.suppress(BrokenPipeError):  # it may have said why before it ended
+                self._connection.sendall((json.dumps(request) + "\n").encode())
             answer = json.loads(self._line())
         except TimeoutError:
             raise TargetError(f"libguestfs has not answered for {seconds:g} seconds") from None

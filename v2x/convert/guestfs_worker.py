@@ -116,12 +116,12 @@ ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
 
 def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
     """Opens what the first line names, then answers until told to close, which is when everything is on disk."""
+    opening = json.loads(lines.readline())
     try:
         import guestfs
     except ImportError as problem:
         say({"missing": str(problem)})
         return
-    opening = json.loads(lines.readline())
     try:
         handle = launch(guestfs, opening["disks"], opening["readonly"])
     except RuntimeError as problem:

@@ -78,7 +78,9 @@ def test_a_disk_has_the_names_that_guests_have_for_it() -> None:
 def worker(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts another program in the place of the one that has libguestfs."""
     path = folder / "worker.py"
-    path.write_text(f"import socket, sys\nc = socket.socket(socket.AF_UNIX)\nc.connect(sys.argv[1])\n{text}\n")
+    path.write_text(
+        f"import socket, sys\nc = socket.socket(socket.AF_UNIX)\nc.connect(sys.argv[1])\nc.recv(1 << 16)\n{text}\n"
+    )
     monkeypatch.setattr(guestfs, "_WORKER", path)
 
 
@@ -116,11 +118,9 @@ def test_where_kvm_does_not_work_it_is_started_without(tmp_path: Path, monkeypat
     monkeypatch.setattr("os.access", lambda path, mode: True)
     answer = """import json, os
 settings = os.environ.get('LIBGUESTFS_BACKEND_SETTINGS')
-lines = c.makefile('r')
-lines.readline()
 found = {'is': {'systems': 1, 'unmounted': [], 'identities': {}}} if settings else {'unlaunched': 'no KVM'}
 c.sendall((json.dumps(found) + chr(10)).encode())
-lines.readline()
+c.recv(1 << 16)
 c.sendall((json.dumps({'is': None}) + chr(10)).encode())"""
     worker(tmp_path, answer, monkeypatch)
     with mounted([GuestDisk(socket=tmp_path / "none")], readonly=True) as guest:

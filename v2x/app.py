@@ -70,6 +70,7 @@ class App:
     target_side: Side = field(default_factory=Side)
     ask: Ask | None = None
     stage: Path | None = None
+    convert: bool = False
     read_all: bool = False
     keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
@@ -333,6 +334,7 @@ class App:
             # Who cuts over wants the source to stay down; a cold copy of a machine that is off changes nothing there.
             keep_off=self.keep_off or row.transfer is Transfer.WARM,
             stage=str(self.stage) if self.stage else "",
+            convert=self.convert,
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),

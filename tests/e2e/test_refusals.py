@@ -194,6 +194,7 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("migrate", "xapi://root@h", "--target", "xva:/tmp"), "ADDRESS"),
         (("inventory", "x.docx"), "USAGE"),
         (("batch", "approve"), "LATER"),
+        (("simulate", "vsphere", "--vm-disk", "nothing.raw"), "USAGE"),
         (("worker", "--state", "x"), "USAGE"),
         (("batch", "status", "--state", "x"), "USAGE"),
         (("batch", "throttle", "moon=1", "--state", "x"), "USAGE"),
@@ -233,3 +234,9 @@ def test_each_wrong_cell_of_a_plan_has_its_line(bench, ova, tmp_path):
     lines = ran.err.splitlines()
     assert lines[0] == "error: plan.csv: 2 errors [PLAN]" and lines[3].startswith("  try: ")
     assert lines[1].startswith("  - row 2, column mac") and "'bois'" in lines[2]
+
+
+@pytest.mark.parametrize("what", ["xapi", "vsphere", "hyperv"])
+def test_a_simulator_needs_a_port_that_is_free(bench, what):
+    ran = bench.v2x("simulate", what, "--port", bench.pool.address.rpartition(":")[2], pool=False)
+    refused(bench, ran, 2, "USAGE", "cannot be used", "--port")

@@ -191,16 +191,21 @@ class Cable:
         except OSError:
             pass
         finally:
-            one.close()
-            other.close()
+            # The other direction may sit in recv: closing alone would leave its connection open.
+            end(one)
+            end(other)
 
     def cut(self):
         self._cut.set()
         self._listener.close()
         for one in self._open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+            end(one)
+
+
+def end(connection):
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 @pytest.mark.timeout(600)

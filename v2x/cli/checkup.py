@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from v2x.app import App
 from v2x.errors import V2xError
@@ -38,7 +39,6 @@ _PROGRAMS = (
 _SITE = "apt install {}, and a venv made with --system-site-packages"
 _MODULES = (
     ("nbd", _SITE.format("python3-libnbd"), "reads disks through qemu-nbd"),
-    ("guestfs", _SITE.format("python3-guestfs"), "fix-ups inside guests (later release)"),
     ("gssapi", "apt install libkrb5-dev gcc python3-dev, then pip install 'v2x[kerberos]'", "Kerberos for Hyper-V"),
 )
 _PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi", "pypsrp", "smbprotocol")
@@ -59,9 +59,24 @@ def check_machine() -> list[Line]:
             lines.append(Line(name=module, ok=False, found=f"not importable: {what}", remedy=remedy))
         else:
             lines.append(Line(name=module, ok=True, found="importable"))
+    lines.append(_libguestfs())
     free = shutil.disk_usage(".").free
     lines.append(Line(name="free space here", ok=free > 64 << 20, found=show_bytes(free), remedy="free some space"))
     return lines
+
+
+def _libguestfs() -> Line:
+    """Asked of the system's Python, which is the one that will run it."""
+    from v2x import proc
+    from v2x.convert.guestfs import PYTHON
+
+    done = Path(PYTHON).exists() and not proc.run([PYTHON, "-Ic", "import guestfs"], timeout=30, check=False).returncode
+    return Line(
+        name="libguestfs",
+        ok=bool(done),
+        found=f"importable by {PYTHON}" if done else "not found: looks into guests, and puts them right for Xen",
+        remedy="apt install python3-guestfs linux-image-amd64",
+    )
 
 
 def _package(name: str) -> Line:

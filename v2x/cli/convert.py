@@ -3,11 +3,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from v2x.cli.options import Given, shared
+
+if TYPE_CHECKING:
+    from v2x.cli.converting import Wish
 
 
 class Tool(StrEnum):
@@ -35,6 +38,16 @@ def convert(
         bool, typer.Option("--large-sectors", help="copy the bytes of a VHDX with 4096-byte sectors; it boots nowhere")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="overwrite OUT")] = False,
+    convert_guest: Annotated[
+        bool,
+        typer.Option("--convert-guest", help="put the Linux guest in IN right for Xen on the way; IN is only read"),
+    ] = False,
+    guest_plan: Annotated[
+        bool, typer.Option("--guest-plan", help="say what the guest in IN needs changed for Xen, change nothing")
+    ] = False,
+    serve: Annotated[
+        Path | None, typer.Option(metavar="SOCKET", help="offer IN read-only by NBD on this unix socket until Ctrl-C")
+    ] = None,
 ) -> None:
     """Converts a disk, or an appliance, from file to file; the format is given, never guessed."""
     from v2x.cli import show
@@ -46,12 +59,24 @@ def convert(
     wish = Wish(
         source=source, source_format=source_format, disk=disk, force=force, compare=compare, native_4k=native_4k
     )
+    if serve is not None or guest_plan:
+        if info or output is not None or convert_guest or compare or tool is Tool.QEMU_IMG or (serve and guest_plan):
+            what = "--serve" if serve is not None else "--guest-plan"
+            raise UsageError(
+                f"{what} writes nothing", hint="leave out OUT and the other options beside --from and --disk"
+            )
+        _look(given, wish, serve)
+        return
     if info:
         done = describe_disk(wish)
     elif output is None:
         raise UsageError("OUT is missing", hint="name the file to write, or add --info")
     elif output.exists() and not force:
         raise UsageError(f"{output} exists", hint="choose another name, or --force to overwrite it")
+    elif convert_guest:
+        from v2x.cli.guest_conversion import convert_with_guest
+
+        done = convert_with_guest(given, wish, output, qemu=tool is Tool.QEMU_IMG)
     elif output.suffix.lower() == ".xva":
         done = convert_appliance(given, wish, output)
     else:
@@ -60,3 +85,14 @@ def convert(
         show.document("v2x.convert/1", done)
     else:
         show.result("\n".join(f"{name:14} {value}" for name, value in done.items()))
+
+
+def _look(given: Given, wish: "Wish", serve: Path | None) -> None:
+    if serve is not None:
+        from v2x.cli.converting import serve_disk
+
+        serve_disk(given, wish, serve)
+    else:
+        from v2x.cli.guest_conversion import show_guest_plan
+
+        show_guest_plan(given, wish)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from v2x.cli.options import Given
 from v2x.disks.bytesource import FileSource
@@ -14,7 +14,11 @@ from v2x.disks.export import copy_to_file
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing
 from v2x.errors import UsageError
-from v2x.model.machine import DiskFormat, Machine
+from v2x.model.machine import Disk, DiskFormat, Machine
+from v2x.text import printable
+
+if TYPE_CHECKING:
+    from v2x.sources.interface import Source
 
 _EXTENSIONS = {
     ".vmdk": DiskFormat.VMDK,
@@ -29,7 +33,7 @@ _EXTENSIONS = {
     ".bin": DiskFormat.RAW,
 }
 _APPLIANCES = (".ova", ".ovf", ".vmx")
-_OUTPUTS = {".vhd": DiskFormat.VHD, ".qcow2": DiskFormat.QCOW2, ".raw": DiskFormat.RAW, ".img": DiskFormat.RAW}
+OUTPUTS = {".vhd": DiskFormat.VHD, ".qcow2": DiskFormat.QCOW2, ".raw": DiskFormat.RAW, ".img": DiskFormat.RAW}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class Wish:
 
 def convert_disk(given: Given, wish: Wish, output: Path, *, qemu: bool) -> dict[str, Any]:
     """Writes one disk; returns what was done."""
-    target = _OUTPUTS.get(output.suffix.lower())
+    target = OUTPUTS.get(output.suffix.lower())
     if target is None:
         raise UsageError(f"cannot write {output.suffix or output.name}", hint="OUT ends in .vhd, .qcow2, .raw or .xva")
     if wish.is_appliance and (qemu or wish.compare):
@@ -59,9 +63,9 @@ def convert_disk(given: Given, wish: Wish, output: Path, *, qemu: bool) -> dict[
     if qemu:
         size = _with_qemu(given, wish, output, target)
     else:
-        with _opened(wish) as reader:
+        with opened_disk(wish) as reader:
             size = reader.size
-            with _bar(given, size, output.name) as progress:
+            with progress_bar(given, size, output.name) as progress:
                 copy_to_file(reader, output, target, progress=progress, replace=wish.force)
     if wish.compare:
         _compare(wish, output, target)
@@ -82,7 +86,7 @@ def _with_qemu(given: Given, wish: Wish, output: Path, target: DiskFormat) -> in
     kind = _format(wish)
     size = qemu_img.inspect(wish.source, kind).virtual_size_bytes
     done = 0
-    with _bar(given, size, output.name) as progress:
+    with progress_bar(given, size, output.name) as progress:
 
         def advance(fraction: float) -> None:
             nonlocal done
@@ -95,9 +99,37 @@ def _with_qemu(given: Given, wish: Wish, output: Path, target: DiskFormat) -> in
 
 def describe_disk(wish: Wish) -> dict[str, Any]:
     """What a disk, or the chosen disk of an appliance, is: its size, and how much of it holds data."""
-    with _opened(wish) as reader:
+    with opened_disk(wish) as reader:
         data = sum(extent.length for extent in reader.extents(0, reader.size) if extent.data)
         return {"input": str(wish.source), "size_bytes": reader.size, "data_bytes": data}
+
+
+def serve_disk(given: Given, wish: Wish, path: Path) -> None:
+    """Offers one disk by NBD until Ctrl-C or SIGTERM; a read that fails is told at once.
+
+    Raises the first problem at the end, so that the exit code tells of it.
+    """
+    import json
+    import signal
+    import threading
+
+    from v2x.cli import show
+    from v2x.disks.serve import DiskExport
+
+    done = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    with (
+        opened_disk(wish) as reader,
+        DiskExport(reader, path=path, on_problem=lambda problem: show.note(printable(problem.message, 1000))) as export,
+    ):
+        if given.json:
+            show.result(json.dumps({"uri": export.uri, "socket": str(export.path), "size_bytes": reader.size}))
+        else:
+            show.result(f"uri   {export.uri}\nsize  {reader.size}\n\ntry: nbdinfo '{export.uri}'\n\nCtrl-C ends it.")
+        done.wait()
+        if export.problem is not None:
+            raise export.problem
 
 
 def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
@@ -131,7 +163,7 @@ def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(wish: Wish) -> Iterator[DiskReader]:
+def opened_disk(wish: Wish) -> Iterator[DiskReader]:
     if wish.is_appliance:
         with _from_appliance(wish.source, wish.disk) as reader:
             yield reader
@@ -175,25 +207,24 @@ def open_disk(path: Path, kind: DiskFormat, *, native_4k: bool = False) -> DiskR
 
 @contextmanager
 def _from_appliance(source: Path, wanted: str | None) -> Iterator[DiskReader]:
+    with only_machine(source) as (opened, machine):
+        disk = chosen_disk(machine, wanted)
+        with closing(opened.reader(machine, disk, opened.checkpoint(machine, "v2x-convert"))) as reader:
+            yield reader
+
+
+@contextmanager
+def only_machine(source: Path) -> Iterator[tuple["Source", Machine]]:
     from v2x.sources import open_source
 
-    opened = open_source(str(source.resolve()))
-    try:
+    with closing(open_source(str(source.resolve()))) as opened:
         inventory = opened.inventory()
         if len(inventory.machines) != 1:
             raise UsageError(f"{source.name} holds {len(inventory.machines)} machines", hint="give it as .xva instead")
-        machine = inventory.machines[0]
-        disk = _disk(machine, wanted)
-        reader = opened.reader(machine, disk, opened.checkpoint(machine, "v2x-convert"))
-        try:
-            yield reader
-        finally:
-            reader.close()
-    finally:
-        opened.close()
+        yield opened, inventory.machines[0]
 
 
-def _disk(machine: Machine, wanted: str | None) -> Any:
+def chosen_disk(machine: Machine, wanted: str | None) -> Disk:
     found = [one for one in machine.disks if wanted in {None, one.id, one.label, str(one.position)}]
     if len(found) == 1:
         return found[0]
@@ -225,7 +256,7 @@ def _compare(wish: Wish, output: Path, target: DiskFormat) -> None:
 
 
 @contextmanager
-def _bar(given: Given, size_bytes: int, name: str) -> Iterator[Any]:
+def progress_bar(given: Given, size_bytes: int, name: str) -> Iterator[Any]:
     import sys
 
     from tqdm import tqdm

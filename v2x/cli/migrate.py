@@ -89,7 +89,9 @@ def migrate(
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
     ] = VerifyLevel.FULL,
-    convert: Annotated[Convert, typer.Option(help="fix-ups inside the guest (auto comes later)")] = Convert.OFF,
+    convert: Annotated[
+        Convert, typer.Option(help="put a Linux guest right for Xen on its way; plan only says what would be changed")
+    ] = Convert.OFF,
     running: Annotated[
         Running,
         typer.Option(help="a machine that runs: refuse it, copy a snapshot of it, or bring it down first"),
@@ -110,8 +112,10 @@ def migrate(
     """Moves one machine, now."""
     from v2x.cli import show
     from v2x.cli.build import build
+    from v2x.cli.guest_conversion import show_guest_of
     from v2x.cli.running import check_report_folder, conclude, report_file, run_plan, write_report
     from v2x.cli.single import Choices, describe, single_plan
+    from v2x.text import plural
 
     choices = Choices(
         source=source,
@@ -139,17 +143,21 @@ def migrate(
         create_networks=create_networks,
         uplink=uplink,
         vlans=tuple(vlan or ()),
-        dry_run=dry_run,
+        dry_run=dry_run or convert is Convert.PLAN,
         stage=stage,
-        later=tuple(option for option, chosen in ((f"--convert {convert}", convert is not Convert.OFF),) if chosen),
+        later=("--convert auto with --warm",) if convert is Convert.AUTO and warm else (),
     )
     check_report_folder(report)
     app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format, app.keep_off = upload_format, keep_source_off
+    app.convert = convert is Convert.AUTO
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
+    if convert is Convert.PLAN:
+        show_guest_of(app, given, plan)
+        return
     if dry_run:
         describe(app, plan, findings, as_json=given.json)
         return
@@ -158,6 +166,10 @@ def migrate(
     written = report_file(report, default, finished.report)
     write_report(finished.report, written)
     show.note(f"report written to {written}", quiet=given.quiet or not given.json)
+    for migration in finished.report.migrations:
+        if migration.changes:
+            changed = plural(len(migration.changes), "change")
+            show.note(f"{changed} inside the guest; the report has each with before and after", quiet=given.quiet)
     conclude(finished, given, written)
 
 

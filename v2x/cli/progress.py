@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SPOKEN = {
     Phase.PREFLIGHT: "checking",
     Phase.CLAIM: "making the machine on the target",
+    Phase.CONVERT: "putting the guest right for Xen",
     Phase.INTEGRITY: "waiting for the source's digests",
     Phase.SEAL: "finishing",
 }

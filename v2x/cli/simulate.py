@@ -18,6 +18,19 @@ _VSPHERE_PROFILES = (
 )
 """The names of v2x.simulators.vsphere.PROFILES."""
 
+
+def _check_port(port: int) -> None:
+    """UsageError for a port that cannot be listened on."""
+    import socket
+
+    from v2x.errors import UsageError
+
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as problem:
+        raise UsageError(f"port {port} cannot be used: {problem.strerror}", hint="choose another --port") from None
+
+
 app = typer.Typer(help="Starts a simulator on loopback.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -46,6 +59,7 @@ def xapi(
     from v2x.cli import show
     from v2x.simulators.xapi import Layout, serve
 
+    _check_port(port)
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
@@ -105,8 +119,13 @@ def vsphere(
     import threading
 
     from v2x.cli import show
+    from v2x.errors import UsageError
     from v2x.simulators.vsphere import VsphereSimulator
 
+    for image in vm_disk or ():
+        if not image.is_file():
+            raise UsageError(f"{image} is not a file", hint="give a disk image: raw, QCOW2, VMDK, VHD or VHDX")
+    _check_port(port)
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
@@ -156,6 +175,7 @@ def hyperv(
     from v2x.cli import show
     from v2x.simulators.hyperv.service import HyperV
 
+    _check_port(port)
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())

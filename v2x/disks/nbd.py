@@ -2,7 +2,6 @@
 """Disks behind an NBD server: whatever a server speaks for (qemu-nbd for formats without a reader here, nbdkit)."""
 
 import contextlib
-import os
 import tempfile
 import threading
 import time
@@ -15,7 +14,8 @@ from v2x import proc
 from v2x.disks.extent import Extent, joined
 from v2x.disks.interface import Buffer
 from v2x.disks.libnbd import libnbd
-from v2x.disks.qemu_img import checked_image
+from v2x.disks.qemu_img import checked_image, checked_overlay
+from v2x.disks.unix_socket import socket_folder
 from v2x.errors import Retry, SourceError, V2xError
 from v2x.model.machine import DiskFormat
 from v2x.model.units import GIB, KIB
@@ -266,7 +266,7 @@ class NbdServer:
         self._users = 0
         self.name = name
         with held if held is not None else contextlib.ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=_socket_folder()))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=socket_folder()))
             self.socket = Path(folder) / "socket"
             argv = command(self.socket)
             self.program = Path(argv[0]).name
@@ -326,24 +326,19 @@ class NbdServer:
         self._stack.close()
 
 
-def _image_server(path: str | Path, format: DiskFormat, window: tuple[int, int] | None = None) -> NbdServer:
+def _image_server(name: str, image: contextlib.AbstractContextManager[tuple[int, str]]) -> NbdServer:
     """A qemu-nbd for one checked image, read-only."""
     options = ["--read-only", "--persistent", f"--shared={_CONNECTIONS}"]
     with contextlib.ExitStack() as stack:
-        fd, described = stack.enter_context(checked_image(path, format, window=window))
+        fd, described = stack.enter_context(image)
         return NbdServer(
-            Path(path).name,
+            name,
             lambda socket: ["qemu-nbd", *options, "--socket", str(socket), described],
             limits=proc.Limits(address_space_bytes=2 * GIB, file_size_bytes=0),
             env=_SERVER_ENV,
             pass_fds=[fd],
             held=stack.pop_all(),
         )
-
-
-def _socket_folder() -> str | None:
-    """A folder whose sockets' paths fit into the 108 bytes of a socket address."""
-    return None if len(os.fsencode(tempfile.gettempdir())) < 60 else "/tmp"  # noqa: S108 - a 0700 folder is made in it
 
 
 def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int, int] | None = None) -> NbdReader:
@@ -353,8 +348,20 @@ def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int
     The image is checked first and its format is given, not guessed. UsageError MISSING-TOOL without qemu-nbd or
     libnbd; SourceError if the server cannot open it; and whatever the check raises.
     """
+    return _opened(Path(path).name, checked_image(path, format, window=window))
+
+
+def open_overlay(path: Path, export: Path) -> NbdReader:
+    """What a guest sees of the QCOW2 file at `path` on top of the NBD export that v2x serves at the socket `export`.
+
+    Raises as `open_through_qemu`; UnsafeImage if the file lies on anything else.
+    """
+    return _opened(path.name, checked_overlay(path, export))
+
+
+def _opened(name: str, image: contextlib.AbstractContextManager[tuple[int, str]]) -> NbdReader:
     libnbd()
-    server = _image_server(path, format, window)
+    server = _image_server(name, image)
     try:
         return server.reader()
     except BaseException:
@@ -366,7 +373,7 @@ def open_through_qemu(path: str | Path, format: DiskFormat, *, window: tuple[int
 def serve_image(path: str | Path, format: DiskFormat) -> Iterator[NbdReader]:
     """`open_through_qemu` for a block; the server ends with it, even if a clone was left open."""
     libnbd()
-    server = _image_server(path, format)
+    server = _image_server(Path(path).name, checked_image(path, format))
     try:
         reader = server.reader()
         yield reader

@@ -17,7 +17,7 @@ from pathlib import Path
 from v2x import proc
 from v2x.disks.bytesource import FileSource, WindowSource
 from v2x.disks.export import landing
-from v2x.disks.probe import check_image
+from v2x.disks.probe import check_image, check_overlay
 from v2x.errors import BadImage, NoSpace, SourceError, TargetError, UsageError, V2xError
 from v2x.model.machine import DiskFormat
 from v2x.model.units import GIB, MIB
@@ -83,6 +83,21 @@ def node(filename: str, format: DiskFormat, *, window: tuple[int, int] | None = 
     if format in _BACKED:
         described["backing"] = None
     return "json:" + json.dumps(described)
+
+
+@contextlib.contextmanager
+def checked_overlay(path: str | Path, export: Path) -> Iterator[tuple[int, str]]:
+    """As `checked_image`, for a QCOW2 file on the NBD export that v2x serves at the socket `export`, and on no other.
+
+    That the file names this export, and nothing else, was checked; QEMU takes the name from there.
+    """
+    source = FileSource.open(path)
+    try:
+        check_overlay(path, export)
+        file = {"driver": "file", "filename": f"/proc/self/fd/{source.fileno()}"}
+        yield source.fileno(), "json:" + json.dumps({"driver": "qcow2", "file": file})
+    finally:
+        source.close()
 
 
 def version() -> str:
@@ -160,6 +175,18 @@ def create(path: str | Path, format: DiskFormat, size_bytes: int, *, options: Ma
             ["qemu-img", "create", "-q", *creation, str(part.absolute()), str(size_bytes)],
             timeout=_INSPECT_SECONDS,
             limits=proc.Limits(file_size_bytes=size_bytes + size_bytes // 256 + GIB),
+        )
+        _sync(part)
+
+
+def create_overlay(path: Path, export: Path) -> None:
+    """Makes an empty QCOW2 file on top of the NBD export at the socket `export`. UsageError if `path` exists."""
+    backing = f"nbd+unix:///?socket={export}"
+    with landing(path) as part, _named(path):
+        proc.run(
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", backing, str(part.absolute())],
+            timeout=_INSPECT_SECONDS,
+            limits=proc.Limits(file_size_bytes=GIB),
         )
         _sync(part)
 

@@ -20,7 +20,7 @@ from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
 from v2x.migrate.steps import Work
 from v2x.model.hook import Hook
-from v2x.model.migration import DiskResult, Migration, Outcome, Phase
+from v2x.model.migration import DiskResult, GuestChange, Migration, Outcome, Phase
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
 
@@ -212,6 +212,9 @@ class _Recorder:
 
     def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
         self._engine._keep(self._migration, vm_uuid=uuid, disks=tuple(results))
+
+    def converted(self, changes: tuple[GuestChange, ...]) -> None:
+        self._engine._keep(self._migration, changes=changes)
 
     def warning(self, text: str) -> None:
         (migration,) = self._engine.status([self._migration])

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import sqlalchemy as sa
 
@@ -66,6 +66,15 @@ class FolderLock:
         self._file.close()
 
 
+_SILENCE: Final = {
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""When the server gives up a worker behind a dead line: after the worker itself has (store.SILENCE), and has ended."""
+
+
 class ServerLock:
     """A worker's lock on PostgreSQL, watched: when its connection is gone, so is this process."""
 
@@ -74,6 +83,10 @@ class ServerLock:
     ) -> None:
         self._store, self._worker, self._seconds, self._end = store, worker, seconds, end
         self._connection = store.connection()
+        self._connection.detach()  # closed for good at the end, instead of going back to a pool with its lock
+        for setting, value in _SILENCE.items():
+            self._connection.execute(sa.select(sa.func.set_config(setting, value, False)))
+        self._connection.commit()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         if not self._try(worker):

@@ -18,10 +18,11 @@ from typing import Any, Protocol
 from v2x.engine.hooks import chosen, run_hook
 from v2x.engine.interface import Order
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
+from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, WARM, Step
 from v2x.migrate.observe import Observer
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
-from v2x.migrate.steps import IntegrityCheck, Next, Work
+from v2x.migrate.steps import Next, Work
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
@@ -345,6 +346,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         warm=order.warm,
         enable_tracking=order.enable_tracking,
         outage_seconds=order.outage_seconds,
+        convert=order.convert,
         place=order.target,
         **running,
     )

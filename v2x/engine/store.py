@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -22,6 +22,14 @@ from v2x.errors import ConnectError, UsageError, V2xError
 
 FREE_BYTES_TO_START = 256 * 2**20
 FREE_BYTES_TO_GO_ON = 64 * 2**20
+SILENCE: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""When a line to PostgreSQL that says nothing counts as dead (libpq; seconds, the last in milliseconds)."""
 _NETWORK_FILESYSTEMS = {0x6969, 0xFF534D42, 0xFE534D42, 0x517B, 0x00C36400}
 """f_type of nfs, cifs, smb2, smb and ceph: SQLite's locks and its WAL do not hold there (statfs(2))."""
 
@@ -194,7 +202,7 @@ def _postgres(location: str) -> sa.Engine:
     if "sslmode=" not in parts.query and not _is_local(parts.hostname or ""):
         options["sslmode"] = "verify-full"
     return sa.create_engine(
-        f"postgresql+psycopg:{rest}", connect_args={**options, "connect_timeout": 10}, pool_pre_ping=True, pool_size=10
+        f"postgresql+psycopg:{rest}", connect_args={**SILENCE, **options}, pool_pre_ping=True, pool_size=10
     )
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a migration tells while it runs, and how it is told to stop."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from v2x.model.migration import Phase
+from v2x.model.migration import GuestChange, Phase
 
 
 class Observer(Protocol):
@@ -18,6 +18,13 @@ class Observer(Protocol):
     def progress(self, disk: str, count_bytes: int) -> None: ...
 
     def warning(self, text: str) -> None: ...
+
+
+@runtime_checkable
+class TellsChanges(Protocol):
+    """An observer that keeps what was changed inside a guest."""
+
+    def converted(self, changes: tuple[GuestChange, ...]) -> None: ...
 
 
 class Silent:

@@ -4,7 +4,7 @@
 No step knows which engine runs it. What a step learns it leaves in the work; the truth stays on the target.
 """
 
-import threading
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -15,6 +15,8 @@ from v2x.disks.scan import ZeroScan
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError, TargetError
 from v2x.migrate.copy import DiskCopy, copy_disk
+from v2x.migrate.guest import converted
+from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.power import bring_down, refuse_running, stay_off
@@ -51,7 +53,8 @@ class Work:
     `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
     automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
     `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
-    a pass takes no longer than `outage_seconds`.
+    a pass takes no longer than `outage_seconds`. With `convert`, the guest is put right for Xen on its way; no two
+    conversions write the same bytes, so that each attempt is a point of its own, named by `conversion_id`.
     """
 
     tag: str
@@ -75,7 +78,7 @@ class Work:
     checkpoint: Checkpoint | None = None
     claim: Claim | None = None
     already: bool = False
-    integrity: "IntegrityCheck | None" = None
+    integrity: IntegrityCheck | None = None
     results: list[DiskResult] = field(default_factory=list)
     thick: frozenset[str] = frozenset()
     look_again: bool = False
@@ -86,6 +89,9 @@ class Work:
     waits_for_cutover: bool = False
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
+    convert: bool = False
+    converted: dict[str, DiskReader] = field(default_factory=dict)
+    conversion_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def held_claim(self) -> Claim:
         if self.claim is None:
@@ -97,6 +103,11 @@ class Work:
             raise SourceError("the source has no checkpoint yet")
         return self.checkpoint
 
+    def point_of(self, disk_id: str) -> str:
+        """The point in time, and of conversion, that the disk's bytes are of."""
+        point = self.held_checkpoint().points.get(disk_id, "")
+        return f"{point}+{self.conversion_id}" if self.convert else point
+
     def source_disk(self, disk_id: str) -> Disk:
         return next(disk for disk in self.machine.disks if disk.id == disk_id)
 
@@ -107,33 +118,6 @@ class Next(Enum):
     AGAIN = "again"
     GO_ON = "go on"
     WAIT = "wait"
-
-
-class IntegrityCheck:
-    """Verifies the source's own digests beside the copy; `result` waits for the verdict."""
-
-    def __init__(self, source: Integrity, machine: Machine) -> None:
-        self._problem: BaseException | None = None
-        self._files: tuple[str, ...] = ()
-
-        def check() -> None:
-            try:
-                self._files = source.verify(machine)
-            except BaseException as caught:  # handed over to `result`, which raises it
-                self._problem = caught
-
-        self._thread = threading.Thread(target=check, name="v2x-integrity", daemon=True)
-        self._thread.start()
-
-    def result(self) -> tuple[str, ...]:
-        """The names of the verified files; raises what the check raised."""
-        self._thread.join()
-        if self._problem is not None:
-            raise self._problem
-        return self._files
-
-    def failed(self) -> bool:
-        return self._problem is not None
 
 
 def _refuse_changed(work: Work) -> None:
@@ -254,11 +238,10 @@ def claim(work: Work) -> None:
     held = work.target.claim(work.spec, work.tag)
     disks: list[ClaimedDisk] = []
     for disk in held.disks:
-        point = work.held_checkpoint().points.get(disk.source_disk, "")
+        point = work.point_of(disk.source_disk)
         if disk.point and disk.point != point:
-            work.observer.warning(
-                f"{work.source_disk(disk.source_disk).label} changed at the source since the last run; copied anew"
-            )
+            why = "is converted anew" if work.convert else "changed at the source since the last run"
+            work.observer.warning(f"{work.source_disk(disk.source_disk).label} {why}; copied anew")
             disks.append(work.target.remake(held, disk))
         else:
             disks.append(disk)
@@ -275,8 +258,9 @@ def copy(work: Work) -> None:
     if isinstance(work.source, Integrity):
         work.integrity = IntegrityCheck(work.source, work.machine)
     work.results.clear()
-    for disk in work.held_claim().disks:
-        work.results.append(_copied_and_verified(work, disk))
+    with converted(work):
+        for disk in work.held_claim().disks:
+            work.results.append(_copied_and_verified(work, disk))
 
 
 def _copied_and_verified(work: Work, disk: ClaimedDisk) -> DiskResult:
@@ -310,7 +294,7 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
                 work.target,
                 work.held_claim(),
                 disk,
-                at.points.get(source.id, ""),
+                work.point_of(source.id),
                 _observer(work, source),
                 label=source.label,
                 stopping=stopping,
@@ -333,6 +317,9 @@ def _observer(work: Work, source: Disk) -> Observer:
 
 
 def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
+    if source.id in work.converted:
+        reader = work.converted[source.id].clone()
+        return ZeroScan(reader) if work.read_all else reader
     reader = work.source.reader(work.machine, source, at)
     tell(work)
     if work.stage is not None:

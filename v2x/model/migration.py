@@ -22,6 +22,7 @@ class Phase(StrEnum):
     SHUTDOWN = "shut down"
     LAST_SYNC = "last sync"
     INTEGRITY = "integrity"
+    CONVERT = "convert"
     COPY = "copy"
     VERIFY = "verify"
     SEAL = "seal"
@@ -90,6 +91,18 @@ class DiskResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuestChange:
+    """Something that was changed inside a guest on its way. `kind` is edit, link, copy or command, `what` a file or the
+    command; of a copy, `after` is where it went. None: there is no such file."""
+
+    kind: str
+    what: str
+    before: str | None = None
+    after: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     code: str
     message: str
@@ -118,6 +131,7 @@ class Migration:
     disks: tuple[DiskResult, ...] = ()
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()
+    changes: tuple[GuestChange, ...] = ()
     machine: TargetMachine | None = None
     change: str = ""
     approved_by: str = ""

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest inside disks, mounted by libguestfs in a process of its own: a small virtual machine, not this one's kernel.
+
+A hostile file system can at most break that machine. libguestfs and its Python bindings are LGPL; they are not
+imported here, but by a program that the system's Python runs and that is asked over a private socket.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from v2x import proc
+from v2x.disks.unix_socket import socket_folder
+from v2x.errors import InputRefused, TargetError, UsageError
+from v2x.text import printable
+
+PYTHON = "/usr/bin/python3"
+"""The one that Debian's python3-guestfs is for, whatever Python v2x itself runs under."""
+
+_WORKER = Path(__file__).with_name("guestfs_worker.py")
+_START_SECONDS = 30.0
+_LOOK_SECONDS = 0.2
+# Without KVM, the appliance takes from half a minute to some minutes to start.
+_LAUNCH_SECONDS = 900.0
+_ANSWER_SECONDS = 900.0
+_LONGEST_ANSWER_BYTES = 64 << 20
+_EMULATED = "force_tcg"
+_SETTINGS = ("LIBGUESTFS_BACKEND", "LIBGUESTFS_BACKEND_SETTINGS", "LIBGUESTFS_MEMSIZE", "LIBGUESTFS_PATH")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestDisk:
+    """A disk of the guest: an NBD export that is only read, or a QCOW2 overlay over one."""
+
+    socket: Path | None = None
+    overlay: Path | None = None
+
+    @property
+    def described(self) -> dict[str, str]:
+        if self.overlay is not None:
+            return {"overlay": str(self.overlay)}
+        return {"socket": str(self.socket)}
+
+
+@dataclass(slots=True)
+class MountedGuest:
+    """A guest's files and programs. `systems` is how many operating systems its disks hold; the first is mounted,
+    all but its `unmounted` mount points.
+
+    `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`.
+    """
+
+    _connection: socket.socket
+    _child: proc.Child
+    systems: int = 0
+    unmounted: tuple[str, ...] = ()
+    stable_names: dict[str, str] = field(default_factory=dict)
+    _rest: bytearray = field(default_factory=bytearray)
+
+    def exists(self, path: str) -> bool:
+        return bool(self._ask("exists", path=path))
+
+    def read(self, path: str) -> bytes:
+        return base64.b64decode(self._ask("read", path=path))
+
+    def listdir(self, path: str) -> list[str]:
+        return [str(name) for name in self._ask("listdir", path=path)]
+
+    def link_of(self, path: str) -> str | None:
+        found = self._ask("link_of", path=path)
+        return None if found is None else str(found)
+
+    def write(self, path: str, data: bytes, mode: int) -> None:
+        self._ask("write", path=path, data=base64.b64encode(data).decode(), mode=mode)
+
+    def symlink(self, path: str, to: str) -> None:
+        self._ask("symlink", path=path, to=to)
+
+    def copy(self, path: str, to: str) -> None:
+        self._ask("copy", path=path, to=to)
+
+    def remove(self, path: str) -> None:
+        self._ask("remove", path=path)
+
+    def run(self, argv: tuple[str, ...]) -> str:
+        """Runs a program of the guest in it, without network. ToolFailed with what it said if it fails."""
+        try:
+            return str(self._ask("run", argv=list(argv)))
+        except TargetError as problem:
+            raise proc.ToolFailed(f"{argv[0]} in the guest failed: {problem.message}") from None
+
+    def _ask(self, name: str, **details: Any) -> Any:
+        return self._exchange({"ask": name, **details}, _ANSWER_SECONDS)
+
+    def _exchange(self, request: dict[str, Any], seconds: float) -> Any:
+        try:
+            self._connection.settimeout(seconds)
+            with contextlib.suppress(BrokenPipeError):  # it may have said why before it ended
+                self._connection.sendall((json.dumps(request) + "\n").encode())
+            answer = json.loads(self._line())
+        except TimeoutError:
+            raise TargetError(f"libguestfs has not answered for {seconds:g} seconds") from None
+        except (OSError, ValueError, EOFError):
+            said = [line for line in self._child.stderr.splitlines() if line.strip()]
+            raise TargetError(f"libguestfs ended: {said[-1] if said else 'it said nothing'}") from None
+        if "missing" in answer:
+            raise UsageError(
+                f"libguestfs for {PYTHON} is not installed: {printable(answer['missing'])}",
+                code="MISSING-TOOL",
+                hint="apt install python3-guestfs linux-image-amd64",
+            )
+        if "unlaunched" in answer:
+            raise _Unlaunched(f"libguestfs cannot start: {printable(answer['unlaunched'], 1000)}")
+        if "refused" in answer:
+            raise InputRefused(printable(answer["refused"]))
+        if "failed" in answer:
+            raise TargetError(f"libguestfs: {printable(answer['failed'], 1000)}")
+        return answer["is"]
+
+    def _line(self) -> bytes:
+        while b"\n" not in self._rest:
+            part = self._connection.recv(1 << 16)
+            if not part or len(self._rest) > _LONGEST_ANSWER_BYTES:
+                raise EOFError
+            self._rest += part
+        line, _, rest = bytes(self._rest).partition(b"\n")
+        self._rest = bytearray(rest)
+        return line
+
+
+class _Unlaunched(TargetError):
+    """The virtual machine did not start; the guest's disks have not been looked at."""
+
+
+@contextlib.contextmanager
+def mounted(disks: Sequence[GuestDisk], *, readonly: bool) -> Iterator[MountedGuest]:
+    """The guest in `disks`, which are in the order of the machine's hardware. What was written is on disk at the end.
+
+    Where KVM is there but does not work, as in some virtual machines, it is started again without it. UsageError
+    MISSING-TOOL without libguestfs; TargetError if it cannot start, or cannot mount the guest.
+    """
+    opening = {"disks": [disk.described for disk in disks], "readonly": readonly}
+    with contextlib.ExitStack() as stack:
+        settings = _settings()
+        attempt = stack.enter_context(contextlib.ExitStack())
+        try:
+            guest = _launched(attempt, opening, settings)
+        except _Unlaunched:
+            if "LIBGUESTFS_BACKEND_SETTINGS" in settings:
+                raise
+            attempt.close()
+            guest = _launched(stack, opening, {**settings, "LIBGUESTFS_BACKEND_SETTINGS": _EMULATED})
+        yield guest
+        guest._exchange({"ask": "close"}, _ANSWER_SECONDS)
+
+
+def _launched(stack: contextlib.ExitStack, opening: dict[str, Any], settings: dict[str, str]) -> MountedGuest:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-guest-", dir=socket_folder())))
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    listener.bind(str(folder / "socket"))
+    listener.listen(1)
+    listener.settimeout(_LOOK_SECONDS)
+    argv = [_python(), "-I", str(_WORKER), str(folder / "socket")]
+    limits = proc.Limits(address_space_bytes=None, open_files=1024)
+    env = {**settings, "TMPDIR": str(folder)}
+    child = stack.enter_context(proc.start(argv, limits=limits, env=env))
+    guest = MountedGuest(stack.enter_context(_caller(listener, child)), child)
+    found = guest._exchange(opening, _LAUNCH_SECONDS)
+    guest.systems = int(found["systems"])
+    guest.unmounted = tuple(found["unmounted"])
+    guest.stable_names = names_of(found["identities"])
+    return guest
+
+
+def _caller(listener: socket.socket, child: proc.Child) -> socket.socket:
+    """The program's connection, as soon as it calls."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        ended = not child.running or time.monotonic() > deadline
+        try:
+            return listener.accept()[0]
+        except TimeoutError:
+            if ended:
+                said = child.stderr or "it said nothing"
+                raise TargetError(f"libguestfs's program did not start: {said}") from None
+
+
+def names_of(identities: dict[str, str]) -> dict[str, str]:
+    """From libguestfs's /dev/sdb1 to what guests may call it: the second disk behind SCSI, IDE or NVMe."""
+    names: dict[str, str] = {}
+    for device, uuid in identities.items():
+        disk = device.removeprefix("/dev/sd")
+        letter, part = disk[:1], disk[1:]
+        if disk == device or not letter.isalpha() or not (part.isdigit() or not part):
+            continue
+        space = f"/dev/nvme0n{ord(letter) - ord('a') + 1}" + (f"p{part}" if part else "")
+        for name in (device, f"/dev/hd{letter}{part}", space):
+            names[name] = f"UUID={uuid}"
+    return names
+
+
+def _python() -> str:
+    if not Path(PYTHON).exists():
+        raise UsageError(f"{PYTHON} is not there", code="MISSING-TOOL", hint="apt install python3-guestfs")
+    return PYTHON
+
+
+def _settings() -> dict[str, str]:
+    """As the user has them; without KVM, QEMU's own emulation, which always works."""
+    chosen = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
+    chosen.setdefault("LIBGUESTFS_BACKEND", "direct")
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        chosen.setdefault("LIBGUESTFS_BACKEND_SETTINGS", _EMULATED)
+    return chosen

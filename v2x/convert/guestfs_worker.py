@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program of its own: mounts a guest with libguestfs and answers about its files over a unix socket.
+
+It runs under the system's Python, which has libguestfs's bindings (LGPL), and imports nothing of v2x. Requests and
+answers are lines of JSON: {"ask": name, …} and {"is": value} or {"failed": message}; bytes are base64.
+"""
+
+import base64
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+LARGEST_FILE_BYTES = 8 << 20
+
+
+class Refused(Exception):
+    """A request that cannot be granted."""
+
+
+def launch(guestfs: Any, disks: Iterable[dict[str, str]], readonly: bool) -> Any:
+    """A running appliance with the disks; each is {"socket": path of an NBD export} or {"overlay": path of a QCOW2}."""
+    handle = guestfs.GuestFS(python_return_dict=True)
+    handle.set_network(False)
+    for disk in disks:
+        if "socket" in disk:
+            server = ["unix:" + disk["socket"]]
+            handle.add_drive_opts("", readonly=True, format="raw", protocol="nbd", server=server)
+        else:
+            handle.add_drive_opts(disk["overlay"], readonly=readonly, format="qcow2")
+    handle.launch()
+    return handle
+
+
+def mount(handle: Any, readonly: bool) -> dict[str, Any]:
+    """Mounts the first operating system found; says how many were found, and which of its file systems are missing."""
+    roots = sorted(handle.inspect_os())
+    if not roots:
+        return {"systems": 0, "unmounted": []}
+    points = {**handle.inspect_get_mountpoints(roots[0]), "/": roots[0]}
+    unmounted = []
+    for point in sorted(points, key=len):
+        try:
+            (handle.mount_ro if readonly else handle.mount)(points[point], point)
+        except RuntimeError:
+            if point == "/":
+                raise
+            unmounted.append(point)
+    return {"systems": len(roots), "unmounted": unmounted}
+
+
+def identities(handle: Any) -> dict[str, str]:
+    """Device as libguestfs names it, to the UUID of what lies on it."""
+    found = {}
+    for device in [*handle.list_partitions(), *handle.list_devices()]:
+        try:
+            uuid = handle.vfs_uuid(device)
+        except RuntimeError:
+            continue
+        if uuid and handle.vfs_type(device) not in {"LVM2_member", "linux_raid_member", "zfs_member"}:
+            found[handle.canonical_device_name(device)] = uuid
+    return found
+
+
+def read(handle: Any, request: dict[str, Any]) -> str:
+    path = request["path"]
+    if not handle.is_file(path, followsymlinks=True):
+        raise Refused(path + " in the guest is not a file")
+    if handle.filesize(path) > LARGEST_FILE_BYTES:
+        raise Refused(f"{path} in the guest is larger than {LARGEST_FILE_BYTES} bytes")
+    return base64.b64encode(handle.read_file(path)).decode()
+
+
+def write(handle: Any, request: dict[str, Any]) -> None:
+    path = request["path"]
+    existed = handle.exists(path)
+    handle.mkdir_p(path.rsplit("/", 1)[0] or "/")
+    handle.write(path, base64.b64decode(request["data"]))
+    if not existed:
+        handle.chmod(request["mode"], path)
+
+
+def symlink(handle: Any, request: dict[str, Any]) -> None:
+    handle.mkdir_p(request["path"].rsplit("/", 1)[0] or "/")
+    handle.ln_sf(request["to"], request["path"])
+
+
+def copy(handle: Any, request: dict[str, Any]) -> None:
+    handle.mkdir_p(request["to"].rsplit("/", 1)[0] or "/")
+    handle.cp(request["path"], request["to"])
+
+
+def link_of(handle: Any, request: dict[str, Any]) -> str | None:
+    path = request["path"]
+    return str(handle.readlink(path)) if handle.is_symlink(path) else None
+
+
+def listdir(handle: Any, request: dict[str, Any]) -> list[str]:
+    path = request["path"]
+    return sorted(handle.ls(path)) if handle.is_dir(path, followsymlinks=True) else []
+
+
+ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "exists": lambda handle, request: handle.exists(request["path"]),
+    "read": read,
+    "listdir": listdir,
+    "link_of": link_of,
+    "write": write,
+    "symlink": symlink,
+    "copy": copy,
+    "remove": lambda handle, request: handle.rm_f(request["path"]),
+    "run": lambda handle, request: handle.command(request["argv"]),
+}
+
+
+def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
+    """Opens what the first line names, then answers until told to close, which is when everything is on disk."""
+    opening = json.loads(lines.readline())
+    try:
+        import guestfs
+    except ImportError as problem:
+        say({"missing": str(problem)})
+        return
+    try:
+        handle = launch(guestfs, opening["disks"], opening["readonly"])
+    except RuntimeError as problem:
+        say({"unlaunched": str(problem)})
+        return
+    try:
+        say({"is": {**mount(handle, opening["readonly"]), "identities": identities(handle)}})
+    except RuntimeError as problem:
+        say({"failed": str(problem)})
+        return
+    for line in lines:
+        request = json.loads(line)
+        try:
+            if request["ask"] == "close":
+                handle.umount_all()
+                handle.shutdown()
+                handle.close()
+                say({"is": None})
+                return
+            say({"is": ANSWERS[request["ask"]](handle, request)})
+        except Refused as problem:
+            say({"refused": str(problem)})
+        except RuntimeError as problem:
+            say({"failed": str(problem)})
+
+
+def main() -> None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(sys.argv[1])
+    with connection, connection.makefile("r", encoding="utf-8") as lines:
+        serve(lines, lambda answer: connection.sendall((json.dumps(answer) + "\n").encode()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns of a conversion: what is known of a guest, what is to be changed in it, and why.
+
+Nothing here touches a disk. A concern is a pure function from the guest's files to a Proposal; the same concern asked
+again after its edits were made proposes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+
+class Family(StrEnum):
+    """Distributions that are converted alike."""
+
+    DEBIAN = "debian"
+    RHEL = "rhel"
+    SUSE = "suse"
+    ARCH = "arch"
+    UNKNOWN = "unknown"
+
+
+class Initramfs(StrEnum):
+    """What builds a guest's initial RAM disk."""
+
+    INITRAMFS_TOOLS = "initramfs-tools"
+    DRACUT = "dracut"
+    MKINITCPIO = "mkinitcpio"
+    UNKNOWN = "unknown"
+
+
+class BootLoader(StrEnum):
+    GRUB = "grub2"
+    GRUB_LEGACY = "grub"
+    SYSTEMD_BOOT = "systemd-boot"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """An installed kernel: its version, and which of the drivers that were looked for it has, and how."""
+
+    version: str
+    modules: frozenset[str] = frozenset()
+    built_in: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What a guest is, read from its own files. `os` is `linux`, or empty for what is not known.
+
+    `root_device` is the root file system as its fstab names it. `zfs`, `lvm`, `luks` and `btrfs` say that the guest
+    is set up for them, not that its root lies there.
+    """
+
+    os: str = ""
+    distro: str = ""
+    version: str = ""
+    name: str = ""
+    family: Family = Family.UNKNOWN
+    init: str = ""
+    package_manager: str = ""
+    boot_loader: BootLoader = BootLoader.UNKNOWN
+    initramfs: Initramfs = Initramfs.UNKNOWN
+    kernels: tuple[Kernel, ...] = ()
+    root_device: str = ""
+    efi: bool = False
+    lvm: bool = False
+    luks: bool = False
+    btrfs: bool = False
+    zfs: bool = False
+    selinux: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """A network adapter that the machine will have again, with the same MAC. `interface` where the guest told it."""
+
+    mac: str
+    interface: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a concern is told beside the guest's files.
+
+    `stable_names` leads from a device as the guest knows it now (`/dev/sda1`) to a name that stays (`UUID=…`);
+    `adapters` are in the order of the machine's hardware.
+    """
+
+    inspection: Inspection
+    stable_names: Mapping[str, str] = field(default_factory=dict)
+    adapters: tuple[Adapter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """A file before and after. None: there is no such file. `link`: `after` is where a symbolic link leads.
+
+    Text is UTF-8 with surrogate escapes, so that a file of any encoding comes back byte for byte.
+    """
+
+    path: str
+    before: str | None
+    after: str | None
+    why: str
+    mode: int = 0o644
+    link: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileCopy:
+    """A file that is copied as it is, whatever its size; a copy that exists is left alone."""
+
+    path: str
+    to: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program of the guest, run inside it after the edits. `copies` are made before it runs."""
+
+    argv: tuple[str, ...]
+    why: str
+    copies: tuple[FileCopy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something that a person should know and that is not changed in the guest."""
+
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What one concern, or all of them together, would do. Order matters: edits, copies, then commands."""
+
+    edits: tuple[Edit, ...] = ()
+    copies: tuple[FileCopy, ...] = ()
+    commands: tuple[Command, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """All that is intended for one guest."""
+
+    inspection: Inspection
+    proposal: Proposal
+
+    @property
+    def changes_nothing(self) -> bool:
+        return not (self.proposal.edits or self.proposal.copies or self.proposal.commands)
+
+
+class GuestFiles(Protocol):
+    """A guest's file system, mounted; paths are absolute and as the guest sees them, links followed inside it."""
+
+    def exists(self, path: str) -> bool: ...
+
+    def read(self, path: str) -> bytes:
+        """The whole of a regular file. InputRefused if it is larger than a configuration file can be or is none."""
+        ...
+
+    def listdir(self, path: str) -> list[str]:
+        """Names, sorted; empty where there is no such folder."""
+        ...
+
+    def link_of(self, path: str) -> str | None:
+        """Where a symbolic link leads; None if `path` is none."""
+        ...
+
+
+@runtime_checkable
+class WritableGuest(Protocol):
+    """A guest whose files can be changed."""
+
+    def write(self, path: str, data: bytes, mode: int) -> None:
+        """Makes or replaces a file, and the folders it lies in; an existing file keeps its owner and mode."""
+        ...
+
+    def symlink(self, path: str, to: str) -> None:
+        """Makes or replaces a symbolic link."""
+        ...
+
+    def copy(self, path: str, to: str) -> None: ...
+
+    def remove(self, path: str) -> None: ...
+
+
+@runtime_checkable
+class RunningGuest(Protocol):
+    """A guest whose own programs can be run."""
+
+    def run(self, argv: tuple[str, ...]) -> str:
+        """What the program printed. ToolFailed if it fails or there is no such program."""
+        ...
+
+
+class Concern(Protocol):
+    """One thing that is put right in a guest."""
+
+    def __call__(self, files: GuestFiles, facts: Facts) -> Proposal: ...

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where unix sockets lie: a socket's address holds 108 bytes, so that not every temporary folder will do."""
+
+import os
+import tempfile
+
+
+def socket_folder() -> str | None:
+    """A folder to make private folders for sockets in; None means the usual one for temporary files."""
+    return None if len(os.fsencode(tempfile.gettempdir())) < 60 else "/tmp"  # noqa: S108 - a 0700 folder is made in it

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A look into a machine's guest before anything is done: what its conversion would change. Nothing is written."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from v2x.convert.guest import plan_guest
+from v2x.convert.interface import Adapter, Conversion, Remark
+from v2x.disks.interface import DiskReader
+from v2x.migrate.power import refuse_running
+from v2x.model.machine import Machine
+from v2x.model.plan import Running
+from v2x.model.target import TargetMachine
+
+if TYPE_CHECKING:
+    from v2x.migrate.steps import Work
+
+
+def look_into(work: "Work") -> Conversion:
+    """What the guest of the work's machine needs changed, read from its disks at the source.
+
+    A machine that runs is refused, unless its row has a snapshot of it copied: then one is made and removed again,
+    under a tag of its own, so that a migration that was begun keeps its own. Raises as the source's
+    reader and `plan_guest`.
+    """
+    if work.running is not Running.SNAPSHOT:
+        work = replace(work, running=Running.REFUSE)
+    refuse_running(work)
+    tag = f"{work.tag}-look"
+    at = work.source.checkpoint(work.machine, tag)
+    try:
+        with contextlib.ExitStack() as stack:
+            readers: list[DiskReader] = []
+            for disk in sorted(work.machine.disks, key=lambda disk: disk.position):
+                if not disk.lent_by:
+                    reader = work.source.reader(work.machine, disk, at)
+                    readers.append(stack.enter_context(contextlib.closing(reader)))
+            adapters = adapters_of(work.machine, work.spec)
+            found = plan_guest(readers, adapters=adapters)
+    finally:
+        work.source.release(work.machine, tag)
+    if len(adapters) == len(work.spec.nics):
+        return found
+    remark = Remark(
+        text="the target makes new addresses for some adapters, so their interfaces cannot be tied to them",
+        remedy="keep the addresses (--mac keep), or name the interfaces in the guest afterwards",
+    )
+    return replace(found, proposal=replace(found.proposal, remarks=(remark, *found.proposal.remarks)))
+
+
+def adapters_of(machine: Machine, spec: TargetMachine) -> Sequence[Adapter]:
+    """The adapters that the machine will have, with the names that its agent told; no address, no adapter."""
+    told = {one.mac.lower(): one.interface for one in machine.guest.addresses}
+    before = {nic.position: nic.mac for nic in machine.nics}
+    return [
+        Adapter(mac=nic.mac.lower(), interface=told.get(before.get(nic.source_position, ""), ""))
+        for nic in spec.nics
+        if nic.mac
+    ]

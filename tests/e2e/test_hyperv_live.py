@@ -82,8 +82,8 @@ def test_a_running_machine_is_refused_unless_it_may_be_asked_to_shut_down(bench,
     assert bench.leftovers() == []
     # A snapshot to copy from is not made on Hyper-V: what runs is not read.
     running = move(bench, hyperv, "db01", "--running", "snapshot")
-    assert running.code == 4
-    assert "[POWERED-ON]" in running.err
+    assert running.code == 6
+    assert "[UNSUPPORTED]" in running.err and "--running shutdown" in running.err
 
 
 def test_shutdown_and_keeping_off_are_done_told_and_kept_in_the_report(bench, hyperv):

@@ -29,7 +29,7 @@ _DELIMITERS = (",", ";", "\t")
 _SHOWN_CELL = 60
 _ALIKE = 0.75
 # A spreadsheet that takes an id of digits for a number shows and saves it rounded: 4.21345E+15.
-_ROUNDED = re.compile(r"[+-]?\d+([.,]\d+)?E[+-]?\d+", re.IGNORECASE)
+_ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?E[+-]\d{1,3}", re.IGNORECASE)
 _IDS = frozenset({"machine_id", "host", "template", "resource_set"})
 # A MAC address, whole or as a time or number: 00:50:56:aa:00:01, 10:20:30, 5,056E+09.
 _MAC_ALIKE = re.compile(r"[0-9a-f]{1,4}([:.\-][0-9a-f]{1,4}){1,7}|[0-9a-f]{12}|\d+([.,]\d+)?E[+-]?\d+", re.IGNORECASE)

@@ -16,7 +16,8 @@ from v2x.convert.interface import Adapter, Conversion
 from v2x.disks.export import copy_to_file
 from v2x.disks.interface import DiskReader
 from v2x.errors import UsageError
-from v2x.model.machine import Disk, Machine
+from v2x.migrate.look import look_into, own_disks, told_interfaces
+from v2x.model.machine import Machine
 from v2x.model.plan import Plan
 
 _PATIENCE = "looking into the guest; without KVM this takes a minute or more"
@@ -36,7 +37,7 @@ def convert_with_guest(given: Given, wish: Wish, output: Path, *, qemu: bool) ->
         )
     begun = time.monotonic()
     with guest_disks(wish) as (readers, machine):
-        number = sorted_disks(machine).index(chosen_disk(machine, wish.disk)) if machine is not None else 0
+        number = own_disks(machine).index(chosen_disk(machine, wish.disk)) if machine is not None else 0
         show.note(_PATIENCE, quiet=given.quiet)
         with converted_guest(readers, output.absolute().parent, adapters=adapters_of(machine)) as (conversion, changed):
             size = changed[number].size
@@ -65,7 +66,6 @@ def show_guest_plan(given: Given, wish: Wish) -> None:
 def show_guest_of(app: App, given: Given, plan: Plan) -> None:
     """Prints what would be changed inside the guest of a plan's one machine, which is read at its source."""
     from v2x.engine.row import work_of
-    from v2x.migrate.look import look_into
     from v2x.migrate.observe import Silent
 
     (order,) = app.orders(plan)
@@ -92,20 +92,15 @@ def guest_disks(wish: Wish) -> Iterator[tuple[list[DiskReader], Machine | None]]
         opened, machine = stack.enter_context(only_machine(wish.source))
         at = opened.checkpoint(machine, "v2x-convert")
         readers: list[DiskReader] = []
-        for disk in sorted_disks(machine):
+        for disk in own_disks(machine):
             readers.append(stack.enter_context(closing(opened.reader(machine, disk, at))))
         yield readers, machine
-
-
-def sorted_disks(machine: Machine) -> list[Disk]:
-    """In the order in which the guest sees them; not those that are lent to it by another machine."""
-    return sorted((disk for disk in machine.disks if not disk.lent_by), key=lambda disk: disk.position)
 
 
 def adapters_of(machine: Machine | None) -> list[Adapter]:
     """With the names that the guest's agent told, where it did."""
     if machine is None:
         return []
-    told = {one.mac.lower(): one.interface for one in machine.guest.addresses}
+    told = told_interfaces(machine)
     nics = sorted(machine.nics, key=lambda nic: nic.position)
     return [Adapter(mac=nic.mac, interface=told.get(nic.mac, "")) for nic in nics if nic.mac]

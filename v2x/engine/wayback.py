@@ -105,9 +105,7 @@ class Returns:
             raise Conflict(
                 f"{order.machine.name} is not through: {found.outcome if found.state == State.ENDED else found.state}",
                 code="NOT-THROUGH",
-                hint=_NOTHING_LEFT
-                if found.state == State.ENDED
-                else "v2x batch cancel ends it, and its source goes on",
+                hint=_NOTHING_LEFT if found.state == State.ENDED else _CANCEL_IT,
             )
         return order, facts
 

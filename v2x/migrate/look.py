@@ -10,7 +10,7 @@ from v2x.convert.guest import plan_guest
 from v2x.convert.interface import Adapter, Conversion, Remark
 from v2x.disks.interface import DiskReader
 from v2x.migrate.power import refuse_running
-from v2x.model.machine import Machine
+from v2x.model.machine import Disk, Machine
 from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 
@@ -33,10 +33,9 @@ def look_into(work: "Work") -> Conversion:
     try:
         with contextlib.ExitStack() as stack:
             readers: list[DiskReader] = []
-            for disk in sorted(work.machine.disks, key=lambda disk: disk.position):
-                if not disk.lent_by:
-                    reader = work.source.reader(work.machine, disk, at)
-                    readers.append(stack.enter_context(contextlib.closing(reader)))
+            for disk in own_disks(work.machine):
+                reader = work.source.reader(work.machine, disk, at)
+                readers.append(stack.enter_context(contextlib.closing(reader)))
             adapters = adapters_of(work.machine, work.spec)
             found = plan_guest(readers, adapters=adapters)
     finally:
@@ -50,9 +49,19 @@ def look_into(work: "Work") -> Conversion:
     return replace(found, proposal=replace(found.proposal, remarks=(remark, *found.proposal.remarks)))
 
 
+def own_disks(machine: Machine) -> list[Disk]:
+    """In the order in which the guest sees them; not those that are lent to it by another machine."""
+    return sorted((disk for disk in machine.disks if not disk.lent_by), key=lambda disk: disk.position)
+
+
+def told_interfaces(machine: Machine) -> dict[str, str]:
+    """The names of interfaces that the guest's agent told, by address in lower case."""
+    return {one.mac.lower(): one.interface for one in machine.guest.addresses}
+
+
 def adapters_of(machine: Machine, spec: TargetMachine) -> Sequence[Adapter]:
     """The adapters that the machine will have, with the names that its agent told; no address, no adapter."""
-    told = {one.mac.lower(): one.interface for one in machine.guest.addresses}
+    told = told_interfaces(machine)
     before = {nic.position: nic.mac for nic in machine.nics}
     return [
         Adapter(mac=nic.mac.lower(), interface=told.get(before.get(nic.source_position, ""), ""))

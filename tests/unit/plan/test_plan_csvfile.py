@@ -2,6 +2,7 @@
 import codecs
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ GOLDEN = Path(__file__).with_name("golden_plan.csv")
 ROOT = Path(__file__).parents[3]
 
 NASTY = st.one_of(
-    st.text(max_size=20).filter(lambda text: "E+" not in text.upper() and "E-" not in text.upper()),  # rounded numbers
+    st.text(max_size=20).filter(lambda text: not re.search(r"\dE[+-]\d", text.upper())),  # as rounded numbers look
     st.sampled_from(
         ["=1+1", "'=1+1", "''+x", "@SUM(A1)", "-2", "+49", "\t=x", 'a"b', "a,b;c\td", "line\nbreak", "cr\r\nlf",
          " edge ", "\x00nul", "\ufeffmark", "\ud800", "\u202ertl", "sep=;", "'", "x=y; *=z"]

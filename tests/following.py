@@ -4,7 +4,7 @@
 from v2x.engine.row import Patience, RowRun
 from v2x.errors import Stopped, V2xError
 from v2x.migrate.itinerary import COLD
-from v2x.migrate.steps import Work
+from v2x.migrate.work import Work
 from v2x.model.migration import Outcome
 
 

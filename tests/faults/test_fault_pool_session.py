@@ -16,7 +16,8 @@ import pytest
 
 from tests.estate import machine
 from v2x.errors import Conflict, ConnectError, LoginError, PermissionRefused, TargetError, TrustError, Unsupported
-from v2x.migrate.steps import Work, preflight
+from v2x.migrate.steps import preflight
+from v2x.migrate.work import Work
 from v2x.model.machine import Firmware
 from v2x.model.target import SecureBoot, TargetDisk, TargetMachine, TargetNic
 from v2x.model.units import GIB, MIB

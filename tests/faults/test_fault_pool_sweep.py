@@ -18,7 +18,7 @@ from v2x.errors import NoSpace, V2xError
 from v2x.migrate import steps
 from v2x.migrate.copy import copy_disk
 from v2x.migrate.observe import Silent
-from v2x.migrate.steps import Work
+from v2x.migrate.work import Work
 from v2x.model.machine import Disk, DiskBus, DiskFormat, Firmware, Machine
 from v2x.model.target import SecureBoot, TargetDisk, TargetMachine, UploadFormat
 from v2x.model.units import GIB, MIB

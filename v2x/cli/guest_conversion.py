@@ -65,7 +65,7 @@ def show_guest_plan(given: Given, wish: Wish) -> None:
 
 def show_guest_of(app: App, given: Given, plan: Plan) -> None:
     """Prints what would be changed inside the guest of a plan's one machine, which is read at its source."""
-    from v2x.engine.row import work_of
+    from v2x.engine.orders import work_of
     from v2x.migrate.observe import Silent
 
     (order,) = app.orders(plan)

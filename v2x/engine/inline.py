@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
-from v2x.engine.row import Patience, RowRun, hooks_of, itinerary_of, work_of
+from v2x.engine.orders import hooks_of, itinerary_of, work_of
+from v2x.engine.row import Patience, RowRun
 from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
-from v2x.migrate.steps import Work
+from v2x.migrate.work import Work
 from v2x.model.hook import Hook
 from v2x.model.migration import DiskResult, GuestChange, Migration, Outcome, Phase
 from v2x.sources.interface import Source

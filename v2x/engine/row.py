@@ -12,22 +12,18 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from v2x.engine.hooks import chosen, run_hook
-from v2x.engine.interface import Order
+from v2x.engine.hooks import run_hook
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
 from v2x.migrate.integrity import IntegrityCheck
-from v2x.migrate.itinerary import COLD, WARM, Step
-from v2x.migrate.observe import Observer
+from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
-from v2x.migrate.steps import Next, Work
+from v2x.migrate.work import Next, Work
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integrity, Source
-from v2x.target.interface import Target
+from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integrity
 
 _log = logging.getLogger("v2x.engine")
 Answer = dict[str, object]
@@ -327,54 +323,11 @@ class RowRun:
             until -= 0.5
 
 
-def work_of(order: Order, source: Source, target: Target, observer: Observer, **running: Any) -> Work:
-    """The work of an order; `running` is what an engine adds: reservations, stopping, pace."""
-    return Work(
-        tag=order.id,
-        machine=order.machine,
-        spec=order.spec,
-        source=source,
-        target=target,
-        observer=observer,
-        verify=order.verify,
-        start=order.start,
-        keep_off=order.keep_off,
-        read_all=order.read_all,
-        stage=Path(order.stage) if order.stage else None,
-        running=order.running,
-        shutdown_seconds=order.shutdown_seconds,
-        warm=order.warm,
-        enable_tracking=order.enable_tracking,
-        outage_seconds=order.outage_seconds,
-        convert=order.convert,
-        place=order.target,
-        **running,
-    )
-
-
 def saved_of(facts: Sequence[str]) -> dict[str, str]:
     """What the source was like before anything kept it off; empty where nothing did."""
     saved = next((fact.removeprefix(WAS) for fact in facts if fact.startswith(WAS + "{")), "{}")
     found: dict[str, str] = json.loads(saved)
     return found
-
-
-def itinerary_of(order: Order) -> tuple[Step, ...]:
-    return WARM if order.warm else COLD
-
-
-def hooks_of(order: Order, known: Mapping[str, Hook]) -> Hooks:
-    """The hooks that an order names, as v2x.toml has them here."""
-    about = {
-        "migration": order.id,
-        "machine": order.machine.name,
-        "machine_id": order.machine.id,
-        "target_name": order.spec.name,
-        "source": order.source,
-        "target": order.target,
-        "addresses": list(order.machine.guest.ip_addresses),
-    }
-    return Hooks(due=lambda moment: chosen(order.hooks, known, moment), about=about)
 
 
 def failure_of(problem: V2xError) -> Failure:

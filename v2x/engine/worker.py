@@ -23,12 +23,13 @@ from v2x.engine.gates import Skipped
 from v2x.engine.interface import Doors, Order, Watcher
 from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
+from v2x.engine.orders import hooks_of, itinerary_of, work_of
 from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
-from v2x.engine.row import Journal, Patience, RowRun, hooks_of, itinerary_of, work_of
+from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.migrate.pace import Pace
-from v2x.migrate.steps import Work
+from v2x.migrate.work import Work
 from v2x.model.hook import Hook
 from v2x.model.migration import Failure, Outcome, Phase
 

@@ -15,7 +15,7 @@ from v2x.migrate.observe import TellsChanges
 from v2x.model.migration import GuestChange, Phase
 
 if TYPE_CHECKING:
-    from v2x.migrate.steps import Work
+    from v2x.migrate.work import Work
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from v2x.migrate import steps, warm
-from v2x.migrate.steps import Next, Work
+from v2x.migrate.work import Next, Work
 from v2x.model.migration import Phase
 
 

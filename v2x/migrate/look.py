@@ -15,7 +15,7 @@ from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 
 if TYPE_CHECKING:
-    from v2x.migrate.steps import Work
+    from v2x.migrate.work import Work
 
 
 def look_into(work: "Work") -> Conversion:

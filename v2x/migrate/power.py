@@ -13,7 +13,7 @@ from v2x.model.plan import Running
 from v2x.sources.interface import HardPowerOff, Notes, PowerControl, Snapshots, StaysOff
 
 if TYPE_CHECKING:
-    from v2x.migrate.steps import Work
+    from v2x.migrate.work import Work
 
 _CHOICES = (
     "choose: --running shutdown (the guest shuts down, then its disks are copied),{} or shut it down yourself; in a "

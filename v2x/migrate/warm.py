@@ -21,8 +21,8 @@ from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
-from v2x.migrate.steps import Next, Work
 from v2x.migrate.verify import VerifyMismatch, verify_disk
+from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, TrackingLost

@@ -10,7 +10,7 @@ from v2x.disks.extent import Extent, joined
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Retry, TargetError
 from v2x.migrate.observe import Silent
-from v2x.migrate.steps import Work
+from v2x.migrate.work import Work
 from v2x.model.inventory import Inventory, SourceInfo
 from v2x.model.machine import Cpu, Disk, DiskBus, DiskFormat, Firmware, Machine, Memory
 from v2x.model.target import SecureBoot, TargetDisk, TargetFacts, TargetMachine, UsedMac

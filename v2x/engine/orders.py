@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an order comes to when it is run: its work, its steps, its hooks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from v2x.engine.hooks import chosen
+from v2x.engine.interface import Order
+from v2x.engine.row import Hooks
+from v2x.migrate.itinerary import COLD, WARM, Step
+from v2x.migrate.observe import Observer
+from v2x.migrate.work import Work
+from v2x.model.hook import Hook
+from v2x.sources.interface import Source
+from v2x.target.interface import Target
+
+
+def work_of(order: Order, source: Source, target: Target, observer: Observer, **running: Any) -> Work:
+    """The work of an order; `running` is what an engine adds: reservations, stopping, pace."""
+    return Work(
+        tag=order.id,
+        machine=order.machine,
+        spec=order.spec,
+        source=source,
+        target=target,
+        observer=observer,
+        verify=order.verify,
+        start=order.start,
+        keep_off=order.keep_off,
+        read_all=order.read_all,
+        stage=Path(order.stage) if order.stage else None,
+        running=order.running,
+        shutdown_seconds=order.shutdown_seconds,
+        warm=order.warm,
+        enable_tracking=order.enable_tracking,
+        outage_seconds=order.outage_seconds,
+        convert=order.convert,
+        place=order.target,
+        **running,
+    )
+
+
+def itinerary_of(order: Order) -> tuple[Step, ...]:
+    return WARM if order.warm else COLD
+
+
+def hooks_of(order: Order, known: Mapping[str, Hook]) -> Hooks:
+    """The hooks that an order names, as v2x.toml has them here."""
+    about = {
+        "migration": order.id,
+        "machine": order.machine.name,
+        "machine_id": order.machine.id,
+        "target_name": order.spec.name,
+        "source": order.source,
+        "target": order.target,
+        "addresses": list(order.machine.guest.ip_addresses),
+    }
+    return Hooks(due=lambda moment: chosen(order.hooks, known, moment), about=about)

@@ -97,6 +97,16 @@ class DiskWriter(Protocol):
 
 
 @runtime_checkable
+class ByTasks(Protocol):
+    """Writers whose uploads are tasks of the pool."""
+
+    @property
+    def task_references(self) -> Sequence[str]:
+        """References of the tasks that ended well so far, as the pool's own logs have them."""
+        ...
+
+
+@runtime_checkable
 class LeavesOut(Protocol):
     """Writers that can pass over an announced block: what the disk holds there stays."""
 

@@ -39,6 +39,9 @@ PAGES = TRANSPORT_PAGES | {
     "its source. A copy made meanwhile would be of no single moment; wait for it to end and run the same again.",
     "CANCELLED": "Somebody cancelled the task at the source. Run the same command again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
+    "CHECKPOINT-FAILED": "The Hyper-V host made no checkpoint of the machine, which a warm migration reads its disks "
+    "from. Look at the machine's checkpoint settings (CheckpointType is not Disabled), at its guest's services where "
+    "only production checkpoints are allowed, and at the free space of its volume; or migrate it cold.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
     "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",

@@ -143,6 +143,15 @@ class ChangeTracking(Protocol):
         ...
 
 
+@runtime_checkable
+class Thaws(Protocol):
+    """Sources whose freeze has to outlive its pass, since the next one is told from it what changed."""
+
+    def thaw(self, machine: Machine, tag: str) -> None:
+        """The pass is through on all disks: lets go of what the ones before it stood on. `release` lets go of all."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCheck:
     """One line of v2x doctor about a source."""

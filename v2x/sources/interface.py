@@ -199,6 +199,15 @@ class Snapshots(Protocol):
 
 
 @runtime_checkable
+class Rehearses(Protocol):
+    """Sources whose disks are on a way of their own, which is to be tried before a machine is brought down for it."""
+
+    def rehearse(self, machine: Machine) -> None:
+        """Finds each file of a running machine. What `reader` would raise, but for the files being in use."""
+        ...
+
+
+@runtime_checkable
 class StaysOff(Protocol):
     """Sources that can keep a machine from starting by itself once its successor runs."""
 

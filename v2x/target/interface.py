@@ -200,6 +200,10 @@ class WayBack(Protocol):
         """Stops it and keeps it from starting; its disks stay as they are. Safe to call twice."""
         ...
 
+    def remove(self, claim: Claim) -> None:
+        """Removes it and its migrated disks, after `halt` only. Conflict where it may start, or has snapshots."""
+        ...
+
 
 @runtime_checkable
 class Remarks(Protocol):

@@ -122,6 +122,16 @@ class HyperVSource:
         """Checkpoints of ours, which only warm migrations make."""
         self._passes.release(machine, tag)
 
+    def rehearse(self, machine: Machine) -> None:
+        """Finds each disk's files on its shares, open at the host as they are."""
+        disks, hosts = self._shares_of(self._told(machine)), self._hosts.near(machine)
+        for disk in machine.disks:
+            try:
+                disks.point(disk, hosts)
+            except SourceError as problem:
+                if problem.code != "SOURCE-RUNNING":
+                    raise
+
     def track(self, machine: Machine, *, allowed: bool) -> bool:
         """Nothing is turned on: what changed is told by differencing files. SourceError where it gets none."""
         del allowed

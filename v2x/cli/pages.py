@@ -61,8 +61,8 @@ PAGES = TRANSPORT_PAGES | {
     "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
     "HARDWARE-UNKNOWN": "Only disks are in the folder, no configuration. Give the hardware: --vcpus, --memory and, "
     "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
-    "HAS-SNAPSHOTS": "Somebody took snapshots of the machine on the pool since it was migrated. v2x removes nothing that "
-    "others made: delete the snapshots there, then give the command again.",
+    "HAS-SNAPSHOTS": "Somebody took snapshots of the machine on the pool since it was migrated. v2x removes nothing "
+    "that others made: delete the snapshots there, then give the command again.",
     "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
     "With stops = false in v2x.toml it would only be a warning.",
     "HOST-LOST": "The host that runs the machine does not answer its vCenter. Bring it back, or let the cluster move "

@@ -179,7 +179,7 @@ class Control:
                     copied_bytes=moving[row.id].copied_bytes if row.id in moving else 0,
                     worker=row.worker if row.state == State.RUNNING else "",
                     waits_for=_waits_for(row, turn, used, limits, held, paused=paused, workers=workers),
-                    disk=_disk(moving.get(row.id)),
+                    disk=_disk(moving.get(row.id)) if row.state == State.RUNNING else None,
                 )
                 for row in rows
             ),

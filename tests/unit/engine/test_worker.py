@@ -319,3 +319,14 @@ def test_a_clock_that_jumps_changes_nothing_but_the_times(batch, estate):
     assert journal.broken(batch.events()) == ""
     assert [entry.number for entry in batch.events()] == list(range(1, len(batch.events()) + 1))
     assert batch.control.status(batch.control.batch("b1")).used == {}
+
+
+def test_what_a_stopped_machine_has_copied_stays_in_sight(batch, estate):
+    made = batch.submit(estate.order(1))
+    moved = {"disk": "d", "label": "d", "activity": "copy", "done_bytes": 7, "total_bytes": 9, "copied_bytes": 7}
+    with batch.store.writing() as connection:
+        connection.execute(
+            tables.progress.insert().values(batch="b1", row="t1", rate_bytes=5.0, updated=kit.NOW.isoformat(), **moved)
+        )
+    stopped = batch.control.status(made)
+    assert (stopped.copied_bytes, stopped.rate_bytes, stopped.rows[0].disk) == (7, 0, None)

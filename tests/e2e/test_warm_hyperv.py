@@ -64,6 +64,11 @@ def site(bench, tmp_path, monkeypatch):
             def migrate(self, *words):
                 return bench.migrate(served.address, "db01", *self.words(*words))
 
+            def started(self, words):
+                surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
+                quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+                return subprocess.Popen(words, cwd=bench.folder, env=surroundings, **quiet)
+
             def content(self, guest):
                 chain = [served.place(one.path) for one in served.estate.chain(guest.vm.disks[0].path)]
                 return read_by_libvhdi(chain)
@@ -155,7 +160,7 @@ def test_killed_again_and_again_it_arrives_all_the_same(bench, site, guest):
         *site.words(),
     ]  # fmt: skip
     for _ in range(4):
-        with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        with site.started(words) as running:
             time.sleep(chance.uniform(2, 5))
             if running.poll() is None:
                 os.kill(running.pid, signal.SIGKILL)
@@ -234,7 +239,7 @@ def test_twenty_seeds(bench, site, seed):
         "--target-fingerprint", bench.pool.fingerprint, "--network", "*=Pool-wide network associated with eth0",
         *site.words(),
     ]  # fmt: skip
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+    with site.started(words) as running:
         time.sleep(chance.uniform(1, 8))
         running.kill()
     ran = site.migrate()

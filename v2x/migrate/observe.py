@@ -27,6 +27,13 @@ class TellsChanges(Protocol):
     def converted(self, changes: tuple[GuestChange, ...]) -> None: ...
 
 
+@runtime_checkable
+class HearsOfTests(Protocol):
+    """An observer that keeps whether a machine has a test copy."""
+
+    def test_ended(self) -> None: ...
+
+
 class Silent:
     """An observer that ignores everything."""
 

@@ -61,7 +61,7 @@ class Rehearsals:
         if found is None:
             reference = self._cloned(claim, spec, seclusion, until)
             found = reference, self._client.call("VM.get_record", reference)
-            if not still():
+            if not still() or self._written(claim):
                 self.remove(self._told(found, []))
                 raise Conflict(
                     f"{claim.name} was written to while its disks were copied",
@@ -197,6 +197,10 @@ class Rehearsals:
             protection.destroy(client, form)
         self._settle(made, own)
         return made
+
+    def _written(self, claim: Claim) -> bool:
+        """Whether somebody writes to the claim's disks just now, as a run with another state folder would."""
+        return any(vdi.is_busy(self._client, self._client.call("VDI.get_by_uuid", disk.id)) for disk in claim.disks)
 
     def _settle(self, copy: str, own: Mapping[str, str]) -> None:
         """Gives the copy and its disks tags of their own, the VM's last: until then it is one that was cut off."""

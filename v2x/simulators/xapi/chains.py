@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Chains of disks: what a snapshot or clone puts below both of its ends, and how long that may get.
 
-The driver refuses to branch a disk whose chain is as long as it takes, and shortens chains when branches go: a node with
-one branch left is merged with it, here at once (sm vhdutil.py, cleanup.py).
+The driver refuses to branch a disk whose chain is as long as it takes, and shortens chains when branches go: a node
+with one branch left is merged with it, here at once (sm vhdutil.py, cleanup.py).
 """
 
 from v2x.simulators.xapi.failure import ApiError

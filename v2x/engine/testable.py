@@ -89,7 +89,7 @@ def hindrance(row: Any, order: Order) -> str:
         (not order.warm, "is copied cold: it has no point to be tested at before it is through"),
         (row.state == State.ENDED, f"has ended: {outcome}"),
         (row.cancel, "is being cancelled"),
-        (row.cutover, "is being cut over"),
+        (row.cutover and row.state == State.RUNNING, "is being cut over, or will be after the pass under way"),
         (not ready, "is not ready: its passes have not brought it to a point yet"),
     )
     return next((f"{order.machine.name} {why}" for holds, why in reasons if holds), "")

@@ -2,8 +2,8 @@
 """The pages of `v2x explain` about test cutovers."""
 
 REHEARSAL_PAGES = {
-    "HELD": "Another v2x is just cloning the disks of this machine for a test cutover, or was killed while it did. "
-    "Wait some seconds and run the same command again.",
+    "HELD": "Another v2x is just cloning the disks of this machine for a test cutover. Wait for it to end and run the "
+    "same command again. One that was killed holds a machine for ten seconds at most.",
     "TEST-ELSEWHERE": "A test cutover of a batch has its networks in one place: inside one host, or on the VLANs "
     "that it began with. Leave it there, or end it first: v2x batch test --end.",
     "TEST-MOVED": "A pass of the replication began while the disks were cloned, so that the copy would be of no "

@@ -126,7 +126,7 @@ class CutoverTests:
     ) -> Rehearsal:
         """The copy of one machine, its disks cloned between two passes."""
         spec = rehearsed(order.machine, order.spec, order.source, seclusion.networks)
-        with Hold(self._store, order.id, order.machine.name, self._ledger.now):
+        with Hold(self._store, order.id, order.machine.name, self._ledger.now, sleep=self._sleep):
             attempt = self._ready(batch, order)
             claim = claim_of(opened, order)
             until = self._ledger.now() + timedelta(hours=asked.hours)

@@ -6,6 +6,7 @@ So whoever holds a row does not rely on it alone, but looks afterwards whether t
 """
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from v2x.errors import Conflict
 
 LEASE = timedelta(seconds=10)
 _RENEWED_SECONDS = 2.0
+_ASKED_SECONDS = 0.5
 _of = tables.holds
 
 
@@ -28,24 +30,44 @@ def held(connection: sa.Connection, now: datetime) -> set[str]:
 
 
 class Hold:
-    """A context manager that holds the row `row` (in every batch that has it). Conflict while another one does."""
+    """A context manager that holds the row `row` (in every batch that has it).
 
-    def __init__(self, store: Store, row: str, name: str, now: Callable[[], datetime]) -> None:
-        self._store, self._row, self._name, self._now = store, row, name, now
+    One that was killed is outlasted; Conflict where another one goes on holding it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        row: str,
+        name: str,
+        now: Callable[[], datetime],
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store, self._row, self._name, self._now, self._sleep = store, row, name, now, sleep
         self._holder = uuid.uuid4().hex
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="v2x-hold", daemon=True)
 
     def __enter__(self) -> "Hold":
-        with self._store.exclusive("dispatch") as connection:
-            if self._row in held(connection, self._now()):
+        left = LEASE.total_seconds() + _RENEWED_SECONDS
+        while not self._taken():
+            if left <= 0:
                 raise Conflict(
                     f"another v2x copies the disks of {self._name} just now", hint="wait for it to end", code="HELD"
                 )
-            connection.execute(_of.delete().where(_of.c.row == self._row))
-            connection.execute(_of.insert().values(row=self._row, holder=self._holder, until=self._until()))
+            self._sleep(_ASKED_SECONDS)
+            left -= _ASKED_SECONDS
         self._thread.start()
         return self
+
+    def _taken(self) -> bool:
+        with self._store.exclusive("dispatch") as connection:
+            if self._row in held(connection, self._now()):
+                return False
+            connection.execute(_of.delete().where(_of.c.row == self._row))
+            connection.execute(_of.insert().values(row=self._row, holder=self._holder, until=self._until()))
+        return True
 
     def __exit__(
         self, _kind: type[BaseException] | None, _value: BaseException | None, _where: TracebackType | None

@@ -326,8 +326,12 @@ def test_a_pool_that_does_not_answer_is_asked_again(world, estate, monkeypatch):
 
 def test_a_row_is_held_once_and_let_go_when_its_holder_dies(world, estate):
     world.ready(warm(estate, 1))
-    with Hold(world.store, "t1", "web1", lambda: world.now):
-        with pytest.raises(Conflict) as refused, Hold(world.store, "t1", "web1", lambda: world.now):
+
+    def hold(sleep=lambda _seconds: None):
+        return Hold(world.store, "t1", "web1", lambda: world.now, sleep=sleep)
+
+    with hold():
+        with pytest.raises(Conflict) as refused, hold():
             pass
         assert refused.value.code == "HELD"
         assert world.claim(world.now) == []
@@ -336,7 +340,13 @@ def test_a_row_is_held_once_and_let_go_when_its_holder_dies(world, estate):
         connection.execute(holds._of.insert().values(row="t1", holder="killed", until=until))
     world.set("t1", cutover=True)
     assert world.claim(world.now) == []
-    assert world.claim(world.now + holds.LEASE + timedelta(seconds=1)) == ["t1"]
+
+    def passes(seconds):
+        world.now += timedelta(seconds=seconds)
+
+    with hold(passes):
+        assert world.claim(world.now) == [], "the killed one's was outlasted, and another begun"
+    assert world.claim(world.now) == ["t1"]
 
 
 def test_a_worker_looks_after_copies_while_it_runs(world, estate):

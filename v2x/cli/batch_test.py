@@ -126,11 +126,13 @@ def _shown(given: Given, copies: "Sequence[Rehearsal]") -> None:
     from v2x.cli import show
     from v2x.model.codec import to_plain
     from v2x.render import copy_line
+    from v2x.render.layout import wrap
 
     if given.json:
         show.document("v2x.batch-test/1", {"copies": [to_plain(one) for one in copies]})
     else:
-        show.result("\n".join(copy_line(one) for one in copies) or "no test copy runs")
+        lines = [line for one in copies for line in wrap(copy_line(one), show.width(), rest="  ")]
+        show.result("\n".join(lines) or "no test copy runs")
 
 
 def _ended(given: Given, names: "Sequence[str]") -> None:

@@ -17,6 +17,7 @@ from v2x.engine.holds import Hold
 from v2x.engine.live import Actor, Ledger
 from v2x.engine.testable import in_order
 from v2x.engine.testwatch import Watchman
+from v2x.engine.wayback import Returns
 from v2x.engine.worker import Worker
 from v2x.errors import Conflict, NoSpace, TargetError, UsageError, V2xError
 from v2x.model.machine import Nic, NicModel
@@ -71,6 +72,12 @@ class Stage(kit.doubles.MemoryTarget):
     def strike(self, id):
         self.acts.append(("strike", id))
         return ()
+
+    def first_start(self, claim):
+        return ""
+
+    def halt(self, claim):
+        self.acts.append(("halt", claim.tag))
 
     def of(self, kind):
         return [act[1] for act in self.acts if act[0] == kind]
@@ -386,3 +393,17 @@ def test_a_cancelled_machine_gives_up_its_copy_first(world, estate, keep):
     assert migration.outcome is Outcome.CANCELLED
     assert "its test copy [test] web1 was discarded" in migration.warnings
     assert ("t1" in world.target.claims) is keep
+
+
+@pytest.mark.parametrize("how", ["finalize", "roll_back"])
+def test_giving_the_way_back_up_or_going_it_ends_a_copy_first(world, estate, how):
+    """A cutover ends it; one that another state folder made meanwhile is found on the target."""
+    batch = world.ready(warm(estate, 1))
+    world.tests.begin(batch, ["t1"], Asked())
+    world.set("t1", state="ended", outcome=Outcome.MIGRATED)
+    world.target.claims["t1"] = replace(world.target.claims["t1"], sealed=True)
+    returns = Returns(world.store, world.ledger, estate.doors)
+    getattr(returns, how)(batch, "t1")
+    acts = [act[0] for act in world.target.acts if act[0] in ("end", "halt")]
+    assert acts == (["end", "halt"] if how == "roll_back" else ["end"])
+    assert world.target.copies == {} and world.known() == {}

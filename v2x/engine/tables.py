@@ -172,3 +172,11 @@ holds = Table(
     Column("holder", Text, nullable=False),
     Column("until", Text, nullable=False),
 )
+
+appointed = Table(
+    "v2x_appointed",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+)

@@ -71,9 +71,9 @@ def claim_of(target: Target, order: Order) -> Claim:
 
 
 def state_of(connection: sa.Connection, batch: str, row: str) -> Any:
-    """State, outcome, due, cancel and cutover of a row."""
+    """State, outcome, due and cancel of a row."""
     of = _rows.c
-    wanted = sa.select(of.state, of.outcome, of.due, of.cancel, of.cutover)
+    wanted = sa.select(of.state, of.outcome, of.due, of.cancel)
     return connection.execute(wanted.where(of.batch == batch, of.id == row)).one()
 
 
@@ -89,7 +89,6 @@ def hindrance(row: Any, order: Order) -> str:
         (not order.warm, "is copied cold: it has no point to be tested at before it is through"),
         (row.state == State.ENDED, f"has ended: {outcome}"),
         (row.cancel, "is being cancelled"),
-        (row.cutover and row.state == State.RUNNING, "is being cut over, or will be after the pass under way"),
         (not ready, "is not ready: its passes have not brought it to a point yet"),
     )
     return next((f"{order.machine.name} {why}" for holds, why in reasons if holds), "")

@@ -174,7 +174,6 @@ def test_those_that_wait_for_one_another_start_all_the_same(estate):
         ({}, {"state": "ended", "outcome": Outcome.MIGRATED}, "is through"),
         ({}, {"state": "ended", "outcome": Outcome.FAILED}, "has ended: failed"),
         ({}, {"cancel": "discard"}, "is being cancelled"),
-        ({}, {"state": "running", "cutover": True}, "is being cut over"),
     ],
 )
 def test_only_machines_at_a_point_are_tested(world, estate, changes, values, why):

@@ -159,6 +159,9 @@ class XapiTarget:
             return ()
         return seclusion.strike(self.client, id)
 
+    def remove(self, claim: Claim) -> None:
+        wayback.remove(self.client, self._claims.reference(claim), claim.tag)
+
     def ensure_network(self, name: str, vlan: int | None = None, uplink: str = "") -> str:
         """The uuid of a network of that name and VLAN, made where there is none (network.ensure_network)."""
         return network.ensure_network(self.client, name, vlan, uplink)

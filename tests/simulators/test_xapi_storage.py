@@ -206,3 +206,36 @@ def test_resize_copy_and_checksum(client, content_of, refused):
     with pytest.raises(refused) as failed:
         client.rpc("VDI.copy", vdi, NULL, NULL, client.vdi(MIB))
     assert failed.value.code == "VDI_TOO_SMALL"
+
+
+def test_a_chain_that_is_full_is_not_branched_until_branches_go(client, refused):
+    vdi = client.vdi(2 * MIB)
+    made = [client.rpc("VDI.clone", vdi) for _ in range(29)]
+    with pytest.raises(refused) as failed:
+        client.rpc("VDI.snapshot", vdi)
+    assert failed.value.args == ("SR_BACKEND_FAILURE_109", "", "The snapshot chain is too long", "")
+    client.rpc("VDI.clone", made[0])
+    client.rpc("VDI.destroy", made[7])
+    client.rpc("VDI.snapshot", vdi)
+    for one in made[8:]:
+        client.rpc("VDI.destroy", one)
+    for _ in range(20):
+        client.rpc("VDI.clone", vdi)
+
+
+def test_a_clone_of_a_vm_that_fails_leaves_nothing(simulated_pool, client_of, refused):
+    client = client_of(simulated_pool(layout=Layout(sr_bytes={"lvm": 40 * MIB})))
+    sr = client.rpc("SR.get_by_name_label", "LVM storage")[0]
+    vm = client.vm()
+    for number in range(2):
+        client.vbd(vm, client.vdi(8 * MIB, SR=sr), userdevice=str(number))
+
+    def held():
+        machines, disks = client.rpc("VM.get_all"), client.rpc("VDI.get_all")
+        return len(machines), len(disks), client.rpc("SR.get_physical_utilisation", sr)
+
+    before = held()
+    with pytest.raises(refused) as failed:
+        client.rpc("VM.clone", vm, "copy")
+    assert failed.value.code == "SR_BACKEND_FAILURE_44"
+    assert held() == before

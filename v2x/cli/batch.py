@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli import batch_return, batch_steer
+from v2x.cli import batch_return, batch_steer, batch_test
 from v2x.cli.batch_serve import serve
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
@@ -131,11 +131,11 @@ def resume(
 
 batch_steer.add_to(app)
 batch_return.add_to(app)
+batch_test.add_to(app)
 app.command("serve")(serve)
 
 _LATER = {
     "approve": "Approves machines for cutover.",
-    "test": "Starts a copy of a migrated machine in isolation.",
 }
 for _name, _what in _LATER.items():
     app.command(_name, **SETTINGS)(

@@ -8,7 +8,10 @@ import typer
 from v2x.cli.options import Given, shared
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from v2x.app import App
+    from v2x.target.interface import Target
 
 
 @shared(source=True, target=True)
@@ -34,6 +37,7 @@ def cleanup(
     if target is not None:
         opened = app.open_target(app.endpoint("target", target))
         try:
+            rows += _test_copies(opened, app.now(), remove=yes)
             for claim in opened.leftovers() if isinstance(opened, Leftovers) else ():
                 if yes:
                     opened.discard(claim)
@@ -60,6 +64,31 @@ def cleanup(
         show.result("nothing is left over")
     elif not yes:
         show.result("add --yes to remove them; v2x migrate would continue them instead")
+
+
+def _test_copies(target: "Target", now: "datetime", *, remove: bool) -> list[dict[str, object]]:
+    """Test copies whose time is over, or whose making was cut off. One that its operator may still want is left."""
+    from v2x.cli import show
+    from v2x.target.interface import Rehearses
+    from v2x.text import plural
+
+    if not isinstance(target, Rehearses):
+        return []
+    rows: list[dict[str, object]] = []
+    tests = set()
+    for one in target.rehearsals():
+        if one.whole and one.until is not None and one.until > now:
+            continue
+        tests.add(one.id)
+        if remove:
+            target.end_rehearsal(one)
+        why = f"test copy, its time was over at {one.until:%Y-%m-%d %H:%M} UTC" if one.whole and one.until else ""
+        what = why or f"part of a test copy, {plural(len(one.disks), 'disk')}"
+        rows.append({"where": "target", "name": one.name, "tag": one.tag, "what": what, "removed": remove})
+    for test in sorted(tests) if remove else ():
+        for said in target.strike(test):
+            show.note(f"warning: {said}")
+    return rows
 
 
 def _at_source(app: "App", source: str, *, remove: bool) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from v2x.cli.rehearsal_pages import REHEARSAL_PAGES
 from v2x.cli.transport_pages import TRANSPORT_PAGES
 from v2x.errors import UsageError, V2xError
 
@@ -20,7 +21,8 @@ EXIT_CODES = {
     143: "terminated, resumable",
 }
 
-PAGES = TRANSPORT_PAGES | {
+_OF_THEIR_OWN = TRANSPORT_PAGES | REHEARSAL_PAGES
+PAGES = _OF_THEIR_OWN | {
     "ACCOUNT-LOCKED": "The server has locked the account after wrong passwords, of v2x or of anybody. v2x tries a "
     "password once. ESXi unlocks it after 15 minutes; a vCenter administrator can do it at once.",
     "ADDRESS": "An address is not of a form that v2x knows. Sources are paths, vsphere://USER@HOST and "

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from v2x.engine import gates, slots, tables
+from v2x.engine import copies, gates, holds, slots, tables
 from v2x.engine.interface import Order
 from v2x.errors import UsageError
 from v2x.model.codec import from_json, to_json
@@ -175,7 +175,11 @@ def migrations(connection: sa.Connection, batch: str, ids: Sequence[str] = ()) -
     found = sa.select(of.c.row, of.c.result_json).where(of.c.batch == batch).order_by(of.c.row, of.c.position)
     for row, text in connection.execute(found):
         results.setdefault(row, []).append(from_json(text, DiskResult))
-    return tuple(_migration(row, tuple(results.get(row.id, ()))) for row in connection.execute(wanted))
+    tests = copies.of_batch(connection, batch)
+    return tuple(
+        replace(_migration(row, tuple(results.get(row.id, ()))), tests=tests.get(row.id, ()))
+        for row in connection.execute(wanted)
+    )
 
 
 def _migration(row: Any, results: tuple[DiskResult, ...]) -> Migration:
@@ -259,6 +263,7 @@ def claim(connection: sa.Connection, worker: str, room: int, now: datetime) -> l
     used, limits = slots.used_slots(connection), slots.read_limits(connection)
     # A machine that stands in two batches runs in one of them at a time.
     busy = set(connection.execute(sa.select(_rows.c.id).where(_rows.c.state == State.RUNNING)).scalars())
+    busy |= holds.held(connection, now)
     claimed = _ending(connection, worker, room, busy)
     unpaused = sa.select(tables.batches.c.id).where(~tables.batches.c.paused).order_by(tables.batches.c.created)
     for (batch,) in connection.execute(unpaused).all():

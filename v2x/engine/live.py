@@ -14,7 +14,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import batches, journal, slots, tables
+from v2x.engine import batches, copies, journal, slots, tables
 from v2x.engine.batches import Cancel
 from v2x.engine.interface import Doors, Event
 from v2x.engine.store import Store
@@ -111,6 +111,10 @@ class LiveRow:
 
     def event(self, kind: str, text: str) -> None:
         self._ledger.record(*self.key, kind, text, self.about)
+
+    def test_ended(self) -> None:
+        with self._ledger.store.writing() as connection:
+            copies.end(connection, *self.key, self._ledger.now())
 
     def remember(self, fact: str) -> None:
         with self._ledger.store.writing() as connection:

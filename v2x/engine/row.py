@@ -20,6 +20,7 @@ from v2x.migrate.crash import crash_point
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
+from v2x.migrate.rehearsal import end_rehearsals
 from v2x.migrate.work import Next, Work
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
@@ -180,8 +181,10 @@ class RowRun:
 
     def _ended(self, answer: Mapping[str, object], journal: Journal) -> tuple[Outcome, Failure | None]:
         outcome, failure = Outcome(str(answer["outcome"])), _failure_from(answer.get("failure"))
-        if outcome is Outcome.CANCELLED and self._wish.discards():
-            undone = journal("discard", self._discarded)
+        if outcome is Outcome.CANCELLED:
+            undone = (
+                journal("discard", self._discarded) if self._wish.discards() else journal("end test", self._untested)
+            )
             failure = _failure_from(undone.get("failure")) or failure
         if outcome in {Outcome.FAILED, Outcome.CANCELLED} and WAS_ON in self._kept.facts():
             journal("bring back", self._brought_back)
@@ -282,6 +285,7 @@ class RowRun:
         try:
             work = self._work or self._build()
             self._work = work
+            end_rehearsals(work)
             claim = work.target.find(work.tag)
             if claim is not None and not claim.sealed:
                 work.target.discard(claim)
@@ -290,6 +294,15 @@ class RowRun:
                 work.source.untrack(work.machine)
             work.claim = work.checkpoint = self._held = None
             self._kept.has("", ())
+        except V2xError as problem:
+            return {"failure": asdict(failure_of(problem))}
+        return {}
+
+    def _untested(self) -> Answer:
+        """Removes the test copy of a cancelled machine that keeps what it has on the target."""
+        try:
+            self._work = self._work or self._build()
+            end_rehearsals(self._work)
         except V2xError as problem:
             return {"failure": asdict(failure_of(problem))}
         return {}

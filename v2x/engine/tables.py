@@ -154,6 +154,25 @@ events = Table(
     Column("hash", Text, nullable=False),
 )
 
+tests = Table(
+    "v2x_tests",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("vm", Text, primary_key=True),
+    Column("ended", Text, nullable=False),
+    Column("looked", Text, nullable=False),
+    Column("copy_json", Text, nullable=False),
+)
+
+holds = Table(
+    "v2x_holds",
+    metadata,
+    Column("row", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Text, nullable=False),
+)
+
 appointed = Table(
     "v2x_appointed",
     metadata,

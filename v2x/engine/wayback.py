@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from v2x.engine import batches, tables
+from v2x.engine import batches, copies, tables
 from v2x.engine.batches import Batch, State
 from v2x.engine.interface import Doors, Order
 from v2x.engine.live import Ledger
@@ -19,7 +19,7 @@ from v2x.engine.store import Store
 from v2x.errors import Conflict, UsageError
 from v2x.model.migration import Outcome, Phase
 from v2x.sources.interface import GivesBack, PowerControl, Source
-from v2x.target.interface import Target, WayBack
+from v2x.target.interface import Rehearses, Target, WayBack
 
 _NOTHING_LEFT = "it has ended without a machine that could be taken back; v2x batch status tells how"
 _CANCEL_IT = "v2x batch cancel ends it, and its source goes on"
@@ -72,6 +72,7 @@ class Returns:
                     code="DOMAIN-CONTROLLER",
                     hint="demote it or restore it as Microsoft describes, or say --force-dc",
                 )
+            self._end_tests(batch, row, target)
             target.halt(claim)
             self._note(batch, row, f"{order.spec.name} is stopped on {order.target} and kept from starting")
             self._restore(order, source, facts)
@@ -95,12 +96,27 @@ class Returns:
     def finalize(self, batch: Batch, row: str) -> str:
         """Gives up the way back. Conflict NOT-THROUGH for a machine that is not through."""
         order, facts = self._through(batch, row)
+        with self._store.reading() as connection:
+            tested = row in copies.open_rows(connection, batch.id)
+        if tested:
+            with self._opened(order) as (_, target):
+                self._end_tests(batch, row, target)
         if FINALIZED not in facts:
             with self._store.writing() as connection:
                 kept = tuple(fact for fact in facts if not fact.startswith(WAS))
                 batches.update(connection, batch.id, row, facts_json=batches.document((*kept, FINALIZED)))
             self._note(batch, row, f"{order.machine.name} is finalized")
         return f"{order.machine.name} is finalized; v2x never removes its source"
+
+    def _end_tests(self, batch: Batch, row: str, target: Target) -> None:
+        """A cutover has ended them; one that was made by another state folder may have come later."""
+        if not isinstance(target, Rehearses):
+            return
+        for one in target.rehearsals(row):
+            target.end_rehearsal(one)
+            self._note(batch, row, f"the test copy {one.name} was discarded")
+        with self._store.writing() as connection:
+            copies.end(connection, batch.id, row, self._ledger.now())
 
     def _restore(self, order: Order, source: Source, facts: tuple[str, ...]) -> None:
         saved = saved_of(facts)

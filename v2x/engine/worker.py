@@ -28,6 +28,7 @@ from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
 from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
+from v2x.engine.testwatch import Watchman
 from v2x.migrate.pace import Pace
 from v2x.migrate.work import Work
 from v2x.model.hook import Hook
@@ -68,6 +69,7 @@ class Pacing:
     look_seconds: float = 0.5
     beat_seconds: float = 0.5
     bury_seconds: float = 2.0
+    test_seconds: float = 15.0
     patience: Patience = field(default_factory=Patience)
 
 
@@ -95,6 +97,7 @@ class Worker:
         self._reservations = SharedReservations(store)
         self._beat.flushes.append(self._reservations.flush)
         self._beat.failed = self._troubled
+        self._tests = Watchman(store, self.ledger, doors, seconds=self._pacing.test_seconds)
         self._openings: dict[str, Openings] = {}
         self._opening = threading.Lock()
         self._draining = threading.Event()
@@ -122,6 +125,7 @@ class Worker:
             self._register()
             self._durable.launch(self._store, self.id, self._run_row)
             self._beat.start()
+            self._tests.start()
             self._reconcile(self.id)
             self._work(batch, forever)
         finally:
@@ -328,6 +332,7 @@ class Worker:
     def _end(self) -> None:
         """Waits for what runs to come to its mark, then leaves."""
         self._durable.close()
+        self._tests.stop()
         self._beat.stop()
         for openings in self._openings.values():
             with suppress(Exception):

@@ -29,6 +29,13 @@ class TellsChanges(Protocol):
 
 
 @runtime_checkable
+class HearsOfTests(Protocol):
+    """An observer that keeps whether a machine has a test copy."""
+
+    def test_ended(self) -> None: ...
+
+
+@runtime_checkable
 class TellsUploads(Protocol):
     """An observer that keeps under which tasks of the pool a disk was sent."""
 

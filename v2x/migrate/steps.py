@@ -117,7 +117,10 @@ def _reserve(work: Work, found: Claim | None, storage: Sequence[Room]) -> None:
     """
     work.thick = frozenset(room.uuid for room in storage if not room.thin)
     wanted: dict[str, int] = {}
+    done = {one.source_disk for one in (found.disks if found else ()) if one.mark_bytes >= one.size_bytes}
     for disk in work.spec.disks:
+        if disk.source_disk in done:
+            continue  # the pool counts what it took
         # A thin SR takes what the disk holds; where the source does not tell that, nothing can be counted.
         held = work.source_disk(disk.source_disk).allocated_bytes or 0
         need = disk.size_bytes if disk.sr in work.thick else min(held, disk.size_bytes)

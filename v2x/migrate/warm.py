@@ -21,6 +21,7 @@ from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
+from v2x.migrate.rehearsal import end_rehearsals
 from v2x.migrate.verify import VerifyMismatch, verify_disk
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
@@ -60,6 +61,8 @@ def sync(work: Work) -> None:
         work.claim = claim
         for disk in claim.disks:
             _brought(work, source, disk, at)
+    # All of it is there, and counted by the target; what later passes add is not known before.
+    work.reservations.hold(work.tag, work.place, {})
     sent = sum(result.sent_bytes for result in work.results) - sent_before
     work.passes.append(Pass(sent_bytes=sent, seconds=time.monotonic() - began))
     steps.tell(work)
@@ -200,13 +203,14 @@ def is_settled(passes: Sequence[Pass], outage_seconds: float) -> bool:
 
 def shut_down(work: Work) -> None:
     """The outage begins: the guest shuts down; it is switched off only where its row allows that."""
-    name = work.machine.name
-    if state_now(work) is PowerState.OFF:
-        work.observer.warning(f"{name} is off at the source already")
-        return
-    if work.waits_for_cutover and not work.cut_over():
+    name, off = work.machine.name, state_now(work) is PowerState.OFF
+    if not off and work.waits_for_cutover and not work.cut_over():
         # Another life of the program took the word; since then its window may have closed.
         raise Stopped(f"{name}: its cutover has to wait again", hint="resume the batch; it goes on with a pass")
+    end_rehearsals(work)
+    if off:
+        work.observer.warning(f"{name} is off at the source already")
+        return
     if not isinstance(work.source, PowerControl):
         raise Unsupported(f"{name}: its source cannot shut it down", hint="shut it down by hand, then run again")
     shut_down_guest(work, work.source)

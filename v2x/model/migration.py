@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from v2x.model.finding import Finding
+from v2x.model.rehearsal import Rehearsal
 from v2x.model.target import TargetMachine
 
 REPORT_SCHEMA = "v2x.report/1"
@@ -114,7 +115,8 @@ class Failure:
 class Migration:
     """One machine's way. `id` is the tag that its objects on the target carry.
 
-    `change`, `approved_by` and `checks` are the plan's, for whoever reads the report.
+    `change`, `approved_by` and `checks` are the plan's, for whoever reads the report. `tests` are its test copies, the
+    oldest first.
     """
 
     id: str
@@ -136,6 +138,7 @@ class Migration:
     change: str = ""
     approved_by: str = ""
     checks: str = ""
+    tests: tuple[Rehearsal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from v2x.model.batch import BatchStatus, RowStatus
 from v2x.model.migration import Outcome
 from v2x.model.units import show_bytes
 from v2x.render.layout import NARROWEST, fit, paint, wrap
-from v2x.render.words import show_duration, show_time
+from v2x.render.words import copy_line, show_duration, show_time
 from v2x.text import plural, printable
 
 _COLOURS = {Outcome.MIGRATED: "good", Outcome.ALREADY: "good", Outcome.FAILED: "blocker", Outcome.STOPPED: "warning"}
@@ -80,3 +80,6 @@ def _row(row: RowStatus, width: int, colour: bool) -> Iterator[str]:
         yield from wrap(said, width, rest="  ")
     else:
         yield from wrap(f"{name} waits for {row.waits_for}", width, rest="  ")
+    for test in migration.tests:
+        if test.ended is None:
+            yield from wrap(copy_line(test), width, first="  ", rest="    ")

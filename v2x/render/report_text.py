@@ -19,7 +19,7 @@ from v2x.render.run import (
     sent_bytes,
     smbios_line,
 )
-from v2x.render.words import show_time
+from v2x.render.words import copy_line, show_time
 from v2x.text import plural, printable
 
 
@@ -79,6 +79,8 @@ class _Page:
                 yield from self._field("Do", migration.failure.hint, "  ")
         for warning in migration.warnings:
             yield from self._field("Warning", warning, "  ")
+        for test in migration.tests:
+            yield from self._field("Test", copy_line(test), "  ")
         yield from self._disks(migration)
         for card in map(card_line, migration.machine.nics if migration.machine is not None else ()):
             yield from self._field(card.label, f"{card.network}, {card.mac or 'a new MAC address'}", "  ")

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from v2x.model.machine import Disk, DiskBus, Other
+from v2x.model.rehearsal import Rehearsal
 from v2x.model.units import show_bytes
+from v2x.text import printable
 
 
 def show_time(moment: datetime | None) -> str:
@@ -51,3 +53,13 @@ def show_word(value: StrEnum | Other) -> str:
 def show_place(disk: Disk) -> str:
     """`scsi 0:1`, or that it is not known."""
     return "unknown" if disk.bus is DiskBus.UNKNOWN else f"{show_word(disk.bus)} {disk.controller}:{disk.unit}"
+
+
+def copy_line(test: Rehearsal) -> str:
+    """A test copy in a line: what it is, until when, where, and what the pool told of it last."""
+    if test.ended is not None:
+        return f"tested as {printable(test.name, 200)} from {show_time(test.made)} to {show_time(test.ended)}"
+    parts = [test.state or "not started", f"on {printable(test.where, 100)}" if test.where else ""]
+    said = " ".join(part for part in parts if part)
+    told = f", {', '.join(printable(one, 60) for one in test.addresses)}" if test.addresses else ""
+    return f"test copy {printable(test.name, 200)} until {show_time(test.until)}: {said}{told}"

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a target must offer. The truth about how far a migration got lives on the target's own objects."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import Retry, TargetError
+from v2x.model.rehearsal import Rehearsal, Seclusion, Stage
 from v2x.model.target import TargetFacts, TargetMachine, UsedMac
 
 RESOURCE_SET = "xo:resource_set"
@@ -277,4 +279,42 @@ class MakesNetworks(Protocol):
 
         What cannot be made whole is taken back.
         """
+        ...
+
+
+@runtime_checkable
+class Rehearses(Protocol):
+    """Targets on which copies of machines on their way can be tried, apart from everything else."""
+
+    def seclude(self, stage: Stage, claims: Sequence[Claim]) -> Seclusion:
+        """The isolated networks for copies of `claims`, made or adopted.
+
+        Conflict for a VLAN that anything else uses or a test that runs elsewhere, NoSpace where no host has the memory.
+        """
+        ...
+
+    def rehearse(
+        self, claim: Claim, spec: TargetMachine, seclusion: Seclusion, until: datetime, still: Callable[[], bool]
+    ) -> Rehearsal:
+        """A copy of the claim's disks as they are, in a machine `spec`, halted; one that is there is adopted.
+
+        `still` is asked once the disks are copied: whether nobody wrote to the claim meanwhile. If not, the copy is
+        removed again, with Conflict.
+        """
+        ...
+
+    def start_rehearsal(self, rehearsal: Rehearsal, seclusion: Seclusion) -> None:
+        """Starts it, after a look at its adapters. Conflict where one is on any network but the isolated ones."""
+        ...
+
+    def rehearsals(self, tag: str = "") -> tuple[Rehearsal, ...]:
+        """All test copies, or those of one migration."""
+        ...
+
+    def end_rehearsal(self, rehearsal: Rehearsal) -> None:
+        """Removes a test copy with its disks; already gone is success."""
+        ...
+
+    def strike(self, id: str) -> tuple[str, ...]:
+        """Removes the isolated networks of a test cutover that has no copies left. What to say of those that stay."""
         ...

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from v2x.simulators.xapi.chains import Chains
 from v2x.simulators.xapi.changes import ChangeLog
 from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.ledger import BLOCK_BYTES
@@ -217,6 +218,7 @@ class Volumes:
         folder.mkdir(parents=True, exist_ok=True)
         self.spaces: dict[str, SrSpace] = {}
         self._volumes: dict[str, Volume] = {}
+        self._chains = Chains()
         self._gone: list[str] = []
 
     def add_sr(self, sr_uuid: str, physical_size: int, *, thick: bool) -> SrSpace:
@@ -244,8 +246,12 @@ class Volumes:
         The parent then owns nothing until it is written again; on a thick SR each of the two takes its full size.
         """
         origin = self._volumes[source]
+        if shared:
+            self._chains.check(source)
         made = self.create(sr_uuid, uuid, origin.size)
         copy_data(origin, made)
+        if shared:
+            self._chains.branch(source, uuid)
         if shared and not made.thick:
             owned = origin.owned
             origin.own(b"")
@@ -261,6 +267,7 @@ class Volumes:
     def delete(self, uuid: str) -> None:
         volume = self._volumes.pop(uuid)
         volume.space.charge(-volume.used_bytes)
+        self._chains.remove(uuid)
         self._gone.append(uuid)
         volume.close()
         volume.path.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ class Claims:
     ) -> None:
         """`reachable` takes an SR's reference and raises where no host may write a new disk to it."""
         self._client, self._ownership = client, ownership
-        self._mirror = Mirror(client)
+        self.mirror = Mirror(client)
         self.remarks: dict[str, tuple[str, ...]] = {}
         self._pool_auto_start, self._reachable = pool_auto_start, reachable
 
@@ -130,11 +130,13 @@ class Claims:
         for key in (tags.OWNER, tags.SPEC, tags.MIGRATION):
             tags.drop(self._client, "VM", reference, key)
 
-    def discard(self, claim: Claim) -> None:
+    def discard(self, claim: Claim, before: Callable[[], object] = bool) -> None:
+        """As Target.discard. `before` is called once it is sure that the claim may go."""
         found = self._machine(claim.tag)
         if found is not None:
             self._open(claim, found)
             self._ownership.take(found[0], claim.name)
+        before()
         kept = []
         for reference, record in self._unfinished(claim.tag).values():
             if vdi.attached_elsewhere(self._client, record, found[0] if found else ""):
@@ -175,7 +177,7 @@ class Claims:
     def _machine(self, tag: str) -> Found | None:
         """The one VM of the migration, sealed or not. Conflict when there are several."""
         found: list[Found] = []
-        for reference in self._mirror.of("VM", tag):
+        for reference in self.mirror.of("VM", tag):
             with passing_gone():
                 record = self._client.call("VM.get_record", reference)
                 if tags.is_of(record, tag):
@@ -266,7 +268,7 @@ class Claims:
 
     def _unfinished(self, tag: str) -> dict[str, Found]:
         """The VDIs of an unsealed claim by source disk. Sealed ones without their VM are the user's."""
-        found = vdi.own(self._client, self._mirror.of("VDI", tag), tag)
+        found = vdi.own(self._client, self.mirror.of("VDI", tag), tag)
         return vdi.by_disk(item for item in found if tags.claimed_by(item[1], tag))
 
     def _sealed(self, tag: str, found: Found) -> Claim:

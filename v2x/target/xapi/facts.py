@@ -170,13 +170,14 @@ def _carriers(own: list[Mapping[str, Any]], pifs: Records, vlans: Records) -> se
 
 
 def networks_of(networks: Records, pifs: Records, vlans: Records, hosts: Records) -> tuple[TargetNetwork, ...]:
-    """The networks of a pool with what carries each; the hosts' own management network is left out."""
+    """The networks of a pool with what carries each, without the hosts' own management network and test cutovers'."""
     by_network: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for pif in pifs.values():
         by_network[str(pif.get("network"))].append(pif)
     found = []
     for reference, network in networks.items():
-        if tags.config(network).get("is_host_internal_management_network") == "true":
+        own_config = tags.config(network)
+        if own_config.get("is_host_internal_management_network") == "true" or tags.TEST in own_config:
             continue
         own = by_network[reference]
         ids = {number(pif.get("VLAN")) for pif in own if str(pif.get("VLAN", "-1")) != "-1"}
@@ -228,14 +229,15 @@ def _templates(vms: Records) -> tuple[Template, ...]:
 
 
 def in_use(vm: Mapping[str, Any]) -> bool:
-    """A VM whose name and addresses count; not a template, snapshot, control domain, or a claim under way.
+    """A VM whose name and addresses count; not a template, snapshot, control domain, claim under way or test copy.
 
-    A claim's own name and addresses must not stand in the way of its continuation.
+    A claim's own name and addresses, and those of its test copy, must not stand in the way of its continuation.
     """
     if vm.get("is_a_template") or vm.get("is_a_snapshot") or vm.get("is_control_domain"):
         return False
     own = tags.config(vm)
-    return not (tags.MIGRATION in own and tags.SEALED not in own and tags.is_own(vm))
+    under_way = (tags.MIGRATION in own and tags.SEALED not in own) or tags.TEST in own
+    return not (under_way and tags.is_own(vm))
 
 
 def _macs(vms: Records, vifs: Records) -> tuple[UsedMac, ...]:

@@ -39,6 +39,13 @@ class Mirror:
             self._refresh()
             return [reference for reference, record in self._held[kind].items() if tags.is_of(record, tag)]
 
+    def tests(self, kind: str, tag: str = "") -> list[str]:
+        """References of VMs or VDIs of test copies, of one migration or of all; also of what users copied of them."""
+        with self._lock:
+            self._refresh()
+            held = ((reference, tags.config(record)) for reference, record in self._held[kind].items())
+            return [one for one, own in held if tags.TEST in own and tag in ("", own.get(tags.TEST_OF))]
+
     def _now(self) -> tuple[str, str, int]:
         return self._client.reference, self._client.host, self._client.port
 

@@ -89,7 +89,7 @@ def ensure_network(client: Client, name: str, vlan: int | None, uplink: str = ""
     """
     made = f"{name}:{'' if vlan is None else vlan}"
     pifs, networks = records(client, "PIF", *_PIF_FIELDS), records(client, "network")
-    carrier = "" if vlan is None else _carrier(client, pifs, networks, uplink)
+    carrier = "" if vlan is None else carrier_of(client, pifs, networks, uplink)
     named = {ref: rec for ref, rec in networks.items() if rec.get("name_label") == name}
     if len(named) > 1:
         uuids = ", ".join(sorted(str(rec.get("uuid")) for rec in named.values()))
@@ -100,15 +100,15 @@ def ensure_network(client: Client, name: str, vlan: int | None, uplink: str = ""
         if not (ours and not record.get("PIFs") and vlan is not None):
             _check_vlan(name, vlan, record, pifs)
         if ours and vlan is not None:
-            _carry(client, reference, carrier, vlan)
+            carry(client, reference, carrier, vlan)
         return str(record["uuid"])
     reference = _create_network(client, name, made)
     try:
         if vlan is not None:
-            _carry(client, reference, carrier, vlan)
+            carry(client, reference, carrier, vlan)
         return str(client.call("network.get_uuid", reference))
     except BaseException:
-        _take_back(client, reference, name)
+        take_back(client, reference, name)
         raise
 
 
@@ -123,7 +123,7 @@ def _create_network(client: Client, name: str, made: str) -> str:
     return str(client.call("network.create", record))
 
 
-def _carry(client: Client, network: str, carrier: str, vlan: int) -> None:
+def carry(client: Client, network: str, carrier: str, vlan: int) -> None:
     """The VLAN on every live host that has the carrier's network; hosts that have it already are left alone.
 
     TargetError where a live host stays without, as a machine on that network could not run there.
@@ -146,7 +146,7 @@ def _carry(client: Client, network: str, carrier: str, vlan: int) -> None:
         served.add(host)
 
 
-def _take_back(client: Client, network: str, name: str) -> None:
+def take_back(client: Client, network: str, name: str) -> None:
     """Removes a network made a moment ago, with its VLANs; what resists is told, and adopted by the next run."""
     try:
         for pif in client.call("network.get_PIFs", network):
@@ -167,7 +167,7 @@ def _check_vlan(name: str, vlan: int | None, record: Mapping[str, Any], pifs: Ma
         )
 
 
-def _carrier(
+def carrier_of(
     client: Client, pifs: Mapping[str, Mapping[str, Any]], networks: Mapping[str, Mapping[str, Any]], uplink: str
 ) -> str:
     """The untagged PIF of the coordinator that a VLAN shall go over."""

@@ -11,17 +11,19 @@ from uuid import UUID, uuid4
 
 from v2x.disks.stream.vhd import MAX_BYTES as VHD_LIMIT_BYTES
 from v2x.errors import Conflict, Unsupported, V2xError
+from v2x.model.rehearsal import Rehearsal, Seclusion, Stage
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Surroundings
-from v2x.target.xapi import facts, network, streams, vdi, wayback
+from v2x.target.xapi import facts, network, seclusion, streams, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
 from v2x.target.xapi.listing import number, records
 from v2x.target.xapi.owner import Ownership, is_alive, this_run
 from v2x.target.xapi.readback import VdiReader
+from v2x.target.xapi.rehearsal import Rehearsals
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer
 from v2x.target.xapi.survey import survey
@@ -75,6 +77,7 @@ class XapiTarget:
         self._claims = Claims(
             self.client, self._ownership, pool_auto_start=pool_auto_start, reachable=self._routes.for_sr
         )
+        self._rehearsals = Rehearsals(self.client, self._claims.mirror, clock=clock, new_uuid=new_uuid)
         self._format = UploadFormat(upload_format)
         self._segment_limits = (least_segment_bytes, most_segment_bytes)
         self._sizers: dict[str, SegmentSizer] = {}
@@ -121,7 +124,7 @@ class XapiTarget:
         return self._claims.remarks.get(claim.tag, ())
 
     def discard(self, claim: Claim) -> None:
-        self._claims.discard(claim)
+        self._claims.discard(claim, before=lambda: self._rehearsals.end(claim.tag))
 
     def start(self, claim: Claim) -> None:
         """Starts a sealed machine wherever the pool finds room."""
@@ -132,6 +135,29 @@ class XapiTarget:
 
     def halt(self, claim: Claim) -> None:
         wayback.halt(self.client, self._claims.reference(claim))
+
+    def seclude(self, stage: Stage, claims: Sequence[Claim]) -> Seclusion:
+        running = {one.tag for one in self.rehearsals() if one.state == "running"}
+        return seclusion.seclude(self.client, stage, [claim for claim in claims if claim.tag not in running])
+
+    def rehearse(
+        self, claim: Claim, spec: TargetMachine, seclusion: Seclusion, until: datetime, still: Callable[[], bool]
+    ) -> Rehearsal:
+        return self._rehearsals.make(claim, spec, seclusion, until, still)
+
+    def start_rehearsal(self, rehearsal: Rehearsal, seclusion: Seclusion) -> None:
+        self._rehearsals.start(rehearsal, seclusion)
+
+    def rehearsals(self, tag: str = "") -> tuple[Rehearsal, ...]:
+        return self._rehearsals.listed(tag)
+
+    def end_rehearsal(self, rehearsal: Rehearsal) -> None:
+        self._rehearsals.remove(rehearsal)
+
+    def strike(self, id: str) -> tuple[str, ...]:
+        if any(one.id == id for one in self.rehearsals()):
+            return ()
+        return seclusion.strike(self.client, id)
 
     def remove(self, claim: Claim) -> None:
         wayback.remove(self.client, self._claims.reference(claim), claim.tag)

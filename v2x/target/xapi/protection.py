@@ -29,10 +29,10 @@ def protect(client: Client, reference: str, record: Mapping[str, Any]) -> None:
         client.call("VM.set_blocked_operations", reference, dict.fromkeys(BLOCKED, REASON) | found)
 
 
-def release(client: Client, reference: str) -> None:
-    """Takes away what `protect` put there, and nothing else."""
+def release(client: Client, reference: str, reason: str = REASON) -> None:
+    """Takes away what `protect` put there, or what is blocked with another `reason`, and nothing else."""
     found = client.call("VM.get_blocked_operations", reference)
-    kept = {key: why for key, why in found.items() if why != REASON} if isinstance(found, dict) else {}
+    kept = {key: why for key, why in found.items() if why != reason} if isinstance(found, dict) else {}
     client.call("VM.set_blocked_operations", reference, kept)
 
 

@@ -10,6 +10,15 @@ v2x-point       on a VDI: the point in time of its content; written before the f
 v2x-point-<n>   on a VDI: a later point that all of it was brought to; the highest number counts
 v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
 v2x-sealed      the tag of the migration, once it is finished; stays
+
+Those of a test cutover, on VMs and VDIs of its own, which carry none of the claim's besides v2x-self and v2x-disk:
+
+v2x-test        the id of the test cutover; also on its networks
+v2x-test-of     the tag of the migration that it is a copy of
+v2x-test-until  on the VM: when it is to be discarded, ISO 8601
+v2x-test-made   on the VM: when its disks were copied; without it, it is not sure that they are of one point in time
+v2x-test-copy   on a VM that lives while disks are copied: a random text that the copy's name must hold
+v2x-test-network, v2x-test-host, v2x-test-vlan   on a network: the source's network that it stands for, and on what
 """
 
 import re
@@ -27,6 +36,14 @@ SPEC = "v2x-spec"
 DISK = "v2x-disk"
 POINT = "v2x-point"
 SEALED = "v2x-sealed"
+TEST = "v2x-test"
+TEST_OF = "v2x-test-of"
+TEST_UNTIL = "v2x-test-until"
+TEST_MADE = "v2x-test-made"
+TEST_COPY = "v2x-test-copy"
+TEST_NETWORK = "v2x-test-network"
+TEST_HOST = "v2x-test-host"
+TEST_VLAN = "v2x-test-vlan"
 _LATER_POINT = re.compile(r"v2x-point-(\d{1,9})")
 _MARK = re.compile(r"v2x-hwm-(\d{1,9})")
 _SIZE = re.compile(r"\d{1,18}")
@@ -74,7 +91,12 @@ def is_of(record: Record, tag: str) -> bool:
 def is_tagged(record: Record) -> bool:
     """Whether the object may belong to a migration, or a copy of it."""
     found = config(record)
-    return MIGRATION in found or SEALED in found
+    return MIGRATION in found or SEALED in found or TEST in found
+
+
+def is_test_copy(record: Record) -> bool:
+    """Whether the object is a test copy of ours, not one that a user made of it."""
+    return TEST in config(record) and is_own(record)
 
 
 def marks(tags: Mapping[str, str]) -> dict[int, int]:

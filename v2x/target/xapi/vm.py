@@ -15,6 +15,8 @@ from v2x.target.xapi.failures import passing_gone, xapi_code
 
 NULL = "OpaqueRef:NULL"
 HIDDEN = "HideFromXenCenter"
+OWNED = "owner"
+"""A key of a VBD: xe and XenCenter remove its disk together with the VM."""
 _NAME_CHARS = 255
 _NOTES_CHARS = 64 * 1024
 _NO_VTPM = frozenset(
@@ -96,17 +98,22 @@ def vbds(client: Client, reference: str) -> list[Mapping[str, Any]]:
     return found
 
 
-def attach(client: Client, vm: str, vdi: str, disk: TargetDisk, present: list[Mapping[str, Any]]) -> None:
+def attach(
+    client: Client, vm: str, vdi: str, disk: TargetDisk, present: list[Mapping[str, Any]], *, owned: bool = True
+) -> None:
     """Makes the disk's VBD unless one of `present` is it. Conflict when its slot holds something else."""
     if any(str(vbd.get("VDI")) == vdi for vbd in present):
         return
     taken = [vbd for vbd in present if str(vbd.get("userdevice")) == disk.device]
     if taken:
         raise Conflict(f"slot {disk.device} of the VM holds another disk than {disk.name}", hint="run v2x cleanup")
-    create_vbd(client, vm, vdi, device=disk.device, bootable=disk.bootable, mode="RO" if disk.read_only else "RW")
+    mode = "RO" if disk.read_only else "RW"
+    create_vbd(client, vm, vdi, device=disk.device, bootable=disk.bootable, mode=mode, owned=owned)
 
 
-def create_vbd(client: Client, vm: str, vdi: str, *, device: str, bootable: bool, mode: str) -> None:
+def create_vbd(
+    client: Client, vm: str, vdi: str, *, device: str, bootable: bool, mode: str, owned: bool = True
+) -> None:
     client.call(
         "VBD.create",
         {
@@ -118,8 +125,7 @@ def create_vbd(client: Client, vm: str, vdi: str, *, device: str, bootable: bool
             "type": "CD" if vdi == NULL else "Disk",
             "unpluggable": True,
             "empty": vdi == NULL,
-            # With this key xe and XenCenter remove the disk together with the VM.
-            "other_config": {} if vdi == NULL else {"owner": ""},
+            "other_config": {} if vdi == NULL or not owned else {OWNED: ""},
             "qos_algorithm_type": "",
             "qos_algorithm_params": {},
         },

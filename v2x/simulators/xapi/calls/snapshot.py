@@ -12,7 +12,7 @@ from v2x.simulators.xapi.calls.cbt import branch_log
 from v2x.simulators.xapi.calls.vdi import remove_vdi
 from v2x.simulators.xapi.calls.vdi_content import copy as copy_vdi
 from v2x.simulators.xapi.calls.vif import derived_mac
-from v2x.simulators.xapi.calls.vm import fresh_generation_id
+from v2x.simulators.xapi.calls.vm import fresh_generation_id, remove_vm
 from v2x.simulators.xapi.calls.vm_life import halt
 from v2x.simulators.xapi.calls.vm_suspend import make_image
 from v2x.simulators.xapi.datamodel import EPOCH, NULL
@@ -107,8 +107,21 @@ def _duplicate(context: Context, vm: str, name: str, copy_disk: CopyDisk) -> str
         "generation_id": fresh_generation_id() if genid else "",
         "parent": NULL,
     }
+    disks: list[str] = []
+
+    def kept(vdi: str) -> str:
+        disks.append(copy_disk(vdi))
+        return disks[-1]
+
     made = _copy_record(state, vm, name, changes)
-    _copy_devices(state, vm, made, copy_disk, keep_macs=False)
+    try:
+        _copy_devices(state, vm, made, kept, keep_macs=False)
+    except ApiError:
+        # xapi removes what it had copied by then (xapi: xapi_vm_clone.ml).
+        remove_vm(state, made)
+        for vdi in disks:
+            remove_vdi(state, vdi)
+        raise
     return made
 
 

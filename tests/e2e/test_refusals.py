@@ -193,7 +193,7 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("migrate", "x.ova", "--target", "./folder"), "ADDRESS"),
         (("migrate", "xapi://root@h", "--target", "xva:/tmp"), "ADDRESS"),
         (("inventory", "x.docx"), "USAGE"),
-        (("batch", "serve"), "LATER"),
+        (("batch", "test"), "LATER"),
         (("batch", "approve", "--by", "Ada", "--state", "x"), "USAGE"),
         (("simulate", "vsphere", "--vm-disk", "nothing.raw"), "USAGE"),
         (("worker", "--state", "x"), "USAGE"),

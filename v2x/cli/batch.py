@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from v2x.cli import batch_approve, batch_return, batch_steer
+from v2x.cli.batch_serve import serve
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
     BatchName,
@@ -166,9 +167,9 @@ def resume(
 batch_steer.add_to(app)
 batch_return.add_to(app)
 app.command("approve")(batch_approve.approve)
+app.command("serve")(serve)
 
 _LATER = {
-    "serve": "Live view of a batch as a web page.",
     "test": "Starts a copy of a migrated machine in isolation.",
 }
 for _name, _what in _LATER.items():

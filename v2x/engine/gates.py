@@ -11,7 +11,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import approvals, tables, windows
+from v2x.engine import appointed, approvals, tables, windows
 from v2x.engine.interface import Order
 from v2x.model.codec import to_json
 from v2x.model.migration import Failure, Outcome, Phase
@@ -74,6 +74,7 @@ def held(connection: sa.Connection, batch: str, now: datetime) -> Held:
         (cutover if row.for_cutover else start).setdefault(row.row, f"{row.name} to be through")
     for one, (for_cutover, look) in windows.looks(connection, batch, now).items():
         (cutover if for_cutover else start)[one] = look.why
+    cutover = {**appointed.held(connection, batch, now), **cutover}
     unapproved = approvals.missing(connection, batch)
     start.update(unapproved.start)
     cutover.update(unapproved.cutover)

@@ -191,3 +191,11 @@ paces = Table(
     Column("sent_bytes", BigInteger, nullable=False),
     Column("seconds", Float, nullable=False),
 )
+
+appointed = Table(
+    "v2x_appointed",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+)

@@ -24,6 +24,9 @@ class Kept:
     def results(self):
         return ()
 
+    def forget(self, fact):
+        self._facts[:] = [one for one in self._facts if one != fact]
+
     def remember(self, fact):
         self._facts.append(fact)
 
@@ -37,6 +40,9 @@ class Wish:
 
     def stopping(self):
         return False  # the copy asks by itself
+
+    def missed(self):
+        return None
 
     def cancelled(self):
         return False

@@ -13,6 +13,7 @@ from v2x.endpoints import address_of, no_source_network
 from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
+from v2x.engine.timeline import timed
 from v2x.errors import LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
@@ -24,6 +25,7 @@ from v2x.model.address import (
 from v2x.model.finding import Finding
 from v2x.model.inventory import Inventory
 from v2x.model.migration import Report
+from v2x.model.outage import ROLLBACK_SECONDS
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, UploadFormat
@@ -82,6 +84,7 @@ class App:
     enable_tracking: bool = False
     outage_seconds: float = 60.0
     sync_minutes: float = 60.0
+    rollback_seconds: float = ROLLBACK_SECONDS
     shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _passwords: dict[str, Secret] = field(default_factory=dict)
@@ -350,6 +353,7 @@ class App:
             apart=teams(row),
             row=row,
             listed=inventory.taken_at,
+            rollback_seconds=self.rollback_seconds,
         )
 
     def migrated(self, plan: Plan) -> set[str]:
@@ -376,13 +380,13 @@ class App:
 
     def report(self, engine: Engine, plan: Plan, findings: Sequence[Finding]) -> Report:
         """What the engine did, with the findings that were known before."""
-        migrations = engine.status()
+        migrations = timed(engine.status(), engine.events())
         return Report(
             id=hashlib.sha256(f"{plan.id}{self.now().isoformat()}".encode()).hexdigest()[:12],
             created=self.now(),
             version=__version__,
             plan_id=plan.id,
-            migrations=migrations,
+            migrations=tuple(migrations),
             findings=tuple(findings),
             mapping_tables=dict(self.tables.layers),
         )

@@ -52,3 +52,18 @@ def products_of(machine: Machine) -> tuple[str, ...]:
     named = (word for word in words if word)
     found = {product: None for word in named for product, mark in _MARKS if mark.search(word[:4000])}
     return tuple(product for product in found if product != "a backup product" or len(found) == 1)
+
+
+def marks_of(machine: Machine) -> tuple[tuple[str, str], ...]:
+    """Each product that the machine's attributes, tags and notes speak of, and the words that do."""
+    words = {key: f"{key} = {value}" for key, value in machine.attributes.items()}
+    words |= {tag: f"tag {tag}" for tag in machine.tags}
+    if machine.notes:
+        words[machine.notes] = "its notes"
+    known = products_of(machine)
+    return tuple(
+        (product, shown)
+        for word, shown in words.items()
+        for product, mark in _MARKS
+        if product in known and mark.search(word[:4000])
+    )

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli import batch_return, batch_steer, batch_test
+from v2x.cli import batch_approve, batch_return, batch_steer, batch_test
 from v2x.cli.batch_serve import serve
-from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
     BatchName,
     CreateNetworks,
@@ -26,6 +25,7 @@ from v2x.cli.options import (
     UploadForm,
     shared,
 )
+from v2x.model.outage import ROLLBACK_SECONDS
 from v2x.model.target import UploadFormat
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
@@ -56,6 +56,20 @@ def run(
     enable_cbt: EnableTracking = False,
     outage: OutageSeconds = 60.0,
     sync_every: SyncMinutes = 60.0,
+    require_approval: Annotated[
+        bool,
+        typer.Option("--require-approval", help="no outage begins before v2x batch approve; kept with the batch"),
+    ] = False,
+    rollback_minutes: Annotated[
+        float,
+        typer.Option(min=0, metavar="MINUTES", help="time to roll back that a window has to leave after an outage"),
+    ] = ROLLBACK_SECONDS / 60,
+    throughput: Annotated[
+        str, typer.Option(metavar="SIZE", help="foretell outages by this much in a second until it is measured")
+    ] = "",
+    replace_batch: Annotated[
+        bool, typer.Option("--replace", help="end an earlier batch of this file, of before it was edited")
+    ] = False,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -63,33 +77,52 @@ def run(
     """Runs the rows of a plan, several at once; run again to continue."""
     from dataclasses import replace
 
-    from v2x.cli import batching
+    from v2x.cli import batching, editions
+    from v2x.cli.assess import pace_of
     from v2x.cli.build import build
-    from v2x.cli.planned import checked, refreshed, stop_at_blockers, stop_without_disks, with_networks
+    from v2x.cli.planned import (
+        checked,
+        refreshed,
+        settled,
+        stop_at_blockers,
+        stop_without_disks,
+        stop_without_rows,
+        tell,
+        with_networks,
+    )
     from v2x.cli.running import check_report_folder
     from v2x.plan import load_plan
 
     check_report_folder(report)
+    pace = pace_of(None, throughput)
+    terms = batching.Terms(approval=require_approval, pace_bytes=pace.bytes_per_second if throughput else 0)
     built = build(given)
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.keep_off = keep_source_off
     built.upload_format = upload_format
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
-    loaded = load_plan(plan)
+    built.rollback_seconds = rollback_minutes * 60
+    whole = loaded = load_plan(plan)
     if wave:
         # Rows of other waves stay in the plan: those of this one may come after them.
         rows = tuple(row if row.wave in wave else replace(row, exclude=True) for row in loaded.rows)
         loaded = replace(loaded, rows=rows)
-    with batching.opened(state) as store, batching.alone(store) as lock:
-        current = refreshed(built, loaded, source or ())
-        stop_without_disks(current)
-        current, made = with_networks(built, current, uplink, create=create_networks)
-        findings = [*checked(built, current, loaded), *made]
-        stop_at_blockers(findings, plan)
-        batch = batching.submitted(store, built, current, plan, findings)
-        ended_by = batching.work(store, built, given, batch, at_once, metrics_port, lock)
-        batching.ended(store, built, given, batch, ended_by, report)
+    with batching.opened(state) as store:
+        edition = editions.earlier(store, whole.id, whole.rows, plan)
+        with editions.alone(store, edition, plan, replace=replace_batch, quiet=given.quiet) as lock:
+            current = refreshed(built, loaded, source or ())
+            stop_without_disks(current)
+            current, changed = settled(built, current, loaded)
+            current, made = with_networks(built, current, uplink, create=create_networks)
+            findings = [*checked(built, current, None, pace), *made]
+            stop_at_blockers(findings, plan)
+            stop_without_rows(current, changed, plan)
+            tell(changed, quiet=given.quiet)
+            batch = batching.submitted(store, built, current, plan, [*changed, *findings], terms, changed)
+            batching.tell_unapproved(store, batch, given)
+            ended_by = batching.work(store, built, given, batch, at_once, metrics_port, lock)
+            batching.ended(store, built, given, batch, ended_by, report)
 
 
 @app.command("resume")
@@ -119,6 +152,7 @@ def resume(
         steering.pause(found, paused=False)
         steering.retry(found)
         batching.unlocked(built, found)
+        batching.tell_unapproved(store, found, given)
         try:
             ended_by = batching.work(store, built, given, found, at_once, metrics_port)
         except Conflict as busy:
@@ -132,12 +166,5 @@ def resume(
 batch_steer.add_to(app)
 batch_return.add_to(app)
 batch_test.add_to(app)
+app.command("approve")(batch_approve.approve)
 app.command("serve")(serve)
-
-_LATER = {
-    "approve": "Approves machines for cutover.",
-}
-for _name, _what in _LATER.items():
-    app.command(_name, **SETTINGS)(
-        later(f"batch {_name}", _what, "v2x batch run PLAN.CSV runs a plan and continues one that was stopped")
-    )

@@ -195,11 +195,15 @@ def report(
         typer.Option(metavar="FOLDER", help="write one archive for each wave there, which can be checked offline"),
     ] = None,
     check: Annotated[Path | None, typer.Option(metavar="ARCHIVE", help="check an archive of evidence")] = None,
+    decommission: Annotated[
+        bool, typer.Option("--decommission", help="what may be retired at the source of each finalized machine")
+    ] = False,
     state: StateOption = None,
 ) -> None:
     """Prints the report of a batch, as far as it is."""
     from v2x.cli import batching, show
     from v2x.cli.build import build
+    from v2x.cli.decommission import write_decommission
     from v2x.cli.evidence import check_archive, write_archives
     from v2x.cli.results import FORMATS, results, save_results
     from v2x.engine import journal
@@ -213,6 +217,9 @@ def report(
         return
     if evidence is not None:
         write_archives(given, batch, evidence, state)
+        return
+    if decommission:
+        write_decommission(given, batch, output, state)
         return
     if given.json:
         form = "json"

@@ -4,6 +4,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from v2x.cli.options import Given
 from v2x.cli.progress import Console
 from v2x.cli.running import Finished, conclude, draining, write_report
 from v2x.errors import UsageError
+from v2x.model.approval import in_force
 from v2x.model.finding import Finding
-from v2x.model.migration import Outcome, Report
+from v2x.model.migration import Failure, Migration, Outcome, Report
 from v2x.model.plan import Plan
+from v2x.text import plural
 
 if TYPE_CHECKING:
     from v2x.engine.batches import Batch
@@ -67,16 +70,34 @@ def control(store: "Store", app: App | None = None) -> "Control":
     return Control(store, actor(""), app.now if app else lambda: datetime.now(UTC))
 
 
-def submitted(store: "Store", app: App, plan: Plan, plan_path: Path, findings: Sequence[Finding]) -> "Batch":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What `batch run` says of the whole batch: whether outages need an approval, and a speed to foretell them by."""
+
+    approval: bool = False
+    pace_bytes: int = 0
+
+
+def submitted(
+    store: "Store",
+    app: App,
+    plan: Plan,
+    plan_path: Path,
+    findings: Sequence[Finding],
+    terms: Terms,
+    changed: Sequence[Finding] = (),
+) -> "Batch":
     """The batch of a plan, with those of its rows that were not in it yet.
 
-    Machines that failed are tried again, and so are those that were migrated and are not on the target any more.
+    Machines that failed are tried again, and so are those that were migrated and are not on the target any more; those
+    that `changed` at their source since the plan was drafted are blocked, each by itself.
     """
-    from v2x.engine.batches import Batch, Doorways, add, again
+    from v2x.engine import approvals, renewal, windows
+    from v2x.engine.batches import Batch, Doorways, add, again, id_of
     from v2x.engine.worker import actor
 
     batch = Batch(
-        id=plan.id[:12],
+        id=id_of(plan.id),
         plan_id=plan.id,
         plan_path=str(plan_path.resolve()),
         created=app.now(),
@@ -86,14 +107,31 @@ def submitted(store: "Store", app: App, plan: Plan, plan_path: Path, findings: S
         tables=dict(app.tables.layers),
     )
     orders = app.orders(plan)
+    why = {(one.source, one.machine_id): _blocked(one, plan_path) for one in changed}
+    blocked = {one.id: why[key] for one in orders if (key := (one.source, one.machine.id)) in why}
     with store.exclusive("dispatch") as connection:
         add(connection, batch, orders)
+        approvals.require(connection, batch.id, orders, wanted=terms.approval)
+        if terms.pace_bytes:
+            windows.give_pace(connection, batch.id, terms.pace_bytes)
         gone = [order.id for order in orders if not app.is_on_target(plan, order)]
         if gone:
             again(connection, batch.id, [Outcome.MIGRATED, Outcome.ALREADY], gone)
+        renewal.renew(connection, batch.id, [one for one in orders if one.id not in blocked])
+        new = renewal.block(connection, batch.id, blocked, app.now())
     steering = control(store, app)
-    steering.retry(batch)
+    steering.told_blocked(batch, blocked, new)
+    steering.retry(batch, besides=blocked)
     return steering.batch(batch.id)
+
+
+def _blocked(finding: Finding, plan_path: Path) -> Failure:
+    return Failure(
+        code="SOURCE-DIFFERS",
+        message=f"{finding.machine_name} is not as the plan has it: {finding.text}",
+        hint=f"look at its row, then v2x plan check {plan_path} --accept-changes, and run the plan again",
+        exit_code=6,
+    )
 
 
 def work(
@@ -140,6 +178,14 @@ def measured(store: "Store", given: Given, port: int | None) -> Iterator[None]:
         yield
 
 
+def tell_unapproved(store: "Store", batch: "Batch", given: Given) -> None:
+    """Says what waits for an approval, before anything runs."""
+    count = len(control(store).unapproved(batch))
+    if count:
+        show.note(f"{plural(count, 'machine')} may not be taken out of service yet; after approval:", quiet=given.quiet)
+        show.note(f"  v2x batch approve {batch.id} --by NAME", quiet=given.quiet)
+
+
 def unlocked(app: App, batch: "Batch") -> None:
     """Opens each of a batch's sources and targets once: passwords are asked for now, and a wrong one ends it here."""
     for endpoint in batch.doors.sources:
@@ -152,16 +198,32 @@ def report_of(store: "Store", app: App, batch: "Batch") -> Report:
     """What a batch has done so far."""
     import hashlib
 
+    from v2x.engine.timeline import timed
+
     made = app.now()
+    steering = control(store, app)
     return Report(
         id=hashlib.sha256(f"{batch.plan_id}{made.isoformat()}".encode()).hexdigest()[:12],
         created=made,
         version=__version__,
         plan_id=batch.plan_id,
-        migrations=control(store, app).migrations(batch),
+        migrations=tuple(timed(approved(steering, batch), steering.events(batch))),
         findings=batch.findings,
+        approvals=steering.said(batch.plan_id),
         mapping_tables=batch.tables,
     )
+
+
+def approved(steering: "Control", batch: "Batch") -> list[Migration]:
+    """The batch's migrations, each with who approved it where its row does not say so."""
+    said = steering.said(batch.plan_id)
+    rows = {(row.source, row.machine_id): row for row in steering.plan_rows(batch)}
+    found = []
+    for one in steering.migrations(batch):
+        row = rows.get((one.source, one.machine_id))
+        word = in_force(row, said) if row is not None and not one.approved_by else None
+        found.append(replace(one, approved_by=word.by) if word is not None else one)
+    return found
 
 
 def ended(store: "Store", app: App, given: Given, batch: "Batch", signal: int | None, report: Path | None) -> None:

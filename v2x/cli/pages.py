@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from v2x.cli.batch_pages import BATCH_PAGES
 from v2x.cli.rehearsal_pages import REHEARSAL_PAGES
 from v2x.cli.transport_pages import TRANSPORT_PAGES
 from v2x.errors import UsageError, V2xError
@@ -84,8 +85,9 @@ PAGES = _OF_THEIR_OWN | {
     "MAPPING": "A mapping table is wrong: the message names file, row and key. See docs/mappings.md.",
     "MEMBER-IGNORED": "The archive has a member that no appliance needs (a link, a device, a second descriptor). It is "
     "never read.",
-    "MISSED-WINDOW": "The window of the plan's row was over before the machine's turn came, or before its cutover "
-    "could end inside of it. What is copied already stays on the target. Write another window and run it again.",
+    "MISSED-WINDOW": "No time of the window of the plan's row is left, or none is as long as the machine's outage is "
+    "foretold to take with the time to roll back: then it is not begun. What was copied stays on the target, and no "
+    "snapshot of v2x stays at the source. Write another or a longer window, and run the plan.",
     "MISSING-COLUMN": "A sheet of the RVTools export lacks a column; the text says what is unknown for it. Export "
     "again with a current release, and with all columns.",
     "MISSING-DISK": "The descriptor names a disk whose file is not there. Nothing can be migrated without it.",
@@ -179,7 +181,8 @@ PAGES = _OF_THEIR_OWN | {
     "plan again.",
     "SOURCE-DIFFERS": "Before a machine of a batch is begun, and more than ten minutes after it was listed, it is "
     "compared with its source: disks and their sizes, adapters, firmware, CPUs, memory. It differs, or is gone; the "
-    "text says in what. Nothing was made. Look at its row, then v2x plan check --accept-changes, and run the plan.",
+    "text says in what. Nothing was made, and other machines go on. Look at its row, then v2x plan check "
+    "--accept-changes, and run the plan.",
     "SOURCE-NETWORK": "The network that disks come over can be chosen where v2x connects to the hosts by itself: "
     "by a VMkernel adapter of an ESXi host. Files are read where they are mounted, and disks of Hyper-V hosts from "
     "the addresses that --share names.",
@@ -222,6 +225,7 @@ PAGES = _OF_THEIR_OWN | {
     "migrate those.",
     "VLAN-DIFFERS": "Hosts have port groups of one name with different VLANs. Choose the network in the plan by hand.",
 }
+PAGES |= BATCH_PAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +254,12 @@ def page(code: str) -> Page:
         text = f"{rule.label}.\n\nremedy: {rule.remedy}\nsource: {rule.source}"
         text += f"\nunknown where: {unknown}" if unknown else ""
         return Page(code=rule.id, title=f"rule, {rule.severity}", text=text)
+    from v2x.plan.rules import find_plan_rule
+
+    of_plan = find_plan_rule(code.lower())
+    if of_plan is not None:
+        text = f"{of_plan.label}.\n\nremedy: {of_plan.remedy}"
+        return Page(code=of_plan.id, title=f"rule of v2x plan check, {of_plan.severity}", text=text)
     raise UsageError(f"no page for {code}", hint="docs/exit-codes.md and docs/rules.md list all codes")
 
 

@@ -165,11 +165,18 @@ def check(
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="take the machines as their sources have them now")
     ] = False,
+    measured: Annotated[
+        Path | None, typer.Option(metavar="RUN.JSON", help="foretell outages by the speed of this migration report")
+    ] = None,
+    throughput: Annotated[
+        str, typer.Option(metavar="SIZE", help="foretell outages by this much in a second, such as 120MiB")
+    ] = "",
 ) -> None:
     """Validates a plan against its sources, its target and itself."""
     from v2x.cli import show
+    from v2x.cli.assess import pace_of
     from v2x.cli.build import build
-    from v2x.cli.planned import checked, refreshed
+    from v2x.cli.planned import as_drafted, checked, gone_from, refreshed
     from v2x.errors import PlanError, UsageError
     from v2x.model.codec import to_plain
     from v2x.model.finding import Severity
@@ -180,12 +187,15 @@ def check(
 
     if offline and (accept_changes or source):
         raise UsageError("--offline asks no source", hint="leave out --offline")
+    pace = pace_of(measured, throughput)
     built = build(given)
     loaded = load_plan(plan)
     current = loaded if offline else refreshed(built, loaded, source or ())
     if accept_changes:
-        save_facts(current, plan)
-    findings = checked(built, current, None if accept_changes else loaded)
+        # One that is gone cannot be taken as it is now; it may have been migrated before.
+        loaded = as_drafted(current, loaded, gone_from(current, loaded))
+        save_facts(loaded, plan)
+    findings = checked(built, current, loaded, pace)
     blockers = [found for found in findings if found.severity is Severity.BLOCKER]
     if given.json:
         rows = [to_plain(found) for found in findings]

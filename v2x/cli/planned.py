@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the commands that run or check a plan have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +9,11 @@ from v2x.app import App
 from v2x.cli import show
 from v2x.errors import PlanError, UsageError
 from v2x.model.finding import Finding, Severity
+from v2x.model.forecast import DEFAULT_PACE, Pace
 from v2x.model.plan import Endpoint, Plan
 from v2x.plan import check_plan
-from v2x.plan.check import EXPORTS
+from v2x.plan.check import EXPORTS, changes
+from v2x.plan.relations import Key
 from v2x.plan.rules import NETWORK, NETWORK_UNRESOLVED
 from v2x.text import plural, printable
 
@@ -72,7 +74,35 @@ def _endpoint(app: App, side: str, saved: Endpoint) -> Endpoint:
     )
 
 
-def checked(app: App, plan: Plan, drafted: Plan | None = None) -> list[Finding]:
+def as_drafted(plan: Plan, drafted: Plan, keys: Container[Key]) -> Plan:
+    """The plan with these machines (source, id) as they were drafted; those that are gone are there again."""
+    found = dict(plan.inventories)
+    for alias, old in drafted.inventories.items():
+        kept = {one.id: one for one in old.machines if (alias, one.id) in keys}
+        if kept and alias in found:
+            others = tuple(one for one in found[alias].machines if one.id not in kept)
+            found[alias] = replace(found[alias], machines=(*others, *kept.values()))
+    return replace(plan, inventories=found)
+
+
+def gone_from(plan: Plan, drafted: Plan) -> set[Key]:
+    """The machines (source, id) that the draft has and the sources do not have any more."""
+    there = {(alias, one.id) for alias, inventory in plan.inventories.items() for one in inventory.machines}
+    then = {(alias, one.id) for alias, inventory in drafted.inventories.items() for one in inventory.machines}
+    return then - there
+
+
+def settled(app: App, plan: Plan, drafted: Plan) -> tuple[Plan, list[Finding]]:
+    """The plan to run, and a finding for each row whose machine is not as it was drafted: such rows are left out.
+
+    Their machines are as they were drafted. One that was migrated may be gone from its source.
+    """
+    whole = as_drafted(plan, drafted, gone_from(plan, drafted))
+    found = changes(plan, drafted.inventories, app.migrated(whole))
+    return as_drafted(whole, drafted, {(one.source, one.machine_id) for one in found}), found
+
+
+def checked(app: App, plan: Plan, drafted: Plan | None = None, pace: Pace = DEFAULT_PACE) -> list[Finding]:
     """The findings of a plan against itself and the facts in it; what earlier runs of its rows made is no obstacle.
 
     `drafted` is the plan as it was loaded: what changed at the sources since is told.
@@ -82,9 +112,10 @@ def checked(app: App, plan: Plan, drafted: Plan | None = None) -> list[Finding]:
         plan.facts,
         app.tables,
         rules=app.rules,
-        done=app.migrated(plan),
+        done=app.migrated(plan if drafted is None else as_drafted(plan, drafted, gone_from(plan, drafted))),
         now=app.now(),
         drafted=drafted.inventories if drafted is not None else None,
+        pace=pace,
     )
 
 
@@ -104,9 +135,22 @@ def stop_at_blockers(findings: Sequence[Finding], plan: Path) -> None:
     """PlanError where findings keep the plan from running; the first twenty are told."""
     blockers = [found for found in findings if found.severity is Severity.BLOCKER]
     if blockers:
-        for found in blockers[:20]:
-            show.note(f"{printable(found.machine_name or found.subject)}: {printable(found.text, 1000)} [{found.rule}]")
+        tell(blockers)
         raise PlanError(f"{plural(len(blockers), 'blocker')} in {plan}", hint=f"v2x plan check {plan} shows them all")
+
+
+def tell(findings: Sequence[Finding], *, quiet: bool = False) -> None:
+    """The first twenty findings, a line each."""
+    for found in findings[:20]:
+        name, text = printable(found.machine_name or found.subject), printable(found.text, 1000)
+        show.note(f"{name}: {text} [{found.rule}]", quiet=quiet)
+
+
+def stop_without_rows(plan: Plan, changed: Sequence[Finding], path: Path) -> None:
+    """PlanError where every row's machine is another than it was drafted."""
+    keys = {(one.source, one.machine_id) for one in changed}
+    if all((row.source, row.machine_id) in keys for row in plan.rows if not row.exclude):
+        stop_at_blockers(changed, path)
 
 
 def with_networks(app: App, plan: Plan, uplink: str, *, create: bool) -> tuple[Plan, list[Finding]]:

@@ -43,9 +43,9 @@ class Console:
     def end(self, migration: Migration) -> None:
         if migration.outcome in {Outcome.MIGRATED, Outcome.ALREADY}:
             self.say(f"  {migration.outcome}: {printable(migration.target_name)} {migration.vm_uuid}")
-        elif migration.outcome is Outcome.SKIPPED and migration.failure is not None:
+        elif migration.outcome in {Outcome.SKIPPED, Outcome.MISSED_WINDOW} and migration.failure is not None:
             name, why = printable(migration.machine_name), printable(migration.failure.message, 1000)
-            self.say(f"{name} skipped: {why} [{migration.failure.code}]")
+            self.say(f"{name} {migration.outcome}: {why} [{migration.failure.code}]")
         elif migration.failure is not None and self._failures:
             name, message = printable(migration.machine_name), printable(migration.failure.message, 1000)
             whose = "" if name in message else f"{name}: "

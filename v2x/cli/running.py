@@ -21,6 +21,9 @@ from v2x.model.plan import Plan
 from v2x.render import render_report
 from v2x.text import plural
 
+NOT_THROUGH = frozenset({Outcome.FAILED, Outcome.SKIPPED, Outcome.MISSED_WINDOW, Outcome.BLOCKED})
+"""Outcomes that make a run one of which some machines failed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
@@ -110,7 +113,7 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         raise Interrupted("stopped by a signal", hint="run the same command again; it continues").with_signal(
             finished.signal
         )
-    failed = [one for one in report.migrations if one.outcome in {Outcome.FAILED, Outcome.SKIPPED}]
+    failed = [one for one in report.migrations if one.outcome in NOT_THROUGH]
     if failed and len(report.migrations) == 1:
         raise failure_of(failed[0])
     if failed:

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from v2x.engine import copies, gates, holds, slots, tables
+from v2x.engine import copies, gates, holds, slots, tables, windows
 from v2x.engine.interface import Order
 from v2x.errors import UsageError
 from v2x.model.codec import from_json, to_json
@@ -32,11 +32,15 @@ class State(StrEnum):
 
 
 class Cancel(StrEnum):
-    """What an operator wants of a row: nothing, to end it, or to end it and leave what it has on the target."""
+    """What is wanted of a row: nothing, to end it, or to end it and leave what it has on the target.
+
+    MISSED is no operator's wish: its window is over, and it is to let go of its source.
+    """
 
     NO = ""
     DISCARD = "discard"
     KEEP = "keep"
+    MISSED = gates.GIVEN_UP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,11 @@ class Claimed:
     batch: str
     id: str
     attempt: int
+
+
+def id_of(plan_id: str) -> str:
+    """The id that the batch of a plan has, or will have."""
+    return plan_id[:12]
 
 
 def add(connection: sa.Connection, batch: Batch, orders: Sequence[Order], weight: int = 1) -> int:
@@ -193,9 +202,14 @@ def _migration(row: Any, results: tuple[DiskResult, ...]) -> Migration:
         finished=_time(row.finished),
         vm_uuid=row.vm_uuid,
         disks=results,
-        failure=from_json(row.failure_json, Failure) if row.failure_json else None,
+        failure=failure(row.failure_json),
         warnings=from_json(row.warnings_json, tuple[str, ...]),
     )
+
+
+def failure(text: str) -> Failure | None:
+    """As it is kept; None for an empty text."""
+    return from_json(text, Failure) if text else None
 
 
 def begin(ordered: Order) -> Migration:
@@ -242,7 +256,7 @@ def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterabl
     """The results of a row's disks in place of those that were kept before."""
     of = tables.disks
     results = tuple(results)
-    gates.measured(connection, batch, row, results)
+    windows.measured(connection, batch, row, results)
     connection.execute(of.delete().where(of.c.batch == batch, of.c.row == row))
     fresh = [
         {"batch": batch, "row": row, "position": position, "result_json": document(result)}
@@ -325,11 +339,18 @@ def _next(connection: sa.Connection, batch: str, moment: datetime) -> Sequence[A
     return [row for row in connection.execute(ordered) if is_free(row)]
 
 
-def again(connection: sa.Connection, batch: str, outcomes: Iterable[Outcome], ids: Sequence[str] = ()) -> int:
-    """Lets ended rows with one of these outcomes wait for another attempt; returns how many."""
+def again(
+    connection: sa.Connection,
+    batch: str,
+    outcomes: Iterable[Outcome],
+    ids: Sequence[str] = (),
+    besides: Iterable[str] = (),
+) -> int:
+    """Lets ended rows with one of these outcomes wait for another attempt, `besides` those; returns how many."""
     wanted = (_rows.c.batch == batch) & (_rows.c.state == State.ENDED) & _rows.c.outcome.in_(list(outcomes))
     if ids:
         wanted &= _rows.c.id.in_(ids)
+    wanted &= _rows.c.id.not_in(list(besides))
     fresh = {"state": State.WAITING, "outcome": Outcome.PENDING, "failure_json": "", "finished": "", "cancel": ""}
     return connection.execute(_rows.update().where(wanted).values(**fresh)).rowcount
 

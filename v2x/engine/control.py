@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator sees and says of batches, from any process. Wishes are rows that workers read every half second."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import appointed, batches, gates, slots, tables
+from v2x.engine import appointed, approvals, batches, gates, renewal, slots, tables
 from v2x.engine.batches import Batch, Cancel, State
-from v2x.engine.interface import Order
+from v2x.engine.begun import FINALIZED, has_begun
+from v2x.engine.interface import Event, Order
 from v2x.engine.live import Actor, Ledger
 from v2x.engine.store import Store
-from v2x.errors import UsageError
+from v2x.errors import Conflict, UsageError
+from v2x.model.approval import Approval
 from v2x.model.batch import BatchStatus, DiskProgress, RowStatus
 from v2x.model.codec import from_json
-from v2x.model.migration import Migration, Outcome
+from v2x.model.migration import Failure, Migration, Outcome
 from v2x.model.plan import PlanRow
 
 _rows = tables.rows
+_AGAIN = (Outcome.FAILED, Outcome.STOPPED, Outcome.SKIPPED, Outcome.MISSED_WINDOW, Outcome.BLOCKED)
 
 
 class Control:
@@ -42,12 +46,26 @@ class Control:
         with self._store.reading() as connection:
             return batches.migrations(connection, batch.id)
 
+    def events(self, batch: Batch) -> tuple[Event, ...]:
+        """Those of a batch, in order."""
+        return self._ledger.events(batch=batch.id)
+
     def plan_rows(self, batch: Batch) -> tuple[PlanRow, ...]:
         """The plan's rows as they were when the batch began, without those that were left out."""
+        return tuple(order.row for order in self.orders(batch) if order.row is not None)
+
+    def orders(self, batch: Batch) -> tuple[Order, ...]:
+        """In the order of the plan."""
         wanted = sa.select(_rows.c.order_json).where(_rows.c.batch == batch.id).order_by(_rows.c.seq)
         with self._store.reading() as connection:
-            orders = [from_json(text, Order) for text in connection.execute(wanted).scalars()]
-        return tuple(order.row for order in orders if order.row is not None)
+            return tuple(from_json(text, Order) for text in connection.execute(wanted).scalars())
+
+    def finalized(self, batch: Batch) -> tuple[str, ...]:
+        """The ids of rows whose way back was given up."""
+        wanted = sa.select(_rows.c.id, _rows.c.facts_json).where(_rows.c.batch == batch.id)
+        with self._store.reading() as connection:
+            rows = connection.execute(wanted).all()
+        return tuple(row.id for row in rows if FINALIZED in from_json(row.facts_json, tuple[str, ...]))
 
     def rows(self, batch: Batch, wanted: Sequence[str]) -> list[str]:
         """The ids of rows named by id or machine name; UsageError for a name that is none, or several."""
@@ -83,13 +101,43 @@ class Control:
             self._ledger.write(connection, batch.id, "", "control", "paused" if paused else "resumed")
         return True
 
-    def retry(self, batch: Batch, ids: Sequence[str] = ()) -> int:
+    def retry(self, batch: Batch, ids: Sequence[str] = (), besides: Iterable[str] = ()) -> int:
         """Lets machines that failed or were stopped wait for another attempt; returns how many."""
         with self._store.exclusive("events") as connection:
-            count = batches.again(connection, batch.id, [Outcome.FAILED, Outcome.STOPPED, Outcome.SKIPPED], ids)
+            count = batches.again(connection, batch.id, _AGAIN, ids, besides)
             if count:
                 self._ledger.write(connection, batch.id, "", "control", f"{count} to be tried again")
         return count
+
+    def open_rows(self, batch: Batch) -> int:
+        """How many machines wait or run."""
+        with self._store.reading() as connection:
+            return sum(batches.unfinished(connection, batch.id).values())
+
+    def told_blocked(self, batch: Batch, blocked: Mapping[str, Failure], ids: Iterable[str]) -> None:
+        """Puts into the log that rows were blocked, and why."""
+        with self._store.exclusive("events") as connection:
+            for one in ids:
+                about = {"code": blocked[one].code, "why": blocked[one].message}
+                self._ledger.write(connection, batch.id, one, "outcome", Outcome.BLOCKED, about)
+
+    def give_way(self, batch: Batch) -> int:
+        """Ends what is open of a batch for an edited plan; returns how many.
+
+        Conflict while machines of it run on a worker that is not this process's.
+        """
+        with self._store.exclusive("dispatch") as connection:
+            live = connection.execute(sa.select(sa.func.count()).select_from(tables.workers)).scalar_one()
+            running = batches.unfinished(connection, batch.id).get(State.RUNNING, 0)
+            if self._store.is_shared and live and running:
+                raise Conflict(
+                    f"{running} of the machines of batch {batch.id} run now",
+                    code="PLAN-EDITED",
+                    hint=f"v2x batch pause {batch.id} lets them come to a mark, then run this again",
+                )
+            ids = renewal.give_way(connection, batch.id, self._now())
+        self._ledger.record(batch.id, "", "control", f"{len(ids)} given over to an edited plan")
+        return len(ids)
 
     def cancel(self, batch: Batch, ids: Sequence[str], *, keep: bool = False) -> int:
         """Ends machines that are not through; `keep` leaves what they have on the target. Returns how many.
@@ -134,6 +182,43 @@ class Control:
             if count:
                 self._ledger.write(connection, batch.id, "", "control", f"cutover of {count}{when}")
         return count
+
+    def approve(self, asked: Sequence[Approval]) -> tuple[Approval, ...]:
+        """Records what was said of a plan, each word with its event; its number, time and account are set here."""
+        made = []
+        with self._store.exclusive("events") as connection:
+            for one in asked:
+                about = {"plan": one.plan_id, "by": one.by, "change": one.change, "scope": one.scope}
+                number = self._ledger.write(
+                    connection, batches.id_of(one.plan_id), "", "approval", f"{one.words}, plan {one.plan_id}", about
+                )
+                known = replace(one, number=number, time=self._now(), user=self._ledger.actor.user)
+                approvals.add(connection, known)
+                made.append(known)
+        return tuple(made)
+
+    def said(self, plan_id: str) -> tuple[Approval, ...]:
+        """What was said of a plan, the oldest first."""
+        with self._store.reading() as connection:
+            return approvals.said(connection, plan_id)
+
+    def unapproved(self, batch: Batch) -> tuple[str, ...]:
+        """The ids of the rows that wait for an approval."""
+        with self._store.reading() as connection:
+            found = approvals.missing(connection, batch.id)
+        return (*found.start, *found.cutover)
+
+    def out_of_service(self, batch: Batch) -> tuple[str, ...]:
+        """The ids of rows whose outage has begun and not ended."""
+        of = _rows.c
+        wanted = sa.select(of.id, of.facts_json, of.vm_uuid, of.order_json).where(
+            of.batch == batch.id, of.state != State.ENDED
+        )
+        with self._store.reading() as connection:
+            rows = connection.execute(wanted).all()
+        return tuple(
+            row.id for row in rows if has_begun(row.facts_json, row.vm_uuid, warm=from_json(row.order_json, Order).warm)
+        )
 
     def throttle(self, key: str, value: str) -> None:
         """Sets a limit for all workers; an empty value brings its default back. UsageError for an unknown one."""
@@ -207,7 +292,8 @@ def _waits_for(
     if row.cutover and row.id in held.cutover:
         return held.cutover[row.id]
     if row.due and not row.cutover:
-        return f"its cutover; next pass {row.due[:16].replace('T', ' ')} UTC"
+        said = held.unapproved.get(row.id, "")
+        return f"its cutover; next pass {row.due[:16].replace('T', ' ')} UTC" + (f"; {said}" if said else "")
     return held.start.get(row.id) or _turn_or_slot(row, turn, used, limits)
 
 

@@ -1,35 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps rows from starting besides turns and slots: rows that must be through before, windows, partners.
+"""What keeps rows from starting besides turns and slots: rows that come before, windows, approvals, partners.
 
 A cold row waits with its start; a warm one is copied meanwhile and waits with its cutover. A row whose wait cannot end
 any more is skipped, so that the batch comes to its end.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import appointed, tables
+from v2x.engine import appointed, approvals, tables, windows
 from v2x.engine.interface import Order
 from v2x.model.codec import to_json
-from v2x.model.migration import DiskResult, Failure, Outcome, Phase, VerifyLevel
-from v2x.model.windows import Window, WindowError, parse_window
+from v2x.model.migration import Failure, Outcome, Phase
 
-_rows, _needs, _windows, _partners = tables.rows, tables.needs, tables.windows, tables.partners
+_rows, _needs, _partners = tables.rows, tables.needs, tables.partners
 _THROUGH = (Outcome.MIGRATED, Outcome.ALREADY)
 _ENDED, _WAITING, _RUNNING = "ended", "waiting", "running"
+GIVEN_UP = "missed"
+"""What stands in `cancel` of a row that missed its window and is to let go of its source."""
 _OUTAGE = (Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY, Phase.SEAL, Phase.RELEASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Why rows are held, by id: `start` those that may not start, `cutover` those that may not be cut over."""
+    """Why rows are held, by id: `start` those that may not start, `cutover` those that may not be cut over.
+
+    `unapproved` are those of the latter that wait for an approval.
+    """
 
     start: Mapping[str, str] = field(default_factory=dict)
     cutover: Mapping[str, str] = field(default_factory=dict)
+    unapproved: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +42,15 @@ class Skipped:
 
     batch: str
     row: str
+    outcome: Outcome
     failure: Failure
 
 
 def add(connection: sa.Connection, batch: str, orders: Iterable[Order]) -> None:
     """Keeps what these orders wait for."""
-    needs, windows, partners = [], [], []
+    orders = tuple(orders)
+    windows.add(connection, batch, orders)
+    needs, partners = [], []
     for order in orders:
         partners += [
             {"batch": batch, "row": order.id, "team": team, "name": order.machine.name, "warm": order.warm}
@@ -53,40 +60,10 @@ def add(connection: sa.Connection, batch: str, orders: Iterable[Order]) -> None:
             {"batch": batch, "row": order.id, "needs": other, "name": name, "for_cutover": order.warm}
             for other, name in dict(order.after).items()
         ]
-        if order.window:
-            windows.append(_window_values(batch, order))
     if needs:
         connection.execute(_needs.insert(), needs)
-    if windows:
-        connection.execute(_windows.insert(), windows)
     if partners:
         connection.execute(_partners.insert(), partners)
-
-
-def _window_values(batch: str, order: Order) -> dict[str, object]:
-    """The outage of a warm machine: its shutdown and last pass at their longest, and what is read back meanwhile."""
-    seconds = order.outage_seconds + order.shutdown_seconds if order.warm else 0.0
-    reads = order.size_bytes if order.warm and order.verify is VerifyLevel.FULL else 0
-    return {
-        "batch": batch,
-        "row": order.id,
-        "span": order.window,
-        "for_cutover": order.warm,
-        "least_seconds": seconds,
-        "read_bytes": reads,
-        "seconds": seconds,
-    }
-
-
-def measured(connection: sa.Connection, batch: str, row: str, results: Sequence[DiskResult]) -> None:
-    """Foretells the outage of a row with a window anew, by the rate of its own passes."""
-    spent = sum(one.seconds for one in results)
-    sent = sum(one.sent_bytes for one in results)
-    if spent <= 0 or sent <= 0:
-        return
-    mine = (_windows.c.batch == batch) & (_windows.c.row == row)
-    foretold = _windows.c.least_seconds + _windows.c.read_bytes * (spent / sent)
-    connection.execute(_windows.update().where(mine).values(seconds=foretold))
 
 
 def held(connection: sa.Connection, batch: str, now: datetime) -> Held:
@@ -95,16 +72,13 @@ def held(connection: sa.Connection, batch: str, now: datetime) -> Held:
     cutover: dict[str, str] = {}
     for row in connection.execute(_unmet(batch)):
         (cutover if row.for_cutover else start).setdefault(row.row, f"{row.name} to be through")
-    wanted = sa.select(_windows, _rows.c.vm_uuid).join(
-        _rows, (_rows.c.batch == _windows.c.batch) & (_rows.c.id == _windows.c.row)
-    )
-    for row in connection.execute(wanted.where(_windows.c.batch == batch, _rows.c.state != _ENDED)):
-        why = _shut(row.span, row.seconds, now)
-        # What has begun goes on: its machine may be off already.
-        if why and (row.for_cutover or not row.vm_uuid):
-            (cutover if row.for_cutover else start)[row.row] = why
+    for one, (for_cutover, look) in windows.looks(connection, batch, now).items():
+        (cutover if for_cutover else start)[one] = look.why
     cutover = {**appointed.held(connection, batch, now), **cutover}
-    return Held(start, {**_behind_partners(connection, batch, cutover), **cutover})
+    unapproved = approvals.missing(connection, batch)
+    start.update(unapproved.start)
+    cutover.update(unapproved.cutover)
+    return Held(start, {**_behind_partners(connection, batch, cutover), **cutover}, unapproved.cutover)
 
 
 def _behind_partners(connection: sa.Connection, batch: str, held: Mapping[str, str]) -> dict[str, str]:
@@ -146,45 +120,29 @@ def _unmet(batch: str) -> sa.Select[tuple[str, bool, str, str, str]]:
     )
 
 
-def _shut(text: str, seconds: float, now: datetime) -> str:
-    """Why a window does not let a row pass; empty where it does."""
-    window = _parsed(text)
-    if window.fits(now, seconds):
-        return ""
-    opening = next((one for one in window.openings(now) if one[0] > now), None)
-    if opening is None:
-        return "its window, which is over" if window.closes(now) is None else "its window, which is too short"
-    if opening[1] - opening[0] < timedelta(seconds=seconds):
-        return f"its window, which is too short for the {seconds / 60:.0f} minutes foretold"
-    local = opening[0].astimezone(window.zone)
-    return f"its window: {local:%Y-%m-%d %H:%M} {window.zone.key}"
-
-
-@lru_cache(maxsize=512)
-def _parsed(text: str) -> Window:
-    try:
-        return parse_window(text)
-    except WindowError:  # a zone that this machine does not know: nothing is ever open
-        return parse_window("1970-01-01 0:00-0:01 UTC")
-
-
 def skip(connection: sa.Connection, batch: str, now: datetime) -> list[Skipped]:
-    """Ends the waiting rows of a batch whose wait cannot end any more; called again until none is left."""
-    found = {**_missed(connection, batch, now), **_hopeless(connection, batch)}
+    """Ends the waiting rows of a batch whose wait cannot end any more; called again until none is left.
+
+    One that missed its window and was begun before is left to a worker, which lets go of its source first.
+    """
+    missed = windows.missed(connection, batch, now)
+    found = {**missed, **_hopeless(connection, batch)}
     if not found:
         return []
     of_batch = (_rows.c.batch == batch) & (_rows.c.state == _WAITING) & (_rows.c.cancel == "")
-    waiting = set(connection.execute(sa.select(_rows.c.id).where(of_batch)).scalars())
-    skipped = [Skipped(batch=batch, row=row, failure=found[row]) for row in found if row in waiting]
-    for one in skipped:
-        values = {
-            "state": _ENDED,
-            "outcome": Outcome.SKIPPED,
-            "finished": now.isoformat(),
-            "due": "",
-            "failure_json": to_json(one.failure).decode(),
-        }
-        connection.execute(_rows.update().where(_rows.c.batch == batch, _rows.c.id == one.row).values(**values))
+    attempts = {
+        row.id: row.attempt for row in connection.execute(sa.select(_rows.c.id, _rows.c.attempt).where(of_batch))
+    }
+    skipped = []
+    for row in (one for one in found if one in attempts):
+        values: dict[str, object] = {"failure_json": to_json(found[row]).decode()}
+        if row in missed and attempts[row]:
+            values["cancel"] = GIVEN_UP
+        else:
+            outcome = Outcome.MISSED_WINDOW if row in missed else Outcome.SKIPPED
+            values |= {"state": _ENDED, "outcome": outcome, "finished": now.isoformat(), "due": ""}
+            skipped.append(Skipped(batch=batch, row=row, outcome=outcome, failure=found[row]))
+        connection.execute(_rows.update().where(_rows.c.batch == batch, _rows.c.id == row).values(**values))
     return skipped
 
 
@@ -200,30 +158,3 @@ def _hopeless(connection: sa.Connection, batch: str) -> dict[str, Failure]:
         for row in connection.execute(_unmet(batch))
         if not row.for_cutover and row.state == _ENDED
     }
-
-
-def _missed(connection: sa.Connection, batch: str, now: datetime) -> dict[str, Failure]:
-    """Rows whose window does not come again; a cold row that has begun goes on whatever the time."""
-    joined = _windows.join(_rows, (_rows.c.batch == _windows.c.batch) & (_rows.c.id == _windows.c.row))
-    wanted = sa.select(_windows.c.row, _windows.c.span).select_from(joined)
-    has_to_wait = _windows.c.for_cutover | (_rows.c.vm_uuid == "")
-    return {
-        row.row: Failure(
-            code="MISSED-WINDOW",
-            message=f"its window {row.span} is over",
-            hint="give it another window in the plan and run that; what is copied already stays and is used",
-            exit_code=4,
-        )
-        for row in connection.execute(wanted.where(_windows.c.batch == batch, _rows.c.state == _WAITING, has_to_wait))
-        if _is_missed(row.span, now)
-    }
-
-
-@lru_cache(maxsize=512)
-def _is_missed_at(text: str, minute: str) -> bool:
-    return next(_parsed(text).openings(datetime.fromisoformat(minute)), None) is None
-
-
-def _is_missed(text: str, now: datetime) -> bool:
-    """Looked at by the minute: windows are no finer."""
-    return _is_missed_at(text, now.replace(second=0, microsecond=0).isoformat())

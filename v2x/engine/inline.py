@@ -21,7 +21,7 @@ from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
 from v2x.migrate.work import Work
 from v2x.model.hook import Hook
-from v2x.model.migration import DiskResult, GuestChange, Migration, Outcome, Phase
+from v2x.model.migration import DiskResult, Failure, GuestChange, Migration, Outcome, Phase
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
 
@@ -61,6 +61,12 @@ class InlineEngine:
         for order in orders:
             if order.id in self._orders:
                 continue
+            if order.window or order.after:
+                what = "has a window" if order.window else "comes after other machines"
+                raise UsageError(
+                    f"{order.machine.name} {what}, which a run without a state cannot keep",
+                    hint="v2x batch run keeps windows and order",
+                )
             self._orders[order.id] = order
             self._migrations[order.id] = Migration(
                 id=order.id,
@@ -174,6 +180,9 @@ class _Wish:
     def cancelled(self) -> bool:
         return self._migration in self._engine._cancelled
 
+    def missed(self) -> Failure | None:
+        return None
+
     def discards(self) -> bool:
         return self.cancelled()
 
@@ -203,6 +212,9 @@ class _Recorder:
 
     def remember(self, fact: str) -> None:
         self._facts.append(fact)
+
+    def forget(self, fact: str) -> None:
+        self._facts[:] = [one for one in self._facts if one != fact]
 
     def facts(self) -> Sequence[str]:
         return self._facts

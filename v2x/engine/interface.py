@@ -9,6 +9,7 @@ from typing import Protocol
 from v2x.migrate.observe import Observer
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
+from v2x.model.outage import ROLLBACK_SECONDS
 from v2x.model.plan import PlanRow, Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Source
@@ -23,9 +24,10 @@ class Order:
     of the host that the disks are sent to, as far as it is known beforehand. A `warm` one is copied while it runs;
     `sync_minutes` go by between two passes once it is ready for its cutover. `after` are (id, name) of orders that must
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
-    be. `apart` are teams of which no two are ever cut over at once. `row` is the plan's, for reports. What the order
-    knows of the machine is as of `listed`. With `convert`, its guest is put right on its way: by the engine without a
-    journal only, since each attempt writes other bytes.
+    be; its foretold end and then `rollback_seconds` have to lie inside. `apart` are teams of which no two are ever cut
+    over at once. `row` is the plan's, for reports. What the order knows of the machine is as of `listed`. With
+    `convert`, its guest is put right on its way: by the engine without a journal only, since each attempt writes other
+    bytes.
     """
 
     id: str
@@ -55,14 +57,12 @@ class Order:
     row: PlanRow | None = None
     listed: datetime | None = None
     convert: bool = False
+    rollback_seconds: float = ROLLBACK_SECONDS
 
     @property
     def size_bytes(self) -> int:
         """What there is to copy, as far as the source tells."""
-        return sum(
-            disk.capacity_bytes if disk.allocated_bytes is None else min(disk.allocated_bytes, disk.capacity_bytes)
-            for disk in self.machine.disks
-        )
+        return self.machine.used_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from v2x.engine.batches import Cancel
 from v2x.engine.interface import Doors, Event
 from v2x.engine.store import Store
 from v2x.migrate.observe import Observer
-from v2x.model.migration import DiskResult, Phase
+from v2x.model.migration import DiskResult, Failure, Phase
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
 
@@ -61,10 +61,10 @@ class Ledger:
         kind: str,
         text: str,
         about: Mapping[str, str] | None = None,
-    ) -> None:
+    ) -> int:
         fields = {"time": self.now().isoformat(), "kind": kind, "text": text, **(about or {})}
         who = {"user": self.actor.user, "worker": self.actor.worker, "version": self.actor.version}
-        journal.append(connection, batch, row, {**fields, **who})
+        return journal.append(connection, batch, row, {**fields, **who})
 
     def events(self, since: int = 0, batch: str = "") -> tuple[Event, ...]:
         with self.store.reading() as connection:
@@ -82,8 +82,10 @@ class LiveRow:
         draining: Callable[[], bool],
         wish: Cancel | None = None,
         about: Mapping[str, str] | None = None,
+        missed: Failure | None = None,
     ) -> None:
         self.about = dict(about or {})
+        self._missed = missed
         self.key = key
         self._ledger = ledger
         self._shown = shown
@@ -121,6 +123,13 @@ class LiveRow:
             known = batches.facts(connection, *self.key)
             if fact not in known:
                 batches.update(connection, *self.key, facts_json=batches.document((*known, fact)))
+
+    def forget(self, fact: str) -> None:
+        with self._ledger.store.writing() as connection:
+            known = batches.facts(connection, *self.key)
+            left = tuple(one for one in known if one != fact)
+            if left != known:
+                batches.update(connection, *self.key, facts_json=batches.document(left))
 
     def facts(self) -> Sequence[str]:
         with self._ledger.store.reading() as connection:
@@ -175,6 +184,9 @@ class LiveRow:
 
     def cancelled(self) -> bool:
         return self._wish in {Cancel.DISCARD, Cancel.KEEP}
+
+    def missed(self) -> Failure | None:
+        return self._missed if self._wish is Cancel.MISSED else None
 
     def discards(self) -> bool:
         return self._wish is Cancel.DISCARD

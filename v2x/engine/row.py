@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
+from v2x.engine.begun import BROUGHT_BACK, WAS_ON
 from v2x.engine.hooks import run_hook
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
 from v2x.migrate.crash import crash_point
@@ -30,11 +31,12 @@ from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integri
 _log = logging.getLogger("v2x.engine")
 Answer = dict[str, object]
 Journal = Callable[[str, Callable[[], Answer]], Answer]
-WAS_ON = "was on"
 TRACKED = "tracking was turned on"
 WAS = "was "
 """Begins the fact that holds, as JSON, what the source was like before it was kept off."""
-FINALIZED = "finalized"
+SOURCE_DIFFERS = "SOURCE-DIFFERS"
+_GIVEN_BACK = {Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED_WINDOW, Outcome.BLOCKED}
+"""Outcomes after which a machine that was brought down goes on at its source."""
 _CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
 
 
@@ -45,6 +47,10 @@ class Kept(Protocol):
 
     def remember(self, fact: str) -> None:
         """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns."""
+        ...
+
+    def forget(self, fact: str) -> None:
+        """Ends what `remember` began."""
         ...
 
     def facts(self) -> Sequence[str]:
@@ -74,6 +80,10 @@ class Wish(Protocol):
         ...
 
     def cancelled(self) -> bool: ...
+
+    def missed(self) -> Failure | None:
+        """What it ends with where its window is over; its source is let go of then."""
+        ...
 
     def discards(self) -> bool:
         """Whether what a cancelled row has on the target is to be removed."""
@@ -186,7 +196,9 @@ class RowRun:
                 journal("discard", self._discarded) if self._wish.discards() else journal("end test", self._untested)
             )
             failure = _failure_from(undone.get("failure")) or failure
-        if outcome in {Outcome.FAILED, Outcome.CANCELLED} and WAS_ON in self._kept.facts():
+        if outcome is Outcome.MISSED_WINDOW:
+            journal("let go", self._let_go)
+        if outcome in _GIVEN_BACK and WAS_ON in self._kept.facts():
             journal("bring back", self._brought_back)
         self._tell_what_stays()
         return outcome, failure
@@ -222,12 +234,10 @@ class RowRun:
                 self._keep(work)
                 return self._said(step, work)
             except (Stopped, Interrupted) as problem:
-                self._keep(self._work)
-                if self._wish.cancelled():
-                    return _answer(Outcome.CANCELLED, replace(failure_of(problem), hint=_CANCELLED))
-                return _answer(Outcome.STOPPED, failure_of(problem))
+                return self._stopped(problem)
             except InputRefused as problem:
-                return _answer(Outcome.FAILED, self._refused(problem))
+                outcome = Outcome.BLOCKED if problem.code == SOURCE_DIFFERS else Outcome.FAILED
+                return _answer(outcome, self._refused(problem))
             except V2xError as problem:
                 self._keep(self._work)
                 self._hand_back(whole=False)
@@ -241,6 +251,16 @@ class RowRun:
                 hint = "this is a bug of v2x: please report it with the --verbose output"
                 return _answer(Outcome.FAILED, Failure(code="V2X-BUG", message=text, hint=hint))
         raise AssertionError("the last attempt returns")
+
+    def _stopped(self, problem: V2xError) -> Answer:
+        self._keep(self._work)
+        self._forget_if_on()
+        missed = self._wish.missed()
+        if missed is not None:
+            return _answer(Outcome.MISSED_WINDOW, missed)
+        if self._wish.cancelled():
+            return _answer(Outcome.CANCELLED, replace(failure_of(problem), hint=_CANCELLED))
+        return _answer(Outcome.STOPPED, failure_of(problem))
 
     def _said(self, step: Step, work: Work) -> Answer:
         if work.already:
@@ -317,10 +337,34 @@ class RowRun:
             if was and isinstance(work.source, GivesBack):
                 work.source.give_back(work.machine, was)
             work.brought_down = True
-            bring_back(work)
+            if bring_back(work):
+                self._kept.remember(BROUGHT_BACK)
+                self._kept.forget(WAS_ON)
         except V2xError as problem:
             self._kept.warning(f"the machine is off at the source and could not be switched on: {problem.message}")
         return {}
+
+    def _let_go(self) -> Answer:
+        """No snapshot of ours grows at the source while nobody knows when the machine is moved."""
+        try:
+            work = self._work or self._build()
+            self._work = work
+            work.source.release(work.machine, work.tag)
+            work.checkpoint = self._held = None
+        except V2xError as problem:
+            self._kept.warning(f"its snapshot may still be at the source: {problem.message}; v2x cleanup --source")
+        return {}
+
+    def _forget_if_on(self) -> None:
+        """A stop that came before the machine was brought down has begun no outage."""
+        work = self._work
+        if work is None or work.brought_down or WAS_ON not in self._kept.facts():
+            return
+        try:
+            if state_now(work) is PowerState.ON:
+                self._kept.forget(WAS_ON)
+        except V2xError:
+            _log.debug("its state cannot be asked", exc_info=True)
 
     def _keep(self, work: Work | None) -> None:
         if work is not None and work.claim is not None and work.claim.id:

@@ -173,6 +173,44 @@ holds = Table(
     Column("until", Text, nullable=False),
 )
 
+terms = Table(
+    "v2x_terms",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("approval", Boolean, nullable=False),
+    Column("pace_bytes", BigInteger, nullable=False),
+)
+
+unapproved = Table(
+    "v2x_unapproved",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("wave", Integer, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("machine_id", Text, nullable=False),
+    Column("machine_name", Text, nullable=False),
+    Column("for_cutover", Boolean, nullable=False),
+)
+
+approvals = Table(
+    "v2x_approvals",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("plan_id", Text, nullable=False, index=True),
+    Column("approval_json", Text, nullable=False),
+)
+
+paces = Table(
+    "v2x_paces",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("road", Text, nullable=False),
+    Column("sent_bytes", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+)
+
 appointed = Table(
     "v2x_appointed",
     metadata,

@@ -12,9 +12,10 @@ import sqlalchemy as sa
 
 from v2x.engine import batches, copies, tables
 from v2x.engine.batches import Batch, State
+from v2x.engine.begun import FINALIZED, WAS_ON
 from v2x.engine.interface import Doors, Order
 from v2x.engine.live import Ledger
-from v2x.engine.row import FINALIZED, WAS, WAS_ON, saved_of
+from v2x.engine.row import WAS, saved_of
 from v2x.engine.store import Store
 from v2x.errors import Conflict, UsageError
 from v2x.model.migration import Outcome, Phase

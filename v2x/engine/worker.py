@@ -39,7 +39,7 @@ LOCAL = "v2x-local"
 """The executor of a state folder: there is one process for it at a time, and each continues what the last one ran."""
 LISTED_FOR = timedelta(minutes=10)
 """How long what a source told of a machine is taken to hold; a row that starts later is compared with it again."""
-_UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY}
+_UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY, Outcome.MISSED_WINDOW}
 
 
 class Durable(Protocol):
@@ -163,7 +163,7 @@ class Worker:
         with self._store.exclusive("events") as connection:
             (migration,) = batches.migrations(connection, one.batch, [one.row])
             about = {"machine": migration.machine_name, "code": one.failure.code, "why": one.failure.message}
-            self.ledger.write(connection, one.batch, one.row, "outcome", Outcome.SKIPPED, about)
+            self.ledger.write(connection, one.batch, one.row, "outcome", one.outcome, about)
         self._watcher.end(migration)
 
     def _run_row(self, batch_id: str, row: str, attempt: int, journal: Journal) -> None:
@@ -175,10 +175,10 @@ class Worker:
             found = self._adopted(batch_id, row, attempt)
             if found is None:
                 return
-            batch, order, wish = found
+            batch, order, wish, failure = found
             shown = self._watcher.begin(order)
             about = {"machine": order.machine.name, "plan": batch.plan_id, **accounts(batch, order)}
-            live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None, about)
+            live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None, about, failure)
             with self._store.reading() as connection:
                 live.told_to_cut_over(live.key in batches.cutovers(connection, self.id, self._now()))
             with self._beat.row(live):
@@ -188,19 +188,23 @@ class Worker:
             self._live.discard(key)
             self._woken.set()
 
-    def _adopted(self, batch_id: str, row: str, attempt: int) -> tuple[Batch, Order, Cancel] | None:
-        """The row as this worker's own, unless a later attempt is at it or it has ended."""
+    def _adopted(self, batch_id: str, row: str, attempt: int) -> tuple[Batch, Order, Cancel, Failure | None] | None:
+        """The row as this worker's own, with what it ends with if it only lets go; None for one that is not ours."""
         of = tables.rows
         with self._store.writing() as connection:
             mine = (of.c.batch == batch_id) & (of.c.id == row) & (of.c.attempt == attempt)
             mine &= of.c.state == State.RUNNING
-            fresh = {"worker": self.id, "outcome": Outcome.PENDING, "failure_json": ""}
-            if not connection.execute(of.update().where(mine).values(**fresh)).rowcount:
+            told = connection.execute(sa.select(of.c.cancel, of.c.failure_json).where(mine)).first()
+            if told is None:
                 return None
+            wish = Cancel(told.cancel)
+            failure = batches.failure(told.failure_json) if wish is Cancel.MISSED else None
+            kept = told.failure_json if failure else ""
+            fresh = {"worker": self.id, "outcome": Outcome.PENDING, "failure_json": kept}
+            connection.execute(of.update().where(mine).values(**fresh))
             begun = of.update().where(mine, of.c.started == "")
             connection.execute(begun.values(started=self._now().isoformat()))
-            wish = connection.execute(sa.select(of.c.cancel).where(mine)).scalar_one()
-            return batches.get(connection, batch_id), batches.order(connection, batch_id, row), Cancel(wish)
+            return batches.get(connection, batch_id), batches.order(connection, batch_id, row), wish, failure
 
     def _attempt(self, batch: Batch, order: Order, live: LiveRow) -> RowRun:
         openings = self._opened(batch)

@@ -106,21 +106,23 @@ def stay_off(work: "Work") -> None:
         work.observer.warning("this source has no automatic start that could be turned off")
 
 
-def bring_back(work: "Work") -> None:
-    """After a failure: switches on again what was brought down for nothing."""
+def bring_back(work: "Work") -> bool:
+    """After a failure: switches on again what was brought down for nothing. Whether that is done."""
     if not work.brought_down or not isinstance(work.source, PowerControl):
-        return
-    name = work.machine.name
+        return False
+    name, is_back = work.machine.name, False
     try:
         found = work.target.find(work.tag)
         if found is not None and found.sealed:
-            return  # the machine is on the target, and two of it must not run
+            return False  # the machine is on the target, and two of it must not run
         work.source.power_on(work.machine)
     except V2xError as problem:
         work.observer.warning(f"{name} is off at the source and could not be switched on again: {problem.message}")
     else:
+        is_back = True
         work.observer.warning(f"{name} was switched on again at the source")
     if isinstance(work.source, Notes):
         for note in work.source.notes(work.machine):
             work.observer.warning(note)
     work.brought_down = False
+    return is_back

@@ -185,6 +185,11 @@ class Disk:
     io_filters: tuple[str, ...] = ()
     iops_limit: int | None = None
 
+    @property
+    def used_bytes(self) -> int:
+        """What there is to copy, as far as the source tells; else all of it."""
+        return self.capacity_bytes if self.allocated_bytes is None else min(self.allocated_bytes, self.capacity_bytes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VlanRange:
@@ -360,3 +365,7 @@ class Machine:
     @property
     def capacity_bytes(self) -> int:
         return sum(disk.capacity_bytes for disk in self.disks)
+
+    @property
+    def used_bytes(self) -> int:
+        return sum(disk.used_bytes for disk in self.disks)

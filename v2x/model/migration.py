@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from v2x.model.approval import Approval
 from v2x.model.finding import Finding
 from v2x.model.rehearsal import Rehearsal
 from v2x.model.target import TargetMachine
@@ -41,6 +42,8 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     ROLLED_BACK = "rolled back"
     SKIPPED = "skipped"
+    MISSED_WINDOW = "missed-window"
+    BLOCKED = "blocked"
     DRY_RUN = "dry run"
 
 
@@ -112,11 +115,22 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseTime:
+    """One phase of a machine over all attempts: when it first began, how long it took in all, how often it began."""
+
+    phase: Phase
+    began: datetime
+    seconds: float
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
     """One machine's way. `id` is the tag that its objects on the target carry.
 
-    `change`, `approved_by` and `checks` are the plan's, for whoever reads the report. `tests` are its test copies, the
-    oldest first.
+    `change`, `approved_by` and `checks` are the plan's, for whoever reads the report; `approved_by` is filled in by an
+    approval where the plan says nothing. `phases` are in the order in which they first began. `tests` are its test
+    copies, the oldest first.
     """
 
     id: str
@@ -139,11 +153,12 @@ class Migration:
     approved_by: str = ""
     checks: str = ""
     tests: tuple[Rehearsal, ...] = ()
+    phases: tuple[PhaseTime, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one run did; `findings` are those that were known before it began."""
+    """What one run did; `findings` are those that were known before it began, `approvals` what was said of its plan."""
 
     id: str
     created: datetime
@@ -151,5 +166,6 @@ class Report:
     plan_id: str = ""
     migrations: tuple[Migration, ...] = ()
     findings: tuple[Finding, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     mapping_tables: dict[str, str] = field(default_factory=dict)
     schema: str = REPORT_SCHEMA

@@ -40,7 +40,8 @@ class PlanRow:
     (decimal text) to a target network (name or uuid), with "*" for the rest. `timezone` is the guest's: a name of the
     tz database or an offset such as +02:00. `after` are names or ids of machines of the plan that must be through
     before; `groups` are those of the source as `kind:name` (kind a value of Together with hyphens), or names of one's
-    own; `window` is a text for model.windows. `change`, `approved_by` and `checks` are kept and reported.
+    own; `window` is a text for model.windows. `change`, `approved_by` and `checks` are kept and reported; `retire`
+    names, with semicolons between, what else ends with the machine at its source.
     """
 
     machine_id: str
@@ -76,6 +77,7 @@ class PlanRow:
     change: str = ""
     approved_by: str = ""
     checks: str = ""
+    retire: str = ""
     hooks: tuple[str, ...] = ()
     role: str = ""
     exclude: bool = False

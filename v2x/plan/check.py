@@ -14,6 +14,7 @@ from v2x.mapping.rows import Family
 from v2x.mapping.tables import Tables
 from v2x.model.changes import differences
 from v2x.model.finding import Finding
+from v2x.model.forecast import DEFAULT_PACE, Pace
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, PowerState
 from v2x.model.placement import Rules
@@ -21,7 +22,8 @@ from v2x.model.plan import Plan, PlanRow, Running, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.plan import rules as plan_rules
-from v2x.plan.relations import check_relations
+from v2x.plan.outages import short_windows
+from v2x.plan.relations import check_relations, key_of
 from v2x.text import plural
 
 _LIVE_SOURCES = frozenset({"vsphere", "hyperv"})
@@ -48,26 +50,26 @@ def check_plan(
     done: Collection[str] = (),
     now: datetime | None = None,
     drafted: Mapping[str, Inventory] | None = None,
+    pace: Pace = DEFAULT_PACE,
 ) -> list[Finding]:
     """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
 
     `facts` by target alias, fresh or the plan's own. `rules` say where networks and disks go whose cell is empty.
     `done` are ids of machines that are known to be on the target or on their way there: their names, MAC addresses and
-    space on it are their own. With `now`, windows must have times ahead of it. `drafted` are the inventories
-    of the draft, where the plan's are newer: what changed since is told.
+    space on it are their own. With `now`, windows must have times ahead of it, and be long enough at `pace`. `drafted`
+    are the inventories of the draft, where the plan's are newer: what changed since is told, of a machine that is gone
+    nothing else; one that is done may be gone.
     """
     rows = [row for row in plan.rows if not row.exclude]
     if not rows:
         return [plan_rules.EMPTY.finding("every row is excluded" if plan.rows else "there are no rows")]
-    machines = {
-        (source, machine.id): machine
-        for source, inventory in plan.inventories.items()
-        for machine in inventory.machines
-    }
+    machines = _machines(plan.inventories)
     findings = list(_duplicates(rows))
     places = {source: Places(rules, inventory.networks) for source, inventory in plan.inventories.items()}
     sums = _Sums()
-    for row in rows:
+    then = _machines(drafted or {})
+    gone = {key_of(row) for row in rows if key_of(row) in then and key_of(row) not in machines}
+    for row in (one for one in rows if key_of(one) not in gone or one.source not in plan.inventories):
         problems = list(_unknown(row, plan, facts, machines))
         if not problems:
             machine, pool = machines[row.source, row.machine_id], facts[row.target]
@@ -87,7 +89,8 @@ def check_plan(
     findings += _hosts(sums, facts)
     findings += check_relations(plan.rows, now)
     findings += _not_live(rows, plan)
-    findings += _changed((row for row in rows if row.machine_id not in done), machines, plan, drafted or {})
+    findings += short_windows(rows, machines, pace, now) if now is not None else ()
+    findings += changes(plan, drafted or {}, done)
     return sorted(findings, key=lambda finding: -finding.severity.weight)
 
 
@@ -107,21 +110,26 @@ def _not_live(rows: Iterable[PlanRow], plan: Plan) -> Iterator[Finding]:
             yield plan_rules.NOT_LIVE.finding(f"{alias} is of kind {inventory.source.kind}", None, alias)
 
 
-def _changed(
-    rows: Iterable[PlanRow],
-    machines: Mapping[tuple[str, str], Machine],
-    plan: Plan,
-    drafted: Mapping[str, Inventory],
-) -> Iterator[Finding]:
-    then = {(source, machine.id): machine for source, inventory in drafted.items() for machine in inventory.machines}
+def changes(plan: Plan, drafted: Mapping[str, Inventory], done: Collection[str] = ()) -> list[Finding]:
+    """What is not as it was in the inventories of the draft: a finding for each row that is not `done`."""
+    return list(_changed((row for row in plan.rows if not row.exclude and row.machine_id not in done), plan, drafted))
+
+
+def _changed(rows: Iterable[PlanRow], plan: Plan, drafted: Mapping[str, Inventory]) -> Iterator[Finding]:
+    then, machines = _machines(drafted), _machines(plan.inventories)
     for row in rows:
-        before, now = then.get((row.source, row.machine_id)), machines.get((row.source, row.machine_id))
-        if before is None or now is None:
+        before, now = then.get(key_of(row)), machines.get(key_of(row))
+        if before is None or row.source not in plan.inventories:
             continue
         same = drafted[row.source].source.kind == plan.inventories[row.source].source.kind
-        found = differences(before, now, same_source=same)
+        gone = ("it is not at its source any more: exclude its row, or draft the plan again",)
+        found = gone if now is None else differences(before, now, same_source=same)
         if found:
             yield plan_rules.CHANGED.finding("; ".join(found), row)
+
+
+def _machines(inventories: Mapping[str, Inventory]) -> dict[tuple[str, str], Machine]:
+    return {(source, one.id): one for source, inventory in inventories.items() for one in inventory.machines}
 
 
 def _unknown(

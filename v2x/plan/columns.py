@@ -120,6 +120,7 @@ COLUMNS: tuple[Column, ...] = (
     _text("change", "the change's id in your own books; kept and reported"),
     _text("approved_by", "who approved its cutover; kept and reported"),
     _text("checks", "what is to be looked at afterwards; kept and reported"),
+    _text("retire", "what else is to be retired once the machine is finalized, with semicolons between"),
     Column("hooks", "hooks", "names of hooks in v2x.toml, with commas between", read_names, write_names, ()),
     _text("role", "what it is: dc for a domain controller, or your own word"),
     Column("exclude", "exclude", "yes: leave this machine out", read_flag, write_flag, False),

@@ -186,11 +186,18 @@ PARTNERS = Rule(
 WINDOW = Rule(
     "plan.window", _B, "The window for the cutover does not come", "Write a window that has times ahead, or none."
 )
+WINDOW_SHORT = Rule(
+    "plan.window-short",
+    _W,
+    "The window is shorter than the outage is foretold to be",
+    "Write a longer window, copy the machine warm, or verify a sample; --throughput and --measured say a known speed.",
+)
 CHANGED = Rule(
     "plan.changed",
     _B,
     "The machine is not as it was when the plan was drafted",
-    "Look at its row again, then v2x plan check --accept-changes takes the machine as it is now.",
+    "Look at its row again, then v2x plan check --accept-changes takes the machine as it is now; a batch leaves this "
+    "one row out meanwhile.",
 )
 NOT_LIVE = Rule(
     "plan.not-live",
@@ -198,3 +205,8 @@ NOT_LIVE = Rule(
     "The plan was drafted from an export without disks",
     "Name the live source to run it: --source ALIAS=ADDRESS, or the alias in v2x.toml.",
 )
+
+
+def find_plan_rule(rule_id: str) -> Rule | None:
+    """The rule with this id, or None."""
+    return next((one for one in globals().values() if isinstance(one, Rule) and one.id == rule_id), None)

@@ -21,8 +21,12 @@ _READABLE = 0o666  # less the umask: a plan is for colleagues to edit, and holds
 
 
 def plan_id(rows: Iterable[PlanRow]) -> str:
-    """sha256 over all cells of all rows, in hex. Sorting the rows differently is no edit; anything else is."""
-    tidied = sorted((tidy_row(row) for row in rows), key=lambda row: (row.source, row.machine_id, to_json(row)))
+    """sha256 over all cells of all rows, in hex. Sorting the rows differently is no edit; anything else is.
+
+    But for `approved_by`: who approves a plan names its id, so that his name cannot be a part of it.
+    """
+    signed = (replace(tidy_row(row), approved_by="") for row in rows)
+    tidied = sorted(signed, key=lambda row: (row.source, row.machine_id, to_json(row)))
     return hashlib.sha256(to_json(tidied)).hexdigest()
 
 

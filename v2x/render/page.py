@@ -21,7 +21,7 @@ from v2x.render import charts, run
 from v2x.render.assessment import VERDICTS, Assessment, guest_name, pace_words, pool_words, target_name
 from v2x.render.baseline import spoken_verdict
 from v2x.render.payload import payload
-from v2x.render.words import copy_line, show_span, show_time
+from v2x.render.words import copy_line, show_duration, show_span, show_time
 from v2x.text import plural, printable
 
 _CELL_LIMIT = 1000
@@ -146,6 +146,7 @@ def _environment() -> Environment:
         span=show_span,
         pace=pace_words,
     )
+    environment.filters.update(duration=show_duration)
     environment.globals.update(
         Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone, pool_words=pool_words
     )

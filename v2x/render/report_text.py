@@ -9,11 +9,14 @@ from v2x.render.layout import NARROWEST, paint, wrap
 from v2x.render.run import (
     GOOD,
     after_line,
+    approval_lines,
+    books,
     card_line,
     check_steps,
     counts,
     disk_line,
     duration,
+    phases_line,
     remaining_steps,
     rollback_steps,
     sent_bytes,
@@ -29,6 +32,9 @@ def report_text(report: Report, *, width: int = 80, colour: bool = False) -> byt
     lines = [*page.head(report)]
     for migration in report.migrations:
         lines += page.migration(migration)
+    approvals = approval_lines(report)
+    if approvals:
+        lines += page.steps("Approvals", approvals)
     checks = check_steps(report)
     if checks:
         lines += page.steps("How to check", checks)
@@ -67,12 +73,23 @@ class _Page:
         if migration.started is not None:
             lasted = f", {duration(migration)}" if duration(migration) else ""
             yield from self._field("Time", f"{show_time(migration.started)}{lasted}", "  ")
+        if migration.phases:
+            yield from self._field("Phases", phases_line(migration), "  ")
+        for label, text in books(migration):
+            yield from wrap(f"{label}: {printable(text, 1000)}", self.width, first="  ", rest=" " * 10)
         if migration.machine is not None:
             if smbios_line(migration):
                 yield from self._field("SMBIOS", smbios_line(migration), "  ")
             yield from self._field("Now", after_line(migration.machine), "  ")
             for note in migration.machine.notes:
                 yield from self._field("", note, "  - ")
+        yield from self._said(migration)
+        yield from self._disks(migration)
+        for card in map(card_line, migration.machine.nics if migration.machine is not None else ()):
+            yield from self._field(card.label, f"{card.network}, {card.mac or 'a new MAC address'}", "  ")
+
+    def _said(self, migration: Migration) -> Iterator[str]:
+        """What went wrong, what was warned of, and its test copies."""
         if migration.failure is not None:
             yield from self._field("Reason", f"{migration.failure.message} [{migration.failure.code}]", "  ")
             if migration.failure.hint:
@@ -81,9 +98,6 @@ class _Page:
             yield from self._field("Warning", warning, "  ")
         for test in migration.tests:
             yield from self._field("Test", copy_line(test), "  ")
-        yield from self._disks(migration)
-        for card in map(card_line, migration.machine.nics if migration.machine is not None else ()):
-            yield from self._field(card.label, f"{card.network}, {card.mac or 'a new MAC address'}", "  ")
 
     def _disks(self, migration: Migration) -> Iterator[str]:
         for disk in map(disk_line, migration.disks):

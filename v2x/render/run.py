@@ -4,10 +4,19 @@
 import re
 from dataclasses import dataclass
 
-from v2x.model.migration import BlockDigests, DiskResult, Migration, Outcome, Report, VerifyLevel
+from v2x.model.migration import (
+    BlockDigests,
+    DiskResult,
+    Migration,
+    Outcome,
+    Phase,
+    PhaseTime,
+    Report,
+    VerifyLevel,
+)
 from v2x.model.target import TargetMachine, TargetNic
 from v2x.model.units import round_up, show_bytes
-from v2x.render.words import show_duration, show_rate
+from v2x.render.words import show_duration, show_rate, show_time
 from v2x.text import plural
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -87,6 +96,29 @@ def duration(migration: Migration) -> str:
     if migration.started is None or migration.finished is None:
         return ""
     return show_duration((migration.finished - migration.started).total_seconds())
+
+
+def phase_line(phase: PhaseTime) -> str:
+    """`copy 3 min 05 s`, and how often it began where that was more than once."""
+    often = f" in {phase.times:,} goes" if phase.times > 1 else ""
+    return f"{phase.phase} {show_duration(phase.seconds)}{often}"
+
+
+def phases_line(migration: Migration) -> str:
+    """All phases with their times; the end is none."""
+    shown = [one for one in migration.phases if one.phase is not Phase.DONE]
+    return ", ".join(map(phase_line, shown))
+
+
+def books(migration: Migration) -> list[tuple[str, str]]:
+    """What the plan says of a machine for those who keep its books."""
+    told = (("Change", migration.change), ("Approved by", migration.approved_by), ("Checks", migration.checks))
+    return [(name, text) for name, text in told if text]
+
+
+def approval_lines(report: Report) -> list[str]:
+    """What was said of the plan, the oldest first; `account` is who recorded it."""
+    return [f"{show_time(one.time)}, {one.words} [event {one.number}, account {one.user}]" for one in report.approvals]
 
 
 def sent_bytes(report: Report) -> int:

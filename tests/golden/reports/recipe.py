@@ -11,6 +11,7 @@ from pathlib import Path
 
 from v2x.assess.engine import assess
 from v2x.mapping.tables import load_tables
+from v2x.model.approval import Approval
 from v2x.model.finding import Finding
 from v2x.model.forecast import DEFAULT_PACE
 from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
@@ -40,6 +41,7 @@ from v2x.model.migration import (
     Migration,
     Outcome,
     Phase,
+    PhaseTime,
     Report,
     VerifyLevel,
 )
@@ -267,6 +269,14 @@ def report(findings: tuple[Finding, ...]) -> Report:
                 ),
                 warnings=("The virtual TPM is new and empty.",),
                 machine=made,
+                change="CHG-4711",
+                approved_by="Ada Lovelace",
+                checks="shares answer; backup agent is green",
+                phases=(
+                    PhaseTime(phase=Phase.PREFLIGHT, began=datetime(2026, 5, 4, 8, 0, tzinfo=UTC), seconds=1.4),
+                    PhaseTime(phase=Phase.COPY, began=datetime(2026, 5, 4, 8, 1, tzinfo=UTC), seconds=4502, times=2),
+                    PhaseTime(phase=Phase.DONE, began=datetime(2026, 5, 4, 9, 17, tzinfo=UTC), seconds=0),
+                ),
                 **common,
             ),
             Migration(
@@ -278,6 +288,13 @@ def report(findings: tuple[Finding, ...]) -> Report:
             ),
         ),
         findings=tuple(finding for finding in findings if finding.machine_name == "fileserver"),
+        approvals=(
+            Approval(number=3, plan_id="5c1f0d6e", time=datetime(2026, 5, 3, 15, 0, tzinfo=UTC), by="Ada Lovelace",
+                     user="ada@desk", change="CHG-4711", wave=1),
+            Approval(number=4, plan_id="5c1f0d6e", time=datetime(2026, 5, 3, 16, 0, tzinfo=UTC), by="Bob <b@x>",
+                     user="bob@desk", source="/srv/exports", machine_id="kiosk.ovf", machine_name="kiosk",
+                     revoked=True),
+        ),
         mapping_tables={"built-in/guest_os.toml": "ab" * 32},
     )  # fmt: skip
 

@@ -269,7 +269,7 @@ def test_what_a_waiting_machine_waits_for(batch, estate):
     assert batch.control.status(made).rows[-1].waits_for == "the batch to be resumed"
 
 
-@pytest.mark.parametrize(("minutes", "outcome"), [(5, Outcome.MIGRATED), (15, Outcome.FAILED)])
+@pytest.mark.parametrize(("minutes", "outcome"), [(5, Outcome.MIGRATED), (15, Outcome.BLOCKED)])
 def test_a_machine_listed_long_ago_is_compared_with_its_source_first(batch, estate, minutes, outcome):
     listed = kit.NOW - timedelta(minutes=minutes)
     order = replace(estate.order(1), machine=replace(estate.machine, memory=Memory(size_bytes=1)), listed=listed)

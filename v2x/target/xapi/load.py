@@ -84,8 +84,11 @@ class LoadMeter:
     def _latency(
         self, uuid: str, live: Mapping[str, tuple[str, Mapping[str, Any]]], missing: dict[str, str]
     ) -> float | None:
-        """The worst of all hosts: guests on another one than we send to feel it as well."""
-        name, found, why = f"latency_{uuid[:8]}", list[float](), "no host has disks of it attached"
+        """The worst of all hosts: guests on another one than we send to feel it as well.
+
+        Where no host has disks of it attached there is none, and nothing is missing.
+        """
+        name, found, why = f"latency_{uuid[:8]}", list[float](), ""
         for reference, _ in live.values():
             try:
                 source = self._sources("host", reference, name).get(name)
@@ -99,10 +102,9 @@ class LoadMeter:
                 found.append(self._value("host", reference, name) * unit)
             except Unmeasured as problem:
                 why = str(problem)
-        if found:
-            return max(found)
-        missing[f"latency of {uuid}"] = why
-        return None
+        if not found and why:
+            missing[f"latency of {uuid}"] = why
+        return max(found, default=None)
 
     def _chains(self, missing: dict[str, str]) -> dict[str, int]:
         """Elements that wait to be coalesced, by the SR's uuid; counted once a minute."""
@@ -131,7 +133,10 @@ class LoadMeter:
         if kept is not None and fresh and (not wanted or wanted in kept[1]):
             return kept[1]
         told = self._asked(f"{kind}.get_data_sources", reference)
-        found = {str(one.get("name_label")): one for one in told if isinstance(one, dict)} if told else {}
+        listed = told if isinstance(told, list) else []
+        found: dict[str, Mapping[str, Any]] = {
+            str(one.get("name_label")): one for one in listed if isinstance(one, dict)
+        }
         self._lists[reference] = (now, found)
         return found
 

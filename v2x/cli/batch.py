@@ -81,6 +81,7 @@ def run(
         rows = tuple(row if row.wave in wave else replace(row, exclude=True) for row in loaded.rows)
         loaded = replace(loaded, rows=rows)
     with batching.opened(state) as store, batching.alone(store) as lock:
+        batching.give_limits(store, built, given)
         current = refreshed(built, loaded, source or ())
         stop_without_disks(current)
         current, made = with_networks(built, current, uplink, create=create_networks)
@@ -113,6 +114,7 @@ def resume(
     built = build(given)
     built.target_network, built.upload_format = target_network or "", upload_format
     with batching.opened(state) as store:
+        batching.give_limits(store, built, given)
         steering = batching.control(store, built)
         found = steering.batch(batch)
         steering.pause(found, paused=False)

@@ -67,6 +67,14 @@ def control(store: "Store", app: App | None = None) -> "Control":
     return Control(store, actor(""), app.now if app else lambda: datetime.now(UTC))
 
 
+def give_limits(store: "Store", app: App, given: Given) -> None:
+    """Takes the limits of v2x.toml, if it has any, in place of those that an earlier run found there."""
+    from v2x.cli.limits import configured
+
+    if app.config.limits:
+        control(store, app).give_limits(configured(str(given.config or "v2x.toml"), app.config.limits))
+
+
 def submitted(store: "Store", app: App, plan: Plan, plan_path: Path, findings: Sequence[Finding]) -> "Batch":
     """The batch of a plan, with those of its rows that were not in it yet.
 

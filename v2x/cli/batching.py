@@ -113,7 +113,7 @@ def work(
     metrics_port: int | None = None,
     lock: "FolderLock | None" = None,
 ) -> int | None:
-    """Works in this process until the batch is through, or a signal comes, which is returned.
+    """Works in this process on a batch until it is through, or a signal comes, which is returned.
 
     Without a batch, works until a signal comes on whatever the state holds.
     """
@@ -121,6 +121,10 @@ def work(
     from v2x.engine.worker import Worker
 
     def doors(of: "Batch") -> OpenDoors:
+        for other in () if batch else control(store, app).unfinished():
+            # A password that names no source or target is for none of several, in whichever batches these are.
+            app.passwords.expect("source", other.doors.sources)
+            app.passwords.expect("target", other.doors.targets)
         return app.doors(of.doors.sources, of.doors.targets)
 
     console = Console(quiet=given.quiet)
@@ -150,6 +154,8 @@ def measured(store: "Store", given: Given, port: int | None) -> Iterator[None]:
 
 def unlocked(app: App, batch: "Batch") -> None:
     """Opens each of a batch's sources and targets once: passwords are asked for now, and a wrong one ends it here."""
+    app.passwords.expect("source", batch.doors.sources, all_of_them=True)
+    app.passwords.expect("target", batch.doors.targets, all_of_them=True)
     for endpoint in batch.doors.sources:
         app.open_source(endpoint).close()
     for endpoint in batch.doors.targets:

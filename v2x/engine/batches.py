@@ -362,6 +362,13 @@ def running_orders(connection: sa.Connection, target: str) -> list[Order]:
     return [one for one in orders if one.target == target]
 
 
+def machines_to_come(connection: sa.Connection, batch: str, source: str) -> set[str]:
+    """The ids, as `source` knows them, of the machines of a batch that are not through."""
+    wanted = sa.select(_rows.c.order_json).where(_rows.c.batch == batch, _rows.c.state != State.ENDED)
+    orders = (from_json(text, Order) for text in connection.execute(wanted).scalars())
+    return {one.machine.id for one in orders if one.source == source}
+
+
 def wishes(connection: sa.Connection, worker: str) -> Mapping[tuple[str, str], Cancel]:
     """Rows of `worker` that were cancelled, and those of paused batches (as Cancel.NO)."""
     joined = _rows.join(tables.batches, tables.batches.c.id == _rows.c.batch)

@@ -39,6 +39,13 @@ class Control:
         with self._store.reading() as connection:
             return batches.listed(connection)
 
+    def unfinished(self) -> tuple[Batch, ...]:
+        """Those with machines that wait or run."""
+        open_rows = sa.select(_rows.c.batch).where(_rows.c.state != State.ENDED).distinct()
+        with self._store.reading() as connection:
+            ids = set(connection.execute(open_rows).scalars())
+            return tuple(one for one in batches.listed(connection) if one.id in ids)
+
     def migrations(self, batch: Batch) -> tuple[Migration, ...]:
         with self._store.reading() as connection:
             return batches.migrations(connection, batch.id)

@@ -29,6 +29,7 @@ from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
 from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
+from v2x.migrate.listings import Listings
 from v2x.migrate.pace import Pace
 from v2x.migrate.work import Work
 from v2x.model.hook import Hook
@@ -104,6 +105,7 @@ class Worker:
             seconds=self._pacing.strain_seconds, failed=self._troubled,
         )  # fmt: skip
         self._openings: dict[str, Openings] = {}
+        self._listings: dict[str, Listings] = {}
         self._opening = threading.Lock()
         self._draining = threading.Event()
         self._woken = threading.Event()
@@ -245,6 +247,7 @@ class Worker:
                 pace=Pace(lambda: self._rate(keys)),
                 waits_for_cutover=True,
                 cut_over=live.cut_over,
+                listings=self._listings[batch.id],
                 look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
             )
 
@@ -300,8 +303,13 @@ class Worker:
     def _opened(self, batch: Batch) -> Openings:
         with self._opening:
             if batch.id not in self._openings:
+                self._listings[batch.id] = Listings(lambda source: self._to_come(batch.id, source))
                 self._openings[batch.id] = Openings(self._doors(batch))
             return self._openings[batch.id]
+
+    def _to_come(self, batch: str, source: str) -> set[str]:
+        with self._store.reading() as connection:
+            return batches.machines_to_come(connection, batch, source)
 
     def _locked(self) -> Lock:
         if self._store.folder is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The passwords of one run, each looked for once; and of which sources and targets they may be."""
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from v2x import secrets
@@ -16,21 +17,26 @@ _SERVERS = (Scheme.VSPHERE, Scheme.HYPERV, Scheme.XAPI)
 
 
 class Passwords:
-    """`files` are password files by side and alias, "" for one that names none; `ask` gives what asks a person."""
+    """`files` are password files by side and alias, "" for one that names none; `ask` gives what asks a person.
+
+    Thread-safe; a person is asked one thing at a time.
+    """
 
     def __init__(self, files: Mapping[str, Mapping[str, str]], ask: Callable[[], Ask | None]) -> None:
         self._files, self._ask = files, ask
         self._known: dict[str, dict[str, str]] = {"source": {}, "target": {}}
         self._found: dict[tuple[str, str], Secret] = {}
+        self._lock = threading.RLock()
 
     def expect(self, side: str, endpoints: Iterable[Endpoint], *, all_of_them: bool = False) -> None:
         """Takes note of what may be opened. UsageError where it is `all_of_them` and a file names none of them."""
-        for endpoint in endpoints:
-            if endpoint.smb_user or address_of(side, endpoint.address).scheme in _SERVERS:
-                self._known[side][endpoint.address] = endpoint.alias
+        with self._lock:
+            for endpoint in endpoints:
+                if endpoint.smb_user or address_of(side, endpoint.address).scheme in _SERVERS:
+                    self._known[side][endpoint.address] = endpoint.alias
+            aliases = set(self._known[side].values())
         if not all_of_them:
             return
-        aliases = set(self._known[side].values())
         stranger = next((one for one in self._files[side] if one and one not in aliases), None)
         if stranger is not None:
             there = ", ".join(sorted(aliases)) or "none that has a password"
@@ -46,19 +52,20 @@ class Passwords:
     def of(self, side: str, endpoint: Endpoint, who: str = "", *, silent: bool = False) -> Secret:
         """The password of an endpoint, as secrets.find; nobody is asked where it is to be `silent`."""
         key = (side, endpoint.address)
-        if key not in self._found:
-            self.expect(side, [endpoint])
-            known = self._known[side]
-            self._found[key] = secrets.find(
-                side=side,
-                who=who or address_of(side, endpoint.address).who,
-                alias=endpoint.alias,
-                files=self._files[side],
-                reference=endpoint.secret,
-                others=[alias for address, alias in known.items() if address != endpoint.address],
-                ask=None if silent else self._ask(),
-            )
-        return self._found[key]
+        with self._lock:
+            if key not in self._found:
+                self.expect(side, [endpoint])
+                known = self._known[side]
+                self._found[key] = secrets.find(
+                    side=side,
+                    who=who or address_of(side, endpoint.address).who,
+                    alias=endpoint.alias,
+                    files=self._files[side],
+                    reference=endpoint.secret,
+                    others=[alias for address, alias in known.items() if address != endpoint.address],
+                    ask=None if silent else self._ask(),
+                )
+            return self._found[key]
 
     def if_given(self, side: str, endpoint: Endpoint) -> Secret | None:
         """For logins that can do without: nobody is asked."""

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 
+import sqlalchemy as sa
+
 from v2x.engine import batches, slots, strain
 from v2x.engine.batches import Batch
 from v2x.engine.easing import THRESHOLDS
@@ -46,6 +48,7 @@ class Lookout:
         self._places, self._seconds, self._failed = places, seconds, failed
         self._targets: dict[str, Target] = {}
         self._mute: set[str] = set()
+        self._said: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="v2x-lookout", daemon=True)
 
@@ -68,9 +71,12 @@ class Lookout:
             looked = time.monotonic()
             try:
                 self.look()
-            except Exception as problem:  # the worker decides what that means
+            except sa.exc.SQLAlchemyError as problem:  # the worker decides what that means
                 self._failed(problem)
                 return
+            except Exception as problem:  # no machine is to fail because nobody looks after the pool
+                _log.debug("unexpected failure", exc_info=True)
+                self._say("", f"the strain of the targets is not measured: {problem.__class__.__name__}: {problem}")
 
     def look(self) -> None:
         """One look at every target that rows here go to, unless another worker has that task."""
@@ -102,10 +108,9 @@ class Lookout:
                 self._mute.add(place)
                 self._close(place)
                 return None
-            hosts = strain.hosts_of(found)
-            return target.load(hosts, strain.storage_of(found))
+            return target.load(strain.hosts_of(found), strain.storage_of(found))
         except V2xError as problem:
-            _log.warning("how strained %s is cannot be measured: %s", place, problem.message)
+            self._say(place, f"how strained {place} is cannot be measured: {problem.message}")
             self._close(place)
             if isinstance(problem, LoginError):
                 self._mute.add(place)
@@ -118,6 +123,12 @@ class Lookout:
                 self._store.hold(connection, "events")
             for text, about in told:
                 self._ledger.write(connection, "", "", "strain", text, about)
+
+    def _say(self, place: str, text: str) -> None:
+        """Warns, once for as long as nothing else is to be said."""
+        if self._said.get(place) != text:
+            self._said[place] = text
+            _log.warning("%s", text)
 
     def _close(self, place: str) -> None:
         target = self._targets.pop(place, None)

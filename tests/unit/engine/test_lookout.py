@@ -160,6 +160,19 @@ def test_a_pool_out_of_reach_is_not_measured_and_asked_again(world):
     assert world.strain()[KEY].measured == {"cpu": None}
 
 
+def test_what_nobody_foresaw_keeps_no_machine_from_arriving(world, estate, caplog):
+    def cpu():
+        raise ValueError("odd answer")
+
+    estate.doors.given = (estate.source, Loaded(estate.target, cpu))
+    estate.watcher.observer = Slow
+    world.submit(12)
+    world.worker().run("b1")
+    assert {one.outcome for one in world.control.migrations(world.control.batch())} == {Outcome.MIGRATED}
+    said = [one.message for one in caplog.records if "odd answer" in one.message]
+    assert said == ["the strain of the targets is not measured: ValueError: odd answer"]
+
+
 def test_with_every_threshold_off_nothing_is_opened(world, estate):
     world.submit(1)
     world.claim()

@@ -69,4 +69,3 @@ def test_strain_is_followed_by_all_who_share_the_state(state, tmp_path):
     assert event.fields["kind"] == "strain"
     one.close()
     two.close()
-

@@ -71,16 +71,14 @@ def said(what: str, value: float | None, threshold: float = 0.0) -> str:
 
 
 def _halved(before: Eased, now: InFlight, why: str) -> Eased:
-    if before.halvings >= MOST_HALVINGS:
-        return replace(before, calm=0, why=why)
     allowed = [count for count in (before.disks, now.limit, now.disks) if count > 0]
-    rate = before.rate_bytes or now.rate_bytes
-    return Eased(
-        halvings=before.halvings + 1,
-        disks=max(1, min(allowed, default=1) // 2),
-        rate_bytes=max(LEAST_RATE_BYTES, rate // 2) if rate else 0,
-        why=why,
-    )
+    disks = max(1, min(allowed, default=1) // 2)
+    known = before.rate_bytes or now.rate_bytes
+    rate = max(LEAST_RATE_BYTES, known // 2) if known else 0
+    at_the_end = (disks, rate) == (before.disks, before.rate_bytes) or before.halvings == MOST_HALVINGS
+    if at_the_end:
+        return replace(before, calm=0, why=why)
+    return Eased(halvings=before.halvings + 1, disks=disks, rate_bytes=rate, why=why)
 
 
 def _doubled(before: Eased) -> Eased:

@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -171,6 +172,25 @@ def test_chains_are_counted_once_a_minute_and_lists_asked_for_seldom(
     assert sorted(set(calls)) == ["VM.query_data_source", "host.query_data_source"]
     clock.seconds += 61
     assert of_storage(target.load([one], [sr_uuid(pool)]), pool)[1] == 9
+
+
+def test_counting_chains_takes_a_small_share_of_the_time(
+    pool: Pool, target: XapiTarget, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[float] = []
+    asked = target.client.read
+
+    def read(method: str, decode: Callable[[bytes], object]) -> object:
+        if method == "VDI.get_all_records":
+            counted.append(clock.seconds)
+            clock.seconds += 10
+        return asked(method, decode)
+
+    monkeypatch.setattr(target.client, "read", read)
+    for _ in range(60):
+        target.load([], [sr_uuid(pool)])
+        clock.seconds += 15
+    assert [round(after - before) for before, after in pairwise(counted)] == [205, 205, 205, 205]
 
 
 def test_only_parents_with_one_child_wait() -> None:

@@ -26,7 +26,9 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "μs": 1e-6, "µs": 1e-6
 _LISTED_SECONDS = 300.0
 """How long a list of data sources is taken to hold. Those of latencies come and go with disks and are looked for."""
 _CHAINS_SECONDS = 60.0
-"""Chains are worked off over minutes, and counting them lists every disk of the pool."""
+"""Chains are worked off over minutes, and counting them lists every disk of the pool: no more of the time goes there
+than _CHAINS_SHARE."""
+_CHAINS_SHARE = 0.05
 _MOST_CPUS = 64
 
 
@@ -40,7 +42,8 @@ class LoadMeter:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._lists: dict[str, tuple[float, dict[str, Mapping[str, Any]]]] = {}
-        self._counted: tuple[float, dict[str, int]] | None = None
+        self._counted: dict[str, int] = {}
+        self._count_again = -math.inf
         self._storage_names: dict[str, str] = {}
 
     def load(self, hosts: Collection[str], storage: Collection[str]) -> Load:
@@ -107,10 +110,10 @@ class LoadMeter:
         return max(found, default=None)
 
     def _chains(self, missing: dict[str, str]) -> dict[str, int]:
-        """Elements that wait to be coalesced, by the SR's uuid; counted once a minute."""
-        now = self._client.now()
-        if self._counted is not None and now - self._counted[0] < _CHAINS_SECONDS:
-            return self._counted[1]
+        """Elements that wait to be coalesced, by the SR's uuid; counted once a minute at most."""
+        began = self._client.now()
+        if began < self._count_again:
+            return self._counted
         try:
             storage = records(self._client, "SR", "uuid", "name_label")
             self._storage_names = {str(sr.get("uuid")): str(sr.get("name_label", "")) for sr in storage.values()}
@@ -122,7 +125,8 @@ class LoadMeter:
         except (TargetError, PermissionRefused) as problem:
             missing["chains"] = problem.message
             return {}
-        self._counted = (now, found)
+        took = self._client.now() - began
+        self._counted, self._count_again = found, began + max(_CHAINS_SECONDS, took / _CHAINS_SHARE)
         return found
 
     def _sources(self, kind: str, reference: str, wanted: str = "") -> dict[str, Mapping[str, Any]]:

@@ -154,6 +154,14 @@ events = Table(
     Column("hash", Text, nullable=False),
 )
 
+appointed = Table(
+    "v2x_appointed",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+)
+
 limits_given = Table(
     "v2x_limits_given",
     metadata,

@@ -7,6 +7,7 @@ from v2x.model.batch import BatchStatus, RowStatus, Strain
 from v2x.model.migration import Outcome
 from v2x.model.units import show_bytes
 from v2x.render.layout import NARROWEST, fit, paint, wrap
+from v2x.render.strain import held_back, not_measured
 from v2x.render.words import show_duration, show_time
 from v2x.text import plural, printable
 
@@ -60,17 +61,9 @@ def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
 def _held_back(strain: Sequence[Strain], width: int, colour: bool) -> Iterator[str]:
     """What goes slower than was set, and why; and what could not be measured."""
     for one in strain:
-        kind, _, rest = one.key.partition(":")
-        what = f"{'host' if kind == 'pool-host' else 'storage'} {printable(one.name or rest, 100)}"
-        if one.halvings:
-            disks = f"{one.disks} of {one.limit} disks" if one.limit else plural(one.disks, "disk")
-            rate = f", {show_bytes(one.rate_bytes)}/s" if one.rate_bytes else ""
-            since = f" since {show_time(one.since)}" if one.since is not None else ""
-            text = f"held back{since}: {what}: {disks} in flight{rate}: {printable(one.why, 300)}"
-            for line in wrap(text, width, rest="  "):
-                yield paint(line, "warning", colour)
-        if one.missing:
-            yield from wrap(f"not measured: {what}: {printable(one.missing, 500)}", width, rest="  ")
+        for line in wrap(held_back(one), width, rest="  ") if one.halvings else ():
+            yield paint(line, "warning", colour)
+        yield from wrap(not_measured(one), width, rest="  ") if one.missing else ()
 
 
 def _bar(share: float) -> str:

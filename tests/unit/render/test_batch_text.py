@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from v2x.model.batch import BatchStatus, Strain
 from v2x.model.codec import from_json, to_json
 from v2x.render import batch_text
+from v2x.render.wall import wall_words
 
 NOW = datetime(2026, 1, 1, 12, 30, tzinfo=UTC)
 
@@ -52,6 +53,11 @@ def test_names_of_the_pool_cannot_write_to_the_terminal_and_lines_fit():
     text = batch_text(status(strain(name="\x1b[2Jx", why="y " * 80)), width=80).decode()
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_page_for_the_wall_tells_it_too():
+    words = wall_words(status(strain(), strain("sr:pool/9", halvings=0, missing="latency: off")))
+    assert words["warnings"] == [next(line for line in lines(strain()) if "held back" in line)]
 
 
 def test_it_is_in_the_json_document():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from v2x import __version__, secrets
+from v2x import __version__
 from v2x.config import Config, load_config
 from v2x.endpoints import address_of, no_source_network
 from v2x.engine.hooks import check_hooks
@@ -29,24 +29,22 @@ from v2x.model.outage import ROLLBACK_SECONDS
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, UploadFormat
+from v2x.passwords import Ask, Passwords
 from v2x.plan.identity import machine_of, migration_tag, pool_host, tag_of_row
 from v2x.plan.relations import Key, key_of, teams, waits_for
 from v2x.plan.rules import NETWORK_MADE
-from v2x.secrets import Secret
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.interface import Source
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.target.interface import MakesNetworks, Target
 from v2x.tls import Trust, parse_fingerprint
 
-Ask = Callable[[str], str]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
     """What the command line says of one side: trust, password, settings; it goes before what an alias says."""
 
-    password_file: Path | None = None
+    password_files: Mapping[str, str] = field(default_factory=dict)
     ca: Path | None = None
     fingerprint: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -87,8 +85,12 @@ class App:
     rollback_seconds: float = ROLLBACK_SECONDS
     shutdown_minutes: float = 10.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _passwords: dict[str, Secret] = field(default_factory=dict)
+    passwords: Passwords = field(init=False)
     _smb_refusals: dict[str, dict[tuple[str, int], LoginError]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        files = {"source": self.source_side.password_files, "target": self.target_side.password_files}
+        self.passwords = Passwords(files, lambda: self.ask)
 
     @classmethod
     def create(
@@ -148,7 +150,7 @@ class App:
         return open_source(
             endpoint.address,
             clock=self.now,
-            password=self._password("source", endpoint),
+            password=self.passwords.of("source", endpoint),
             trust=Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="source"),
             options=replace(self.vsphere, transport=replace(self.vsphere.transport, network=self.source_network)),
         )
@@ -161,7 +163,7 @@ class App:
 
         return ShareOptions(
             user=endpoint.smb_user,
-            password=lambda: self._password("source", endpoint, who=f"{endpoint.smb_user} on the file server"),
+            password=lambda: self.passwords.of("source", endpoint, who=f"{endpoint.smb_user} on the file server"),
             rules=tuple(parse_rule(text) for text in endpoint.shares),
             encryption=endpoint.smb_encryption,
             refusals=self._smb_refusals.setdefault(endpoint.smb_user, {}),
@@ -172,7 +174,7 @@ class App:
         from v2x.sources.hyperv.opening import open_hyperv
 
         needed = needs_password(endpoint.settings)
-        password = self._password("source", endpoint) if needed else self._password_if_given("source", endpoint)
+        password = self.passwords.of("source", endpoint) if needed else self.passwords.if_given("source", endpoint)
         return open_hyperv(
             address,
             password,
@@ -191,7 +193,7 @@ class App:
         if address.scheme is Scheme.XVA:
             return open_xva(address.path).__enter__()
         trust = Trust(ca_file=endpoint.ca_file, fingerprint=endpoint.fingerprint, option="target")
-        password = self._password("target", endpoint)
+        password = self.passwords.of("target", endpoint)
         return open_xapi(
             address.host,
             address.port or 443,
@@ -202,10 +204,6 @@ class App:
             transfer_network=self.target_network,
             pool_auto_start=self.pool_autostart,
         ).__enter__()
-
-    def remember_password(self, side: str, endpoint: Endpoint, password: Secret) -> None:
-        """Uses `password` for an endpoint instead of looking for one."""
-        self._passwords[f"{side} {endpoint.address}"] = password
 
     def create_networks(self, plan: Plan) -> tuple[Plan, list[Finding]]:
         """Makes the networks that the plan's rows lack; the plan with the facts after it, and a finding for each.
@@ -260,29 +258,6 @@ class App:
         """Takes `device`, or without one the pool's only uplink, for every switch that no rule names."""
         self.rules = with_uplink(self.rules, device, facts)
 
-    def _password(self, side: str, endpoint: Endpoint, who: str = "") -> Secret:
-        key = f"{side} {endpoint.address}"
-        if key not in self._passwords:
-            given = self.source_side if side == "source" else self.target_side
-            self._passwords[key] = secrets.find(
-                side=side,
-                who=who or address_of(side, endpoint.address).who,
-                file=str(given.password_file) if given.password_file else "",
-                reference=endpoint.secret,
-                ask=self.ask,
-            )
-        return self._passwords[key]
-
-    def _password_if_given(self, side: str, endpoint: Endpoint) -> Secret | None:
-        """For logins that can do without: nobody is asked."""
-        asking, self.ask = self.ask, None
-        try:
-            return self._password(side, endpoint)
-        except LoginError:
-            return None
-        finally:
-            self.ask = asking
-
     def inventory(self, endpoint: Endpoint, select: Callable[[str], bool] | None = None) -> Inventory:
         source = self.open_source(endpoint)
         try:
@@ -298,6 +273,8 @@ class App:
             target.close()
 
     def doors(self, sources: Sequence[Endpoint], targets: Sequence[Endpoint]) -> "OpenDoors":
+        self.passwords.expect("source", sources)
+        self.passwords.expect("target", targets)
         return OpenDoors(self, {one.alias: one for one in sources}, {one.alias: one for one in targets})
 
     def engine(self, doors: "OpenDoors", watcher: Watcher) -> Engine:

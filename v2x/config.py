@@ -44,6 +44,14 @@ target = "bond0"
 datastore = "ssd*"
 target = "Fast SR"
 
+and limits of batches, as v2x batch throttle takes them; those that it sets go before:
+
+[limits]
+total = 8
+rate = "50M@08:00-18:00,200M"
+"source-host:esx1" = 2
+strain.cpu = 80
+
 and hooks, which a plan's rows name; the file must be mode 0600 then:
 
 [hook.tell-monitoring]
@@ -73,7 +81,7 @@ _SIDES = {
     "target": (*_KEYS, "resource_set"),
 }
 _NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
-_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh", "hook"})
+_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh", "hook", "limits"})
 _VDDK_KEYS = ("libdir", "plugin", "nbdkit", "transports", "config", "compression")
 _SSH_KEYS = ("known_hosts", "user", "host", "port", "identity", "volumes")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -90,6 +98,7 @@ class Config:
     vddk: Mapping[str, str] = field(default_factory=dict)
     ssh: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, Hook] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_config(path: str | Path | None) -> Config:
@@ -108,8 +117,8 @@ def load_config(path: str | Path | None) -> Config:
     if unknown:
         raise UsageError(
             f"{path}: unknown table [{unknown[0]}]",
-            hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]], [[storage]], [vddk] "
-            "and [ssh]",
+            hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]], [[storage]], "
+            "[vddk], [ssh] and [limits]",
         )
     hooks = parse_hooks(str(path), document.get("hook", {}))
     if hooks and Path(path).stat().st_mode & 0o077:
@@ -123,7 +132,25 @@ def load_config(path: str | Path | None) -> Config:
         rules=_rules(path, document),
         vddk=_texts(path, "vddk", document, _VDDK_KEYS),
         ssh=_texts(path, "ssh", document, _SSH_KEYS),
+        limits=_limits(path, document.get("limits", {})),
     )
+
+
+def _limits(path: str | Path, table: object, before: str = "") -> dict[str, str]:
+    """The table [limits] by dotted key, as texts; which keys and values there are is known to who sets them."""
+    if not isinstance(table, dict):
+        raise UsageError(f"{path}: limits must be a table", hint='write [limits]; for example total = 8, rate = "200M"')
+    found: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and not before:
+            found |= _limits(path, value, f"{key}.")
+        elif isinstance(value, bool) or not isinstance(value, int | str) or value == "":
+            raise UsageError(
+                f"{path}: [limits]: {before}{key} must be a number or a text", hint='total = 8, rate = "200M"'
+            )
+        else:
+            found[f"{before}{key}"] = str(value)
+    return found
 
 
 def _texts(path: str | Path, kind: str, document: Mapping[str, object], keys: tuple[str, ...]) -> dict[str, str]:

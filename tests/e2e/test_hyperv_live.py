@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 import uuid
+from datetime import timedelta
 from itertools import zip_longest
 from pathlib import Path
 
@@ -194,7 +195,14 @@ def test_a_collected_file_with_its_disks_beside_migrates(bench, hyperv, tmp_path
     assert "[MISSING-DISK]" in lost.err
 
 
-def test_a_batch_of_them_stops_what_runs_and_keeps_it_off(bench, hyperv, tmp_path):
+def whole_listings(served):
+    """How often a host was asked for all of its machines."""
+    return sum(one.subject == "collect" and not one.after for one in served.ledger.of("script"))
+
+
+def test_a_batch_of_them_stops_what_runs_and_keeps_it_off(bench, hyperv, tmp_path, monkeypatch):
+    # All rows begin too late to believe their listing of the draft.
+    monkeypatch.setattr("v2x.engine.worker.LISTED_FOR", timedelta(0))
     drafted = bench.v2x(
         "plan",
         "draft",
@@ -216,8 +224,10 @@ def test_a_batch_of_them_stops_what_runs_and_keeps_it_off(bench, hyperv, tmp_pat
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
+    before = whole_listings(hyperv)
     ran = bench.v2x("batch", "run", tmp_path / "plan.csv", "--keep-source-off", "--state", tmp_path / "state")
     assert ran.code == 0, ran.err
+    assert whole_listings(hyperv) - before == 2, "one to refresh the plan, one for all rows"
     assert {vm["name_label"] for vm in bench.pool.records("VM").values()} >= {"web01", "old01", "db01"}
     assert {vm.start_action for vm in hyperv.estate.machines} == {"Nothing"}
     assert {vm.state for vm in hyperv.estate.machines} == {"Off"}

@@ -45,7 +45,7 @@ def test_order_of_places(tmp_path, monkeypatch):
     file.chmod(0o600)
     monkeypatch.setenv("V2X_TARGET_PASSWORD", "from-env")
     monkeypatch.setenv("POOL1", "from-reference")
-    assert secrets.find(side="target", who="r@h", file=str(file)).reveal() == "from-file"
+    assert secrets.find(side="target", who="r@h", files={"": str(file)}).reveal() == "from-file"
     assert secrets.find(side="target", who="r@h", reference="env:POOL1").reveal() == "from-reference"
     assert secrets.find(side="target", who="r@h", reference=f"file:{file}").reveal() == "from-file"
     assert secrets.find(side="target", who="r@h").reveal() == "from-env"

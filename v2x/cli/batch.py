@@ -111,6 +111,7 @@ def run(
     with batching.opened(state) as store:
         edition = editions.earlier(store, whole.id, whole.rows, plan)
         with editions.alone(store, edition, plan, replace=replace_batch, quiet=given.quiet) as lock:
+            batching.give_limits(store, built, given)
             current = refreshed(built, loaded, source or ())
             stop_without_disks(current)
             current, changed = settled(built, current, loaded)
@@ -147,6 +148,7 @@ def resume(
     built = build(given)
     built.target_network, built.upload_format = target_network or "", upload_format
     with batching.opened(state) as store:
+        batching.give_limits(store, built, given)
         steering = batching.control(store, built)
         found = steering.batch(batch)
         steering.pause(found, paused=False)

@@ -70,6 +70,14 @@ def control(store: "Store", app: App | None = None) -> "Control":
     return Control(store, actor(""), app.now if app else lambda: datetime.now(UTC))
 
 
+def give_limits(store: "Store", app: App, given: Given) -> None:
+    """Takes the limits of v2x.toml, if it has any, in place of those that an earlier run found there."""
+    from v2x.cli.limits import configured
+
+    if app.config.limits:
+        control(store, app).give_limits(configured(str(given.config or "v2x.toml"), app.config.limits))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What `batch run` says of the whole batch: whether outages need an approval, and a speed to foretell them by."""
@@ -143,7 +151,7 @@ def work(
     metrics_port: int | None = None,
     lock: "FolderLock | None" = None,
 ) -> int | None:
-    """Works in this process until the batch is through, or a signal comes, which is returned.
+    """Works in this process on a batch until it is through, or a signal comes, which is returned.
 
     Without a batch, works until a signal comes on whatever the state holds.
     """
@@ -151,6 +159,10 @@ def work(
     from v2x.engine.worker import Worker
 
     def doors(of: "Batch") -> OpenDoors:
+        for other in () if batch else control(store, app).unfinished():
+            # A password that names no source or target is for none of several, in whichever batches these are.
+            app.passwords.expect("source", other.doors.sources)
+            app.passwords.expect("target", other.doors.targets)
         return app.doors(of.doors.sources, of.doors.targets)
 
     console = Console(quiet=given.quiet)
@@ -188,6 +200,8 @@ def tell_unapproved(store: "Store", batch: "Batch", given: Given) -> None:
 
 def unlocked(app: App, batch: "Batch") -> None:
     """Opens each of a batch's sources and targets once: passwords are asked for now, and a wrong one ends it here."""
+    app.passwords.expect("source", batch.doors.sources, all_of_them=True)
+    app.passwords.expect("target", batch.doors.targets, all_of_them=True)
     for endpoint in batch.doors.sources:
         app.open_source(endpoint).close()
     for endpoint in batch.doors.targets:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from v2x.app import App, Side
 from v2x.cli.options import Given
 from v2x.errors import UsageError
+from v2x.passwords import password_files
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.transports.options import Allocation, SshOptions, TransportOptions, VddkOptions
 
@@ -21,7 +22,7 @@ def build(given: Given) -> App:
         config=given.config,
         mappings=given.mappings,
         source_side=Side(
-            password_file=given.source_password_file,
+            password_files=password_files("source", given.source_password_file or ()),
             ca=given.source_ca,
             fingerprint=given.source_fingerprint,
             settings=_settings(given),
@@ -31,7 +32,9 @@ def build(given: Given) -> App:
             experimental_vmcx=given.experimental_vmcx,
         ),
         target_side=Side(
-            password_file=given.target_password_file, ca=given.target_ca, fingerprint=given.target_fingerprint
+            password_files=password_files("target", given.target_password_file or ()),
+            ca=given.target_ca,
+            fingerprint=given.target_fingerprint,
         ),
         ask=ask_password() if sys.stdin.isatty() else None,
     )

@@ -46,7 +46,7 @@ def demonstrate(given: Given, source: Path | None, folder: Path) -> None:
     with Pool(empty_pool(folder / "pool"), profile="xcp-ng-8.3") as pool:
         app = build(given)
         target = Endpoint(alias="demo-pool", address=f"xapi://{pool.user}@{pool.address}", fingerprint=pool.fingerprint)
-        app.remember_password("target", target, Secret(pool.password))
+        app.passwords.remember("target", target, Secret(pool.password))
         show.note(f"simulated pool at {target.address}", quiet=given.quiet)
         plan, findings = _planned(app, given, appliance, target, folder)
         finished = run_plan(app, given, plan, findings)

@@ -24,7 +24,7 @@ class Given:
     quiet: bool = False
     verbose: bool = False
     log_json: bool = False
-    source_password_file: Path | None = None
+    source_password_file: list[str] | None = None
     source_ca: Path | None = None
     source_fingerprint: str | None = None
     source_set: list[str] | None = None
@@ -32,7 +32,7 @@ class Given:
     smb_user: str | None = None
     no_smb_encryption: bool = False
     experimental_vmcx: bool = False
-    target_password_file: Path | None = None
+    target_password_file: list[str] | None = None
     target_ca: Path | None = None
     target_fingerprint: str | None = None
     transport: TransportChoice = TransportChoice.AUTO
@@ -108,6 +108,15 @@ def _file(text: str) -> Any:
     return Annotated[Path | None, typer.Option(help=text, show_default=False)]
 
 
+def _password(side: str) -> Any:
+    option = typer.Option(
+        metavar="[ALIAS=]FILE",
+        help=f"file (mode 0600) with the {side}'s password; of several {side}s one for each, repeatable",
+        show_default=False,
+    )
+    return Annotated[list[str] | None, option]
+
+
 def _text(text: str) -> Any:
     return Annotated[str | None, typer.Option(help=text, show_default=False)]
 
@@ -121,7 +130,7 @@ _COMMON: dict[str, Any] = {
     "log_json": Annotated[bool, typer.Option("--log-json", help="messages as JSON lines")],
 }
 _SOURCE: dict[str, Any] = {
-    "source_password_file": _file("file (mode 0600) with the source's password"),
+    "source_password_file": _password("source"),
     "source_ca": _file("PEM file with the CA of the source's certificate"),
     "source_fingerprint": _text("pin of the source's certificate, sha256:…"),
     "source_set": Annotated[
@@ -145,7 +154,7 @@ _SOURCE: dict[str, Any] = {
     ],
 }
 _TARGET: dict[str, Any] = {
-    "target_password_file": _file("file (mode 0600) with the target's password"),
+    "target_password_file": _password("target"),
     "target_ca": _file("PEM file with the CA of the target's certificate"),
     "target_fingerprint": _text("pin of the target's certificate, sha256:…"),
 }

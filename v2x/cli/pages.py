@@ -113,7 +113,8 @@ PAGES = _OF_THEIR_OWN | {
     "that it has nothing to compare with. The report of the run that copied them has the digests; v2x migrate does not "
     "overwrite it.",
     "NO-PASSWORD": "Nobody could be asked for the password. Give a file (mode 0600) or an environment variable; "
-    "passwords never stand on the command line.",
+    "passwords never stand on the command line. Of several sources (or targets) each needs its own: "
+    "--source-password-file ALIAS=FILE, V2X_SOURCE_PASSWORD_ALIAS, or a secret in v2x.toml.",
     "NO-VINFO": "An RVTools export needs the sheet vInfo with a column VM; everything else may be missing.",
     "NOT-COORDINATOR": "The address is a member of the pool. Only the coordinator takes calls; the message names it.",
     "NOT-IN-SNAPSHOT": "An independent or shared disk is in no snapshot, so it cannot be read while the machine runs. "
@@ -154,6 +155,8 @@ PAGES = _OF_THEIR_OWN | {
     "a licence or the evaluation mode, go through a vCenter, or shut the machine down and read its files over https or "
     "ssh.",
     "SECRET-FILE-MODE": "A password file that others can read is no secret: chmod 600.",
+    "SECRET-FOR-ONE": "A password was given that could be for more than one source or target. v2x does not try it on "
+    "each: give one for each alias, as a file or in v2x.toml.",
     "SECRET-MISSING": "The keyring has no such entry.",
     "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
     "SESSION": "The server ended the session, and the one that followed. Look at the limits for sessions and idle "

@@ -73,6 +73,7 @@ def draft(
             raise UsageError(
                 f"the plan would overwrite its source {one.address}", hint="choose another name for the plan"
             )
+    built.passwords.expect("source", endpoints, all_of_them=True)
     pool = built.endpoint("target", target)
     facts = built.facts(pool)
     inventories = {one.alias: built.inventory(one, selection(select)) for one in endpoints}

@@ -32,6 +32,8 @@ def refreshed(app: App, plan: Plan, live: Sequence[str] = ()) -> Plan:
         for one in plan.sources
     )
     targets = tuple(_endpoint(app, "target", one) for one in plan.targets)
+    app.passwords.expect("source", sources, all_of_them=True)
+    app.passwords.expect("target", targets, all_of_them=True)
     used = {row.source for row in plan.rows if not row.exclude}
     wanted = {row.target for row in plan.rows if not row.exclude}
     inventories = {**plan.inventories, **{one.alias: app.inventory(one) for one in sources if one.alias in used}}

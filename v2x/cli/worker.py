@@ -1,12 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """`v2x worker`: runs machines of batches that were begun on another machine."""
 
+from typing import Annotated
+
+import typer
+
 from v2x.cli.options import Given, MetricsPort, RowsAtOnce, StateOption, shared
 
 
 @shared(source=True, target=True, reading=True)
-def worker(given: Given, state: StateOption = None, at_once: RowsAtOnce = 16, metrics_port: MetricsPort = None) -> None:
-    """Joins a batch from another machine, until a signal comes.
+def worker(
+    given: Given,
+    batch: Annotated[
+        str, typer.Option("--batch", metavar="ID", help="work on this batch only, until it is through")
+    ] = "",
+    state: StateOption = None,
+    at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Runs machines of all batches of a shared state, until a signal comes.
 
     Every worker finds passwords by itself (its own v2x.toml, password files, environment or keyring); the state
     database holds none.
@@ -21,8 +33,13 @@ def worker(given: Given, state: StateOption = None, at_once: RowsAtOnce = 16, me
             hint="give --state postgresql://USER@HOST/NAME to v2x batch run and to each worker",
         )
     with batching.opened(state) as store:
-        show.note("waiting for machines to migrate; Ctrl-C ends this worker", quiet=given.quiet)
-        ended_by = batching.work(store, build(given), given, None, at_once, metrics_port)
+        built = build(given)
+        only = batching.control(store, built).batch(batch) if batch else None
+        if only is not None:
+            batching.unlocked(built, only)
+        which = f"batch {only.id}" if only else "all batches"
+        show.note(f"working on {which}; Ctrl-C ends this worker", quiet=given.quiet)
+        ended_by = batching.work(store, built, given, only, at_once, metrics_port)
     if ended_by is not None:
         raise Interrupted("stopped by a signal", hint="other workers go on; start it again to join").with_signal(
             ended_by

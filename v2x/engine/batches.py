@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from v2x.engine import copies, gates, holds, slots, tables, windows
+from v2x.engine import copies, gates, holds, slots, strain, tables, windows
 from v2x.engine.interface import Order
 from v2x.errors import UsageError
 from v2x.model.codec import from_json, to_json
@@ -266,21 +266,22 @@ def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterabl
         connection.execute(of.insert(), fresh)
 
 
-def claim(connection: sa.Connection, worker: str, room: int, now: datetime) -> list[Claimed]:
+def claim(connection: sa.Connection, worker: str, room: int, now: datetime, only: str = "") -> list[Claimed]:
     """Takes up to `room` rows that may start now, with their slots, for `worker`; in one exclusive transaction.
+
+    With `only`, those of that batch.
 
     Rows of a wave and turn start when those of the ones before have ended, or are ready for their cutover, whatever
     came of them; the largest first. One that waits for its next pass starts when that is due by `now` (UTC).
     """
     if room <= 0:
         return []
-    used, limits = slots.used_slots(connection), slots.read_limits(connection)
+    used, limits = slots.used_slots(connection), strain.lowered(connection, slots.read_limits(connection), now)
     # A machine that stands in two batches runs in one of them at a time.
     busy = set(connection.execute(sa.select(_rows.c.id).where(_rows.c.state == State.RUNNING)).scalars())
     busy |= holds.held(connection, now)
-    claimed = _ending(connection, worker, room, busy)
-    unpaused = sa.select(tables.batches.c.id).where(~tables.batches.c.paused).order_by(tables.batches.c.created)
-    for (batch,) in connection.execute(unpaused).all():
+    claimed = _ending(connection, worker, room, busy, only)
+    for batch in _going_on(connection, only):
         for row in _next(connection, batch, now):
             keys = tuple(from_json(row.keys_json, list[str]))
             if len(claimed) == room or row.id in busy or not slots.fits(keys, row.weight, used, limits):
@@ -294,17 +295,23 @@ def claim(connection: sa.Connection, worker: str, room: int, now: datetime) -> l
     return claimed
 
 
-def skip(connection: sa.Connection, now: datetime) -> list[gates.Skipped]:
-    """Ends rows of all batches that go on whose wait cannot end any more."""
-    unpaused = connection.execute(sa.select(tables.batches.c.id).where(~tables.batches.c.paused)).scalars()
-    return [one for batch in unpaused.all() for one in gates.skip(connection, batch, now)]
+def skip(connection: sa.Connection, now: datetime, only: str = "") -> list[gates.Skipped]:
+    """Ends rows of batches that go on whose wait cannot end any more."""
+    return [one for batch in _going_on(connection, only) for one in gates.skip(connection, batch, now)]
 
 
-def _ending(connection: sa.Connection, worker: str, room: int, busy: set[str]) -> list[Claimed]:
+def _going_on(connection: sa.Connection, only: str) -> Sequence[str]:
+    """The batches that are not paused, the oldest first; with `only` none but that one."""
+    wanted = sa.select(tables.batches.c.id).where(~tables.batches.c.paused).order_by(tables.batches.c.created)
+    return connection.execute(wanted.where(tables.batches.c.id == only) if only else wanted).scalars().all()
+
+
+def _ending(connection: sa.Connection, worker: str, room: int, busy: set[str], only: str) -> list[Claimed]:
     """Rows that were cancelled while they waited: they only clear away, so no limit and no turn keeps them."""
     wanted = sa.select(_rows.c.batch, _rows.c.id, _rows.c.keys_json, _rows.c.attempt).where(
         _rows.c.state == State.WAITING, _rows.c.cancel != Cancel.NO
     )
+    wanted = wanted.where(_rows.c.batch == only) if only else wanted
     claimed = []
     for row in connection.execute(wanted.limit(room)).all():
         if row.id in busy:
@@ -372,6 +379,20 @@ def running(connection: sa.Connection, worker: str) -> dict[tuple[str, str], int
         _rows.c.worker == worker, _rows.c.state == State.RUNNING
     )
     return {(batch, row): attempt for batch, row, attempt in connection.execute(wanted)}
+
+
+def running_orders(connection: sa.Connection, target: str) -> list[Order]:
+    """What goes to `target` now, of all batches and workers."""
+    wanted = sa.select(_rows.c.order_json).where(_rows.c.state == State.RUNNING)
+    orders = [from_json(text, Order) for text in connection.execute(wanted).scalars()]
+    return [one for one in orders if one.target == target]
+
+
+def machines_to_come(connection: sa.Connection, batch: str, source: str) -> set[str]:
+    """The ids, as `source` knows them, of the machines of a batch that are not through."""
+    wanted = sa.select(_rows.c.order_json).where(_rows.c.batch == batch, _rows.c.state != State.ENDED)
+    orders = (from_json(text, Order) for text in connection.execute(wanted).scalars())
+    return {one.machine.id for one in orders if one.source == source}
 
 
 def wishes(connection: sa.Connection, worker: str) -> Mapping[tuple[str, str], Cancel]:

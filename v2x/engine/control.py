@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import appointed, approvals, batches, gates, renewal, slots, tables
+from v2x.engine import appointed, approvals, batches, crew, gates, renewal, slots, strain, tables
 from v2x.engine.batches import Batch, Cancel, State
 from v2x.engine.begun import FINALIZED, has_begun
+from v2x.engine.easing import THRESHOLDS
 from v2x.engine.interface import Event, Order
 from v2x.engine.live import Actor, Ledger
 from v2x.engine.store import Store
@@ -41,6 +42,13 @@ class Control:
         """All of them, the newest first."""
         with self._store.reading() as connection:
             return batches.listed(connection)
+
+    def unfinished(self) -> tuple[Batch, ...]:
+        """Those with machines that wait or run."""
+        open_rows = sa.select(_rows.c.batch).where(_rows.c.state != State.ENDED).distinct()
+        with self._store.reading() as connection:
+            ids = set(connection.execute(open_rows).scalars())
+            return tuple(one for one in batches.listed(connection) if one.id in ids)
 
     def migrations(self, batch: Batch) -> tuple[Migration, ...]:
         with self._store.reading() as connection:
@@ -230,7 +238,13 @@ class Control:
         """All limits in force."""
         with self._store.reading() as connection:
             given = slots.read_limits(connection)
-        return {**{key: str(value) for key, value in slots.DEFAULTS.items()}, slots.RATE: "0", **given}
+        defaults = {key: str(value) for key, value in {**slots.DEFAULTS, slots.RATE: 0, **THRESHOLDS}.items()}
+        return {**defaults, **given}
+
+    def give_limits(self, given: Mapping[str, str]) -> None:
+        """Takes the limits of a v2x.toml; those set by `throttle` go before them. UsageError for an unknown one."""
+        with self._store.exclusive("dispatch") as connection:
+            slots.give_limits(connection, given)
 
     def status(self, batch: Batch) -> BatchStatus:
         limits = self.limits()
@@ -240,9 +254,11 @@ class Control:
             rows = connection.execute(sa.select(_rows).where(_rows.c.batch == batch.id).order_by(_rows.c.seq)).all()
             moving = {row.row: row for row in connection.execute(sa.select(of).where(of.c.batch == batch.id))}
             used = slots.used_slots(connection)
-            workers = tuple(connection.execute(sa.select(tables.workers.c.id)).scalars())
+            workers = crew.working_on(connection, batch.id)
             paused = batches.get(connection, batch.id).paused
             held = gates.held(connection, batch.id, self._now())
+            measured = strain.shown(connection, self._now())
+            lowered = strain.lowered(connection, limits, self._now())
         open_rows = [(row.wave, row.turn) for row in rows if row.state != State.ENDED and not row.due]
         turn = min(open_rows, default=(0, 0))
         return BatchStatus(
@@ -263,13 +279,14 @@ class Control:
                     size_bytes=row.size_bytes,
                     copied_bytes=moving[row.id].copied_bytes if row.id in moving else 0,
                     worker=row.worker if row.state == State.RUNNING else "",
-                    waits_for=_waits_for(row, turn, used, limits, held, paused=paused, workers=workers),
+                    waits_for=_waits_for(row, turn, used, lowered, held, paused=paused, workers=workers),
                     disk=_disk(moving.get(row.id)) if row.state == State.RUNNING else None,
                 )
                 for row in rows
             ),
             limits=limits,
             used=dict(used),
+            strain=measured,
         )
 
 

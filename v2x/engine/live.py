@@ -14,7 +14,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import batches, copies, journal, slots, tables
+from v2x.engine import batches, copies, journal, slots, strain, tables
 from v2x.engine.batches import Cancel
 from v2x.engine.interface import Doors, Event
 from v2x.engine.store import Store
@@ -267,6 +267,7 @@ class Beat:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.limits: Mapping[str, str] = {}
+        self.shares: Mapping[str, int] = {}
         self.flushes: list[Callable[[sa.Connection], None]] = []
         self.failed: Callable[[Exception], None] = lambda _problem: None
         self._thread = threading.Thread(target=self._run, name="v2x-beat", daemon=True)
@@ -307,6 +308,7 @@ class Beat:
         self._write(self.rows())
         with self._ledger.store.reading() as connection:
             self.limits = slots.read_limits(connection)
+            self.shares = strain.shares(connection, self._ledger.now())
             wishes = batches.wishes(connection, self._worker)
             cutovers = batches.cutovers(connection, self._worker, self._ledger.now())
         for row in self.rows():

@@ -5,9 +5,9 @@ import http.server
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from v2x.model.batch import BatchStatus
+from v2x.model.batch import BatchStatus, Strain
 
 _log = logging.getLogger("v2x.engine")
 
@@ -41,12 +41,39 @@ def _families(statuses: list[BatchStatus]) -> Iterator[tuple[str, str, str, list
         else []
     )
     yield "v2x_slots_used", "gauge", "Disks in flight by limit.", used
+    yield from _strain(statuses[0].strain if statuses else ())
     yield (
         "v2x_workers",
         "gauge",
         "Workers that are alive.",
         [f"v2x_workers {len(statuses[0].workers) if statuses else 0}"],
     )
+
+
+_MEASURED = {
+    "cpu": ("v2x_strain_cpu_ratio", "Share of its CPU that a control domain uses.", 0.01),
+    "latency": ("v2x_strain_latency_seconds", "Time that a request to an SR takes.", 0.001),
+    "chains": ("v2x_strain_chains", "Elements of disk chains that wait to be coalesced on an SR.", 1.0),
+}
+
+
+def _strain(found: Sequence[Strain]) -> Iterator[tuple[str, str, str, list[str]]]:
+    """What was not measured has no sample."""
+    for what, (name, says, factor) in _MEASURED.items():
+        values = [(one.key, one.measured.get(what)) for one in found]
+        samples = [_sample(name, key, value * factor) for key, value in values if value is not None]
+        yield name, "gauge", says, samples
+    held: dict[str, tuple[str, list[int]]] = {
+        "v2x_strain_halvings": ("How often rate and disks are halved for strain.", [one.halvings for one in found]),
+        "v2x_strain_disks_allowed": ("Disks that may be in flight, 0 for any.", [one.disks for one in found]),
+        "v2x_strain_rate_bytes_per_second": ("Rate allowed for strain, 0 for any.", [one.rate_bytes for one in found]),
+    }
+    for name, (says, numbers) in held.items():
+        yield name, "gauge", says, [_sample(name, one.key, count) for one, count in zip(found, numbers, strict=True)]
+
+
+def _sample(name: str, key: str, value: float) -> str:
+    return f'{name}{{key="{_label(key)}"}} {value:.15g}'
 
 
 def _label(text: str) -> str:

@@ -37,6 +37,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         outage_seconds=order.outage_seconds,
         convert=order.convert,
         place=order.target,
+        source_name=order.source,
         **running,
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from v2x.engine import tables
+from v2x.engine.easing import THRESHOLDS
 from v2x.engine.interface import Order
 from v2x.errors import UsageError
 
@@ -25,30 +26,38 @@ _KINDS = ("source-host", "pool-host", "sr")
 def keys_of(order: Order) -> tuple[str, ...]:
     """The keys that an order takes slots of, in the fixed order."""
     host = order.machine.host or order.source
-    storage = sorted({f"{order.target}/{disk.sr}" for disk in order.spec.disks})
-    pool_host = f"{order.target}/{order.pool_host}" if order.pool_host else order.target
-    return (f"source-host:{host}", f"pool-host:{pool_host}", *(f"sr:{one}" for one in storage), TOTAL)
+    return (f"source-host:{host}", host_key(order), *sorted(storage_keys(order).values()), TOTAL)
+
+
+def host_key(order: Order) -> str:
+    """The key of the pool's host that an order's disks go to, or of the target where that is not known beforehand."""
+    return f"pool-host:{order.target}/{order.pool_host}" if order.pool_host else f"pool-host:{order.target}"
+
+
+def storage_keys(order: Order) -> dict[str, str]:
+    """The keys of the storage that an order's disks go to, by its uuid."""
+    return {disk.sr: f"sr:{order.target}/{disk.sr}" for disk in order.spec.disks}
 
 
 def limit_key(text: str) -> str:
-    """`text` if it names a limit: `rate`, `total`, a kind, or a kind with a name. UsageError lists them else."""
+    """`text` if it names a limit: `rate`, `total`, a kind, a kind with a name, or a threshold. UsageError else."""
     kind, colon, name = text.partition(":")
-    if text in {RATE, TOTAL} or (kind in _KINDS and (name or not colon)):
+    if text in {RATE, TOTAL, *THRESHOLDS} or (kind in _KINDS and (name or not colon)):
         return text
     raise UsageError(
         f"unknown limit {text}",
         hint="limits are rate (bytes per second), total, source-host, pool-host and sr, "
-        "the last three also with a name: source-host:esx1",
+        f"the last three also with a name: source-host:esx1; and the thresholds {', '.join(THRESHOLDS)}",
     )
 
 
 def limit_of(key: str, limits: Mapping[str, str]) -> int:
-    """The number of disks that may be in flight under `key`; 0 for no limit."""
+    """The number of disks that may be in flight under `key`, or a threshold; 0 for none."""
     kind = key.partition(":")[0]
     for known in (key, kind):
         if known in limits:
             return int(limits[known])
-    return DEFAULTS[kind]
+    return DEFAULTS[kind] if kind in DEFAULTS else THRESHOLDS[kind]
 
 
 def fits(keys: Sequence[str], weight: int, used: Mapping[str, int], limits: Mapping[str, str]) -> bool:
@@ -77,7 +86,17 @@ def give_back(connection: sa.Connection, holder: str) -> None:
 
 
 def read_limits(connection: sa.Connection) -> dict[str, str]:
-    return {row.key: row.value for row in connection.execute(sa.select(tables.limits))}
+    """Those that were set; what a v2x.toml gave comes last."""
+    both = (tables.limits_given, tables.limits)
+    return {row.key: row.value for table in both for row in connection.execute(sa.select(table))}
+
+
+def give_limits(connection: sa.Connection, given: Mapping[str, str]) -> None:
+    """Takes the limits of a v2x.toml in place of those that were given before."""
+    connection.execute(tables.limits_given.delete())
+    if given:
+        rows = [{"key": limit_key(key), "value": value} for key, value in given.items()]
+        connection.execute(tables.limits_given.insert(), rows)
 
 
 def set_limit(connection: sa.Connection, key: str, value: str) -> None:

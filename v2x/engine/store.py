@@ -110,9 +110,13 @@ class Store:
     def exclusive(self, name: str) -> Iterator[sa.Connection]:
         """One transaction that no other one of this `name` overlaps, in any process."""
         with self._turn, self._engine.begin() as connection:
-            if self._engine.dialect.name == "postgresql":
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_number(f"v2x {name}"))))
+            self.hold(connection, name)
             yield connection
+
+    def hold(self, connection: sa.Connection, name: str) -> None:
+        """Makes the rest of a transaction exclusive of those of `name` too; "dispatch" is held before "events"."""
+        if self._engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(lock_number(f"v2x {name}"))))
 
     def connection(self) -> sa.Connection:
         """A connection of its own, for a lock that lives as long as it does."""

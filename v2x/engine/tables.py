@@ -218,3 +218,46 @@ appointed = Table(
     Column("row", Text, primary_key=True),
     Column("at", Text, nullable=False),
 )
+
+limits_given = Table(
+    "v2x_limits_given",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""Limits of the v2x.toml that the last run or resume had; those of `v2x_limits` go before them."""
+
+scopes = Table(
+    "v2x_scopes",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("batch", Text, nullable=False),
+)
+"""Workers that work on one batch only."""
+
+strain = Table(
+    "v2x_strain",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("measured_json", Text, nullable=False),
+    Column("missing", Text, nullable=False),
+    Column("halvings", Integer, nullable=False),
+    Column("calm", Integer, nullable=False),
+    Column("disks", Integer, nullable=False),
+    Column("rate_bytes", BigInteger, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("since", Text, nullable=False),
+    Column("looked", Text, nullable=False),
+)
+"""What was measured last under the key of a limit, and what it is brought down to for it."""
+
+looks = Table(
+    "v2x_looks",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("worker", Text, nullable=False),
+    Column("until", Text, nullable=False),
+)
+"""Which worker measures a target, and how long that is its task."""

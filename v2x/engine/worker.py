@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,18 +17,20 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from v2x import __version__
-from v2x.engine import batches, slots, tables
+from v2x.engine import batches, crew, slots, tables
 from v2x.engine.batches import Batch, Cancel, Claimed, State
 from v2x.engine.gates import Skipped
 from v2x.engine.interface import Doors, Order, Watcher
 from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
+from v2x.engine.lookout import Lookout
 from v2x.engine.orders import hooks_of, itinerary_of, work_of
 from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
 from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.engine.testwatch import Watchman
+from v2x.migrate.listings import Listings
 from v2x.migrate.pace import Pace
 from v2x.migrate.work import Work
 from v2x.model.hook import Hook
@@ -70,6 +72,7 @@ class Pacing:
     beat_seconds: float = 0.5
     bury_seconds: float = 2.0
     test_seconds: float = 15.0
+    strain_seconds: float = 15.0
     patience: Patience = field(default_factory=Patience)
 
 
@@ -98,7 +101,14 @@ class Worker:
         self._beat.flushes.append(self._reservations.flush)
         self._beat.failed = self._troubled
         self._tests = Watchman(store, self.ledger, doors, seconds=self._pacing.test_seconds)
+        self._batch = ""
+        self._going: dict[tuple[str, str, int], tuple[str, Batch]] = {}
+        self._lookout = Lookout(
+            store, self.ledger, self.id, doors, self._places,
+            seconds=self._pacing.strain_seconds, failed=self._troubled,
+        )  # fmt: skip
         self._openings: dict[str, Openings] = {}
+        self._listings: dict[str, Listings] = {}
         self._opening = threading.Lock()
         self._draining = threading.Event()
         self._woken = threading.Event()
@@ -113,21 +123,22 @@ class Worker:
         self._woken.set()
 
     def run(self, batch: str = "", *, forever: bool = False, lock: Lock | None = None) -> None:
-        """Works until no row of `batch` (of any batch) is left, or the worker is drained.
+        """Works until no row is left, or the worker is drained; with `batch`, on the rows of that one alone.
 
         `lock` is that of the state folder where the caller holds it already; it is released at the end. Conflict while
         another process has the folder; StateError when the state cannot be written any more: what
         runs has stopped at a mark, and the next run continues it.
         """
         self._room(FREE_BYTES_TO_START)
-        self._lock = lock or self._locked()
+        self._lock, self._batch = lock or self._locked(), batch
         try:
             self._register()
             self._durable.launch(self._store, self.id, self._run_row)
             self._beat.start()
             self._tests.start()
+            self._lookout.start()
             self._reconcile(self.id)
-            self._work(batch, forever)
+            self._work(forever)
         finally:
             self._draining.set()
             self._end()
@@ -137,7 +148,7 @@ class Worker:
                 hint="make room or repair it, then run the same command again; it continues",
             )
 
-    def _work(self, batch: str, forever: bool) -> None:
+    def _work(self, forever: bool) -> None:
         buried = time.monotonic()
         while not self._draining.is_set():
             if time.monotonic() - buried >= self._pacing.bury_seconds:
@@ -146,9 +157,9 @@ class Worker:
                 self._room(FREE_BYTES_TO_GO_ON)
             with self._store.exclusive("dispatch") as connection:
                 free = self._rows_at_once - len(self._live | self._started)
-                skipped = batches.skip(connection, self._now())
-                claimed = batches.claim(connection, self.id, free, self._now())
-                left = batches.unfinished(connection, batch)
+                skipped = batches.skip(connection, self._now(), self._batch)
+                claimed = batches.claim(connection, self.id, free, self._now(), self._batch)
+                left = batches.unfinished(connection, self._batch)
             for one in skipped:
                 self._told_of(one)
             for row in claimed:
@@ -169,6 +180,10 @@ class Worker:
     def _run_row(self, batch_id: str, row: str, attempt: int, journal: Journal) -> None:
         """One attempt at one row, in a thread of the durable engine."""
         key = (batch_id, row, attempt)
+        if self._batch not in ("", batch_id):
+            # A row of another batch that an earlier process was at: whoever works on that one goes on with it.
+            self._put_back(batch_id, row, attempt)
+            return
         self._live.add(key)
         self._started.discard(key)
         try:
@@ -176,6 +191,7 @@ class Worker:
             if found is None:
                 return
             batch, order, wish, failure = found
+            self._going[key] = (order.target, batch)
             shown = self._watcher.begin(order)
             about = {"machine": order.machine.name, "plan": batch.plan_id, **accounts(batch, order)}
             live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None, about, failure)
@@ -186,7 +202,20 @@ class Worker:
             self._finish(batch_id, row, outcome, failure, about, order.sync_minutes)
         finally:
             self._live.discard(key)
+            self._going.pop(key, None)
             self._woken.set()
+
+    def _put_back(self, batch: str, row: str, attempt: int) -> None:
+        of = tables.rows
+        with self._store.exclusive("dispatch") as connection:
+            mine = (of.c.batch == batch) & (of.c.id == row) & (of.c.attempt == attempt)
+            waits = of.update().where(mine, of.c.state == State.RUNNING).values(state=State.WAITING)
+            if connection.execute(waits).rowcount:
+                slots.give_back(connection, row)
+
+    def _places(self) -> dict[str, Batch]:
+        """The targets of what runs here, by alias."""
+        return dict(list(self._going.values()))
 
     def _adopted(self, batch_id: str, row: str, attempt: int) -> tuple[Batch, Order, Cancel, Failure | None] | None:
         """The row as this worker's own, with what it ends with if it only lets go; None for one that is not ours."""
@@ -207,7 +236,7 @@ class Worker:
             return batches.get(connection, batch_id), batches.order(connection, batch_id, row), wish, failure
 
     def _attempt(self, batch: Batch, order: Order, live: LiveRow) -> RowRun:
-        openings = self._opened(batch)
+        openings, keys = self._opened(batch), slots.keys_of(order)
 
         def build() -> Work:
             source = openings.source(order.source)
@@ -223,9 +252,10 @@ class Worker:
                 live,
                 reservations=self._reservations,
                 stopping=live.stopping,
-                pace=Pace(self._rate),
+                pace=Pace(lambda: self._rate(keys)),
                 waits_for_cutover=True,
                 cut_over=live.cut_over,
+                listings=self._listings[batch.id],
                 look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
             )
 
@@ -237,10 +267,11 @@ class Worker:
             build, give, live, live, patience=self._pacing.patience, hooks=hooks, itinerary=itinerary_of(order)
         )
 
-    def _rate(self) -> int:
-        """This row's share of this worker's bytes per second."""
+    def _rate(self, keys: Sequence[str]) -> int:
+        """A row's share of this worker's bytes per second, and of those that what it works on can bear; 0 for any."""
         total = rate_at(self._beat.limits.get(slots.RATE, "0"), self._now().astimezone())
-        return max(1, total // max(1, len(self._live))) if total else 0
+        shares = [max(1, total // max(1, len(self._live)))] if total else []
+        return min([*shares, *(self._beat.shares[key] for key in keys if key in self._beat.shares)], default=0)
 
     def _finish(
         self,
@@ -282,8 +313,13 @@ class Worker:
     def _opened(self, batch: Batch) -> Openings:
         with self._opening:
             if batch.id not in self._openings:
+                self._listings[batch.id] = Listings(lambda source: self._to_come(batch.id, source))
                 self._openings[batch.id] = Openings(self._doors(batch))
             return self._openings[batch.id]
+
+    def _to_come(self, batch: str, source: str) -> set[str]:
+        with self._store.reading() as connection:
+            return batches.machines_to_come(connection, batch, source)
 
     def _locked(self) -> Lock:
         if self._store.folder is not None:
@@ -291,10 +327,8 @@ class Worker:
         return ServerLock(self._store, self.id)
 
     def _register(self) -> None:
-        now = self._now().isoformat()
         with self._store.writing() as connection:
-            connection.execute(tables.workers.delete().where(tables.workers.c.id == self.id))
-            connection.execute(tables.workers.insert().values(id=self.id, version=__version__, started=now, seen=now))
+            crew.join(connection, self.id, self._batch, self._now().isoformat())
 
     def _reconcile(self, executor: str) -> None:
         """Rows that `executor` had taken but not begun wait again; what it had begun, the durable engine continues."""
@@ -314,7 +348,7 @@ class Worker:
             self._reconcile(worker)
             self._durable.take_over(worker)
             with self._store.exclusive("events") as connection:
-                connection.execute(tables.workers.delete().where(tables.workers.c.id == worker))
+                crew.leave(connection, worker)
                 self.ledger.write(connection, "", "", "takeover", f"worker {worker} is gone")
             self._lock.buried(worker)
 
@@ -337,13 +371,14 @@ class Worker:
         """Waits for what runs to come to its mark, then leaves."""
         self._durable.close()
         self._tests.stop()
+        self._lookout.stop()
         self._beat.stop()
         for openings in self._openings.values():
             with suppress(Exception):
                 openings.close()
         with suppress(sa.exc.SQLAlchemyError), self._store.writing() as connection:
             self._reservations.flush(connection)
-            connection.execute(tables.workers.delete().where(tables.workers.c.id == self.id))
+            crew.leave(connection, self.id)
         if self._lock is not None:
             self._lock.release()
 

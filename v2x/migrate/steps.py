@@ -40,8 +40,7 @@ from v2x.target.interface import (
 def _refuse_changed(work: Work) -> None:
     """InputRefused where the machine is not at its source any more, or not as it was when it was listed."""
     before = work.machine
-    listed = work.source.inventory(lambda key: key == before.id).machines
-    now = next((one for one in listed if one.id == before.id), None)
+    now = work.listings.machine(work.source_name, work.source, before.id)
     found = ("it is not there any more",) if now is None else differences(before, now)
     if found:
         raise InputRefused(

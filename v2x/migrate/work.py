@@ -10,6 +10,7 @@ from pathlib import Path
 from v2x.disks.interface import DiskReader
 from v2x.errors import SourceError, TargetError
 from v2x.migrate.integrity import IntegrityCheck
+from v2x.migrate.listings import Listings
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
@@ -25,7 +26,8 @@ from v2x.target.interface import Claim, Target
 class Work:
     """One machine on its way: what it is, where it goes, and what the steps have learned so far.
 
-    `look_again` says that the machine was listed long ago: it is compared with its source first.
+    `look_again` says that the machine was listed long ago: it is compared with its source first, which the `listings`
+    of the run know as `source_name`.
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
     are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
     `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
@@ -60,6 +62,8 @@ class Work:
     results: list[DiskResult] = field(default_factory=list)
     thick: frozenset[str] = frozenset()
     look_again: bool = False
+    source_name: str = ""
+    listings: Listings = field(default_factory=Listings)
     warm: bool = False
     enable_tracking: bool = False
     turned_on_tracking: bool = False

@@ -37,8 +37,30 @@ class RowStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Strain:
+    """What was measured last of a host of the pool or an SR, and what is held back for it.
+
+    `measured` is by cpu (percent), latency (milliseconds) and chains; None for what was not, and `missing` says why.
+    `halvings` is 0 where nothing is held back; else `disks` may be in flight instead of `limit` (0 for any number), at
+    `rate_bytes` per second (0 for no limit), because of `why`, since `since`.
+    """
+
+    key: str
+    name: str
+    measured: dict[str, float | None]
+    missing: str
+    halvings: int
+    disks: int
+    limit: int
+    rate_bytes: int
+    why: str
+    since: datetime | None
+    looked: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchStatus:
-    """`limits` are those in force, by key; `used` is what is taken of them. A rate of 0 is not known yet."""
+    """`limits` are those that were set, by key; `used` is what is taken of them. A rate of 0 is not known yet."""
 
     id: str
     plan_id: str
@@ -50,6 +72,7 @@ class BatchStatus:
     rows: tuple[RowStatus, ...]
     limits: dict[str, str]
     used: dict[str, int]
+    strain: tuple[Strain, ...] = ()
     schema: str = STATUS_SCHEMA
 
     @property

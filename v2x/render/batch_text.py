@@ -3,10 +3,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from v2x.model.batch import BatchStatus, RowStatus
+from v2x.model.batch import BatchStatus, RowStatus, Strain
 from v2x.model.migration import Outcome
 from v2x.model.units import show_bytes
 from v2x.render.layout import NARROWEST, fit, paint, wrap
+from v2x.render.strain import held_back, not_measured
 from v2x.render.words import copy_line, show_duration, show_time
 from v2x.text import plural, printable
 
@@ -53,7 +54,16 @@ def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
     if status.seconds_left is not None:
         text += f", {show_duration(status.seconds_left)} left"
     yield from wrap(text, width)
+    yield from _held_back(status.strain, width, colour)
     yield ""
+
+
+def _held_back(strain: Sequence[Strain], width: int, colour: bool) -> Iterator[str]:
+    """What goes slower than was set, and why; and what could not be measured."""
+    for one in strain:
+        for line in wrap(held_back(one), width, rest="  ") if one.halvings else ():
+            yield paint(line, "warning", colour)
+        yield from wrap(not_measured(one), width, rest="  ") if one.missing else ()
 
 
 def _bar(share: float) -> str:

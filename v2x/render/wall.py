@@ -7,6 +7,7 @@ from v2x.model.batch import BatchStatus, RowStatus
 from v2x.model.migration import Outcome
 from v2x.model.units import show_bytes
 from v2x.render.page import live_page
+from v2x.render.strain import held_back
 from v2x.render.words import show_duration
 from v2x.text import printable
 
@@ -82,10 +83,10 @@ def _row(row: RowStatus) -> dict[str, object]:
 
 
 def _warnings(status: BatchStatus) -> list[str]:
-    """The last word of those machines that are warned of and not through."""
+    """What is held back for a strained pool, and the last word of machines that are warned of and not through."""
     found = [
         f"{row.migration.machine_name}: {row.migration.warnings[-1]}"
         for row in status.rows
         if row.migration.warnings and row.state != "ended"
     ]
-    return [printable(text, 300) for text in found[-5:]]
+    return [*filter(None, map(held_back, status.strain)), *(printable(text, 300) for text in found[-5:])]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a target must offer. The truth about how far a migration got lives on the target's own objects."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -317,4 +317,36 @@ class Rehearses(Protocol):
 
     def strike(self, id: str) -> tuple[str, ...]:
         """Removes the isolated networks of a test cutover that has no copies left. What to say of those that stay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageLoad:
+    """How strained storage is: the time that a request takes, and how many elements of disk chains wait to be
+    coalesced. None for what was not measured, which is not zero."""
+
+    latency_seconds: float | None = None
+    chains: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How strained a target is at a moment, by uuid.
+
+    `cpu` is the share (0 to 1) of its CPU that a host's control domain uses; None where that was not measured.
+    `names` are those of hosts and storage, `missing` says of what was not measured why not.
+    """
+
+    cpu: Mapping[str, float | None] = field(default_factory=dict)
+    storage: Mapping[str, StorageLoad] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class TellsLoad(Protocol):
+    """Targets that tell how strained they are. Asking changes nothing there."""
+
+    def load(self, hosts: Collection[str], storage: Collection[str]) -> Load:
+        """The load of these hosts and of this storage, by uuid; no host named means all."""
         ...

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from v2x.engine import batches
+from v2x.engine import batches, strain
 from v2x.engine.control import Control
 from v2x.engine.live import Actor
 from v2x.engine.metrics import MetricsServer, metrics_text
+from v2x.target.interface import Load, StorageLoad
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -35,6 +36,24 @@ def estate_time():
     from datetime import UTC, datetime
 
     return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_strain_as_metrics_and_nothing_of_what_was_not_measured(estate):
+    store = estate.store()
+    estate.submit(store, [estate.order(number, host=f"esx{number}") for number in range(8)])
+    control = Control(store, Actor(user="u", worker="", version="0"), estate_time)
+    with store.exclusive("dispatch") as connection:
+        batches.claim(connection, "w", 9, NOW)
+        found = strain.burdened(batches.running_orders(connection, "pool"))
+        load = Load(storage={"sr": StorageLoad(latency_seconds=0.08)})
+        strain.apply(connection, "pool", found, load, NOW)
+    text = metrics_text([control.status(control.batch())])
+    assert 'v2x_strain_latency_seconds{key="sr:pool/sr"} 0.08\n' in text
+    assert 'v2x_strain_disks_allowed{key="sr:pool/sr"} 4\n' in text
+    assert 'v2x_strain_disks_allowed{key="pool-host:pool"} 8\n' in text
+    assert 'v2x_strain_halvings{key="sr:pool/sr"} 1\n' in text
+    assert "v2x_strain_cpu_ratio{" not in text
+    assert "v2x_strain_chains{" not in text
 
 
 def test_without_batches_it_is_still_well_formed():

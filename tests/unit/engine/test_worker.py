@@ -284,6 +284,23 @@ def test_a_machine_listed_long_ago_is_compared_with_its_source_first(batch, esta
         assert set(estate.target.claims) == {"t2"}, "nothing was made"
 
 
+def test_rows_that_begin_late_have_their_source_listed_once(batch, estate, monkeypatch):
+    listed, asked = kit.NOW - timedelta(minutes=15), []
+    orders = [replace(estate.order(number, host=f"esx{number}"), listed=listed) for number in range(6)]
+    everything = [replace(one.machine, memory=estate.machine.memory) for one in orders]
+    real = estate.source.inventory
+
+    def inventory(select=None):
+        asked.append(sorted(one.id for one in everything if select(one.id)))
+        return replace(real(), machines=tuple(one for one in everything if select(one.id)))
+
+    monkeypatch.setattr(estate.source, "inventory", inventory)
+    found = batch.submit(*orders)
+    batch.worker().run(found.id)
+    assert set(batch.outcomes().values()) == {Outcome.MIGRATED}
+    assert asked == [sorted(one.id for one in everything)]
+
+
 def test_a_batch_is_named_by_its_plan_from_the_folder_it_lies_in(batch, estate, tmp_path, monkeypatch):
     made = batch.submit(estate.order(1))
     path = Path(made.plan_path).resolve()

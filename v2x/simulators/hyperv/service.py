@@ -128,7 +128,8 @@ class _Node:
         service = self._service
         try:
             call = read_call(pipeline, jea=configuration != DEFAULT_CONFIGURATION, power=service.jea_power)
-            service.ledger.record(self.host.name, "script", call.script, after=call.text("Action"))
+            what = call.text("Action") or ",".join(call.texts("Id"))
+            service.ledger.record(self.host.name, "script", call.script, after=what)
             denied = service.faults.take("denied")
             if denied is not None:
                 raise Refused("CommandNotFoundException", "wurde nicht erkannt", target=denied.address or "Get-VM")

@@ -21,7 +21,7 @@ _ON_MEMBERS = frozenset(
 )
 """Calls that a member answers itself."""
 
-_LOOKS = ("get_", "assert_", "compute_", "list_")
+_LOOKS = ("get_", "assert_", "compute_", "list_", "query_")
 
 
 def dispatch(state: PoolState, host: str, name: str, params: list[Any], *, string_dates: bool = False) -> Any:

@@ -4,7 +4,8 @@
 GET  /_faults   {"settings": {...}, "armed": [...], "kinds": {...}}
 POST /_faults   {"settings": {"attach_delay": 2}, "arm": [{"kind": "cut_import", "at": 1048576, "times": 1}],
                  "clear": true, "expire_sessions": true, "vanish_task": "OpaqueRef:…",
-                 "close_host": 0, "open_host": 0, "promote": 1, "fail_over": 1}
+                 "close_host": 0, "open_host": 0, "promote": 1, "fail_over": 1,
+                 "strain": {"sr": "<uuid>", "latency": 0.08, "chains": 30}}
 GET  /_ledger   {"calls": [...], "imports": [...], "blocks": {"<vdi uuid>": {"0": 1}}}
 GET  /_console?vm=<uuid>   what the serial console of a VM has said, as text, where the pool boots its VMs
 """
@@ -16,7 +17,7 @@ from typing import Any
 from v2x.errors import UsageError
 from v2x.simulators.faults import apply_settings
 from v2x.simulators.panel import Panel, json_page
-from v2x.simulators.xapi import tasks
+from v2x.simulators.xapi import strain_orders, tasks
 from v2x.simulators.xapi.state import PoolState
 
 HostOrders = Mapping[str, Callable[[int], None]]
@@ -24,7 +25,7 @@ HostOrders = Mapping[str, Callable[[int], None]]
 
 def command(state: PoolState, order: dict[str, Any], hosts: HostOrders) -> dict[str, Any]:
     """Carries out one POST to the panel; UsageError names what is wrong with it."""
-    unknown = set(order) - {"settings", "arm", "clear", "expire_sessions", "vanish_task", *hosts}
+    unknown = set(order) - {"settings", "arm", "clear", "expire_sessions", "vanish_task", "strain", *hosts}
     if unknown:
         raise UsageError(f"The panel has no {', '.join(sorted(unknown))}")
     if order.get("clear"):
@@ -39,6 +40,8 @@ def command(state: PoolState, order: dict[str, Any], hosts: HostOrders) -> dict[
         state.sessions.expire_all()
     if "vanish_task" in order:
         tasks.vanish(state, order["vanish_task"])
+    if "strain" in order:
+        strain_orders.command(state, order["strain"])
     for name in [n for n in order if n in hosts]:
         number, count = order[name], len(state.store.refs("host"))
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < count:

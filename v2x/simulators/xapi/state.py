@@ -15,6 +15,7 @@ from v2x.simulators.xapi.machines import Machines
 from v2x.simulators.xapi.profiles import Profile
 from v2x.simulators.xapi.sessions import Session, Sessions
 from v2x.simulators.xapi.store import Store
+from v2x.simulators.xapi.strain import Strain
 from v2x.simulators.xapi.volumes import Volume, Volumes
 
 
@@ -43,6 +44,8 @@ class PoolState:
     """The interfaces that each host has, with a PIF or without: host → device → MAC address."""
     kernel_vlans: tuple[int, ...] = ()
     """VLAN tags that the kernel of every host uses for itself."""
+    strain: Strain = field(default_factory=Strain)
+    """What control domains and storage are measured at."""
 
     @property
     def pool_ref(self) -> str:

@@ -3,7 +3,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +15,13 @@ from v2x.model.rehearsal import Rehearsal, Seclusion, Stage
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
-from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Surroundings
+from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Load, Surroundings
 from v2x.target.xapi import facts, network, seclusion, streams, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
 from v2x.target.xapi.listing import number, records
+from v2x.target.xapi.load import LoadMeter
 from v2x.target.xapi.owner import Ownership, is_alive, this_run
 from v2x.target.xapi.readback import VdiReader
 from v2x.target.xapi.rehearsal import Rehearsals
@@ -84,6 +85,7 @@ class XapiTarget:
         self._lock = threading.Lock()
         self._settings = settings or UploadSettings()
         self._clock, self._new_uuid = clock, new_uuid
+        self._meter = LoadMeter(self.client)
 
     def __enter__(self) -> "XapiTarget":
         self.client.login()
@@ -102,6 +104,9 @@ class XapiTarget:
 
     def survey(self, spec: TargetMachine) -> Surroundings:
         return survey(self.client, spec)
+
+    def load(self, hosts: Collection[str], storage: Collection[str]) -> Load:
+        return self._meter.load(hosts, storage)
 
     def find(self, tag: str) -> Claim | None:
         return self._claims.find(tag)

@@ -7,7 +7,7 @@ from typing import Any
 
 from v2x.simulators.hyperv.described import Estate, Host, VirtualMachine
 
-ACTIONS = ("state", "shutdown", "start", "autostart", "offline", "priority")
+ACTIONS = ("state", "shutdown", "start", "autostart", "offline", "priority", "rename", "notes")
 START_ACTIONS = ("Nothing", "StartIfRunning", "Start")
 
 
@@ -48,6 +48,8 @@ class Actor:
             "autostart": self._autostart,
             "offline": self._offline,
             "priority": self._priority,
+            "rename": self._rename,
+            "notes": self._notes,
         }[action](vm, value)
         return json.dumps(self._answer(vm, action, before), ensure_ascii=False)
 
@@ -109,11 +111,24 @@ class Actor:
         self._set(vm, "priority", before, vm.role_priority)
         return {"priority": before}
 
+    def _rename(self, vm: VirtualMachine, value: str) -> dict[str, Any]:
+        if not value:
+            raise Refused("InvalidParameter,Microsoft.HyperV.PowerShell.Commands.RenameVM", "NewName", target=vm.name)
+        before, vm.role_name = vm.name, vm.role_name or vm.name
+        vm.name = value
+        self._set(vm, "name", before, value)
+        return {"name": before}
+
+    def _notes(self, vm: VirtualMachine, value: str) -> dict[str, Any]:
+        before, vm.notes = vm.notes, value
+        self._set(vm, "notes", before, value)
+        return {"notes": before}
+
     def _answer(self, vm: VirtualMachine, action: str, before: dict[str, Any]) -> dict[str, Any]:
         role = None
         if vm.role_priority is not None:
             state = vm.role_state or ("Online" if vm.state == "Running" else "Offline")
-            role = {"name": vm.name, "state": state, "owner": vm.host, "priority": vm.role_priority}
+            role = {"name": vm.role_name or vm.name, "state": state, "owner": vm.host, "priority": vm.role_priority}
         return {
             "schema": "v2x.hyperv.power/1",
             "action": action,
@@ -123,6 +138,7 @@ class Actor:
             "state": vm.state,
             "operationalStatus": vm.status,
             "startAction": vm.start_action,
+            "notes": vm.notes,
             "recoveryCheckpoints": [one.name for one in vm.checkpoints if one.type == "Recovery"],
             "role": role,
             "before": before,

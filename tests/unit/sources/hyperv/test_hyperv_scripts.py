@@ -51,7 +51,8 @@ READING = {
 }
 """Commands that read, with the parameters they have in Windows PowerShell 4.0 and later."""
 CHANGING = {
-    "Set-VM": {"VM", "AutomaticStartAction"},
+    "Rename-VM": {"VM", "NewName"},
+    "Set-VM": {"VM", "AutomaticStartAction", "Notes"},
     "Start-ClusterGroup": {"InputObject"},
     "Start-VM": {"VM"},
     "Stop-ClusterGroup": {"InputObject"},

@@ -24,7 +24,8 @@ class Kept:
     def results(self):
         return ()
 
-    def remember(self, fact):
+    def remember(self, fact, instead_of=""):
+        self._facts[:] = [one for one in self._facts if not instead_of or not one.startswith(instead_of)]
         self._facts.append(fact)
 
     def facts(self):

@@ -13,7 +13,9 @@ from v2x.cli.options import (
     CreateNetworks,
     EnableTracking,
     Given,
+    HealthMinutes,
     LiveSource,
+    MarkSource,
     MetricsPort,
     OutageSeconds,
     RowsAtOnce,
@@ -23,8 +25,11 @@ from v2x.cli.options import (
     TargetNetworkName,
     Uplink,
     UploadForm,
+    WatchMinutes,
     shared,
 )
+from v2x.model.health import Aftercare, Mark
+from v2x.model.outage import DEFAULT_SECONDS
 from v2x.model.target import UploadFormat
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
@@ -53,8 +58,11 @@ def run(
         typer.Option("--keep-source-off", help="turn automatic starts at the source off once machines are migrated"),
     ] = False,
     enable_cbt: EnableTracking = False,
-    outage: OutageSeconds = 60.0,
+    outage: OutageSeconds = DEFAULT_SECONDS,
     sync_every: SyncMinutes = 60.0,
+    health_minutes: HealthMinutes = 5.0,
+    mark_source: MarkSource = Mark.NO,
+    watch_minutes: WatchMinutes = 5.0,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -75,6 +83,7 @@ def run(
     built.keep_off = keep_source_off
     built.upload_format = upload_format
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
+    built.care = Aftercare(health_seconds=health_minutes * 60, mark=mark_source)
     loaded = load_plan(plan)
     if wave:
         # Rows of other waves stay in the plan: those of this one may come after them.
@@ -87,7 +96,7 @@ def run(
         findings = [*checked(built, current, loaded), *made]
         stop_at_blockers(findings, plan)
         batch = batching.submitted(store, built, current, plan, findings)
-        ended_by = batching.work(store, built, given, batch, at_once, metrics_port, lock)
+        ended_by = batching.work(store, built, given, batch, at_once, metrics_port, lock, watch_minutes=watch_minutes)
         batching.ended(store, built, given, batch, ended_by, report)
 
 
@@ -102,6 +111,7 @@ def resume(
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
+    watch_minutes: WatchMinutes = 5.0,
 ) -> None:
     """Continues a batch that was paused, stopped or killed; machines that failed are tried again."""
     from v2x.cli import batching, show
@@ -119,7 +129,7 @@ def resume(
         steering.retry(found)
         batching.unlocked(built, found)
         try:
-            ended_by = batching.work(store, built, given, found, at_once, metrics_port)
+            ended_by = batching.work(store, built, given, found, at_once, metrics_port, watch_minutes=watch_minutes)
         except Conflict as busy:
             if busy.code != "STATE-LOCKED":
                 raise

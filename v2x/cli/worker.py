@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`v2x worker`: runs machines of batches that were begun on another machine."""
 
-from v2x.cli.options import Given, MetricsPort, RowsAtOnce, StateOption, shared
+from v2x.cli.options import Given, MetricsPort, RowsAtOnce, StateOption, WatchMinutes, shared
 
 
 @shared(source=True, target=True, reading=True)
-def worker(given: Given, state: StateOption = None, at_once: RowsAtOnce = 16, metrics_port: MetricsPort = None) -> None:
-    """Joins a batch from another machine, until a signal comes.
+def worker(
+    given: Given,
+    state: StateOption = None,
+    at_once: RowsAtOnce = 16,
+    metrics_port: MetricsPort = None,
+    watch_minutes: WatchMinutes = 5.0,
+) -> None:
+    """Joins a batch from another machine, until a signal comes; sees to it that stopped sources stay off.
 
     Every worker finds passwords by itself (its own v2x.toml, password files, environment or keyring); the state
     database holds none.
@@ -22,7 +28,7 @@ def worker(given: Given, state: StateOption = None, at_once: RowsAtOnce = 16, me
         )
     with batching.opened(state) as store:
         show.note("waiting for machines to migrate; Ctrl-C ends this worker", quiet=given.quiet)
-        ended_by = batching.work(store, build(given), given, None, at_once, metrics_port)
+        ended_by = batching.work(store, build(given), given, None, at_once, metrics_port, watch_minutes=watch_minutes)
     if ended_by is not None:
         raise Interrupted("stopped by a signal", hint="other workers go on; start it again to join").with_signal(
             ended_by

@@ -21,7 +21,7 @@ from v2x.model.windows import Window, WindowError, parse_window
 _rows, _needs, _windows, _partners = tables.rows, tables.needs, tables.windows, tables.partners
 _THROUGH = (Outcome.MIGRATED, Outcome.ALREADY)
 _ENDED, _WAITING, _RUNNING = "ended", "waiting", "running"
-_OUTAGE = (Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY, Phase.SEAL, Phase.RELEASE)
+_OUTAGE = (*(Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY, Phase.SEAL, Phase.START, Phase.RELEASE, Phase.HEALTH),)
 
 
 @dataclass(frozen=True, slots=True)

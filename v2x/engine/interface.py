@@ -2,13 +2,15 @@
 """What runs migrations: how many at once, in which order, and what survives a crash."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from v2x.migrate.observe import Observer
+from v2x.model.health import Aftercare
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
+from v2x.model.outage import DEFAULT_SECONDS
 from v2x.model.plan import PlanRow, Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Source
@@ -25,7 +27,7 @@ class Order:
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
     be. `apart` are teams of which no two are ever cut over at once. `row` is the plan's, for reports. What the order
     knows of the machine is as of `listed`. With `convert`, its guest is put right on its way: by the engine without a
-    journal only, since each attempt writes other bytes.
+    journal only, since each attempt writes other bytes. `care` is what follows its start.
     """
 
     id: str
@@ -47,7 +49,7 @@ class Order:
     role: str = ""
     warm: bool = False
     enable_tracking: bool = False
-    outage_seconds: float = 60.0
+    outage_seconds: float = DEFAULT_SECONDS
     sync_minutes: float = 60.0
     after: tuple[tuple[str, str], ...] = ()
     window: str = ""
@@ -55,6 +57,7 @@ class Order:
     row: PlanRow | None = None
     listed: datetime | None = None
     convert: bool = False
+    care: Aftercare = field(default_factory=Aftercare)
 
     @property
     def size_bytes(self) -> int:

@@ -98,7 +98,12 @@ class LiveRow:
         self._dirty = False
 
     def phase(self, phase: Phase) -> None:
-        self._ledger.record(*self.key, "phase", phase, self.about, phase=phase)
+        with self._ledger.store.exclusive("events") as connection:
+            self._ledger.write(connection, *self.key, "phase", phase, self.about)
+            batches.update(connection, *self.key, phase=phase)
+            if phase is Phase.HEALTH:
+                # Nothing is copied any more: others may, while the guest boots.
+                slots.give_back(connection, self.key[1])
         self._shown.phase(phase)
 
     def warning(self, text: str) -> None:
@@ -108,11 +113,9 @@ class LiveRow:
     def event(self, kind: str, text: str) -> None:
         self._ledger.record(*self.key, kind, text, self.about)
 
-    def remember(self, fact: str) -> None:
+    def remember(self, fact: str, instead_of: str = "") -> None:
         with self._ledger.store.writing() as connection:
-            known = batches.facts(connection, *self.key)
-            if fact not in known:
-                batches.update(connection, *self.key, facts_json=batches.document((*known, fact)))
+            batches.remember(connection, *self.key, fact, instead_of)
 
     def facts(self) -> Sequence[str]:
         with self._ledger.store.reading() as connection:

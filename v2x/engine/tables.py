@@ -153,3 +153,11 @@ events = Table(
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
 )
+
+watches = Table(
+    "v2x_watches",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("looked", Text, nullable=False),
+)

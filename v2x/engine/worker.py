@@ -17,7 +17,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from v2x import __version__
-from v2x.engine import batches, slots, tables
+from v2x.engine import batches, foretelling, slots, tables
 from v2x.engine.batches import Batch, Cancel, Claimed, State
 from v2x.engine.gates import Skipped
 from v2x.engine.interface import Doors, Order, Watcher
@@ -28,10 +28,12 @@ from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
 from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
+from v2x.engine.vigil import WATCH_SECONDS, Vigil
 from v2x.migrate.pace import Pace
 from v2x.migrate.work import Work
 from v2x.model.hook import Hook
 from v2x.model.migration import Failure, Outcome, Phase
+from v2x.model.outage import History
 
 _log = logging.getLogger("v2x.engine")
 LOCAL = "v2x-local"
@@ -68,6 +70,7 @@ class Pacing:
     look_seconds: float = 0.5
     beat_seconds: float = 0.5
     bury_seconds: float = 2.0
+    watch_seconds: float = WATCH_SECONDS
     patience: Patience = field(default_factory=Patience)
 
 
@@ -95,6 +98,7 @@ class Worker:
         self._reservations = SharedReservations(store)
         self._beat.flushes.append(self._reservations.flush)
         self._beat.failed = self._troubled
+        self._vigil = Vigil(self.ledger, doors, hooks=hooks, seconds=self._pacing.watch_seconds)
         self._openings: dict[str, Openings] = {}
         self._opening = threading.Lock()
         self._draining = threading.Event()
@@ -122,6 +126,7 @@ class Worker:
             self._register()
             self._durable.launch(self._store, self.id, self._run_row)
             self._beat.start()
+            self._vigil.start()
             self._reconcile(self.id)
             self._work(batch, forever)
         finally:
@@ -219,6 +224,9 @@ class Worker:
                 waits_for_cutover=True,
                 cut_over=live.cut_over,
                 look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
+                now=self._now,
+                history=lambda: self._history(batch.id),
+                contention=lambda: self._contention(batch.id, order),
             )
 
         def give(work: Work, whole: bool) -> None:
@@ -228,6 +236,16 @@ class Worker:
         return RowRun(
             build, give, live, live, patience=self._pacing.patience, hooks=hooks, itinerary=itinerary_of(order)
         )
+
+    def _history(self, batch: str) -> History:
+        with self._store.reading() as connection:
+            return foretelling.history(connection, batch)
+
+    def _contention(self, batch: str, order: Order) -> float:
+        """How many more will share the way than now, once all of the wave that wait for their cutover have it."""
+        with self._store.reading() as connection:
+            together = foretelling.to_cut_over(connection, batch, order.wave)
+        return min(together, self._rows_at_once) / max(1, len(self._live))
 
     def _rate(self) -> int:
         """This row's share of this worker's bytes per second."""
@@ -326,6 +344,7 @@ class Worker:
     def _end(self) -> None:
         """Waits for what runs to come to its mark, then leaves."""
         self._durable.close()
+        self._vigil.stop()
         self._beat.stop()
         for openings in self._openings.values():
             with suppress(Exception):

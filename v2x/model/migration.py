@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from v2x.model.finding import Finding
+from v2x.model.health import Health
+from v2x.model.outage import Outage
 from v2x.model.target import TargetMachine
 
 REPORT_SCHEMA = "v2x.report/1"
@@ -19,6 +21,7 @@ class Phase(StrEnum):
     TRACK = "track changes"
     SYNC = "sync"
     READY = "ready"
+    RECORD = "record the guest"
     SHUTDOWN = "shut down"
     LAST_SYNC = "last sync"
     INTEGRITY = "integrity"
@@ -26,7 +29,10 @@ class Phase(StrEnum):
     COPY = "copy"
     VERIFY = "verify"
     SEAL = "seal"
+    START = "start"
     RELEASE = "release"
+    HEALTH = "health check"
+    MARK = "mark the source"
     DONE = "done"
 
 
@@ -66,10 +72,11 @@ class BlockDigests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One pass of a warm migration: what it sent, and how long it took with its snapshot."""
+    """One pass of a warm migration: what it sent, how long it took with its snapshot, and for the copy alone."""
 
     sent_bytes: int
     seconds: float
+    copy_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +121,8 @@ class Failure:
 class Migration:
     """One machine's way. `id` is the tag that its objects on the target carry.
 
-    `change`, `approved_by` and `checks` are the plan's, for whoever reads the report.
+    `change`, `approved_by` and `checks` are the plan's, for whoever reads the report. `health` is what was found after
+    its start, `alarm` what is wrong with its source since.
     """
 
     id: str
@@ -136,6 +144,9 @@ class Migration:
     change: str = ""
     approved_by: str = ""
     checks: str = ""
+    health: Health | None = None
+    outage: Outage | None = None
+    alarm: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,9 @@ PAGES = TRANSPORT_PAGES | {
     "its source. A copy made meanwhile would be of no single moment; wait for it to end and run the same again.",
     "CANCELLED": "Somebody cancelled the task at the source. Run the same command again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
+    "CHECKPOINT-FAILED": "The Hyper-V host made no checkpoint of the machine, which a warm migration reads its disks "
+    "from. Look at the machine's checkpoint settings (CheckpointType is not Disabled), at its guest's services where "
+    "only production checkpoints are allowed, and at the free space of its volume; or migrate it cold.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
     "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
@@ -61,6 +64,8 @@ PAGES = TRANSPORT_PAGES | {
     "HEALTH": "Something that was recorded before the shutdown was not back after the start, and the row's on_fail "
     "says that the machine then goes back: it is stopped on the pool and kept from starting, its source is as it was "
     "and runs. Its disks stay on the pool to be looked at; what it wrote there since its start is lost.",
+    "HAS-SNAPSHOTS": "Somebody took snapshots of the machine on the pool since it was migrated. v2x removes nothing "
+    "that others made: delete the snapshots there, then give the command again.",
     "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
     "With stops = false in v2x.toml it would only be a warning.",
     "HOST-LOST": "The host that runs the machine does not answer its vCenter. Bring it back, or let the cluster move "

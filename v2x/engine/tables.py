@@ -161,3 +161,11 @@ watches = Table(
     Column("source", Text, primary_key=True),
     Column("looked", Text, nullable=False),
 )
+
+appointed = Table(
+    "v2x_appointed",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+)

@@ -5,7 +5,7 @@ First the machine on the target is stopped and kept from starting, then the sour
 two of one machine never run. What the target wrote since its first start is lost with it, so that takes consent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -35,13 +35,21 @@ class Returns:
     def __init__(self, store: Store, ledger: Ledger, doors: Doors) -> None:
         self._store, self._ledger, self._doors = store, ledger, doors
 
-    def roll_back(self, batch: Batch, row: str, *, accept_data_loss: bool = False, force_dc: bool = False) -> str:
+    def roll_back(
+        self, batch: Batch, row: str, *, accept_data_loss: bool = False, force_dc: bool = False, discard: bool = False
+    ) -> str:
         """Stops the target, puts the source back as it was and starts it if it ran. What to say of it.
+
+        With `discard`, the machine on the target and its disks are removed at the end, also of one that was rolled back
+        before.
 
         Conflict NOT-THROUGH for a machine that is not through (cancel it instead), FINALIZED once the way back was
         given up, DATA-LOSS where the target has run and that was not accepted, DOMAIN-CONTROLLER for one that has run.
         """
-        order, facts = self._through(batch, row, also_failed=True)
+        through = {*_THROUGH, Outcome.FAILED, *({Outcome.ROLLED_BACK} if discard else ())}
+        order, facts = self._through(batch, row, through)
+        if self._outcome(batch, row) is Outcome.ROLLED_BACK:
+            return self._removed(batch, row, order)
         if FINALIZED in facts:
             raise Conflict(
                 f"{order.machine.name} is finalized: its way back was given up",
@@ -86,6 +94,16 @@ class Returns:
         self._forget(batch, row, ALARM, LABEL)
         values = {"state": State.ENDED, "outcome": Outcome.ROLLED_BACK, "phase": Phase.DONE, "cutover": False}
         self._ledger.record(batch.id, row, "rollback", said, None, **values)
+        return f"{said}; {self._removed(batch, row, order)}" if discard else said
+
+    def _removed(self, batch: Batch, row: str, order: Order) -> str:
+        """Removes what was rolled back from the target; already gone is success."""
+        with self._opened(order) as (_, target):
+            claim = target.find(order.id)
+            if claim is not None and claim.sealed and isinstance(target, WayBack):
+                target.remove(claim)
+        said = f"{order.spec.name} is removed from {order.target}"
+        self._note(batch, row, said)
         return said
 
     def finalize(self, batch: Batch, row: str, mark: Mark = Mark.NO) -> str:
@@ -116,11 +134,14 @@ class Returns:
                 batches.remember(connection, batch.id, row, "", word)
 
     def _outcome(self, batch: Batch, row: str) -> Outcome:
+        of = tables.rows
         with self._store.reading() as connection:
-            return batches.migrations(connection, batch.id, [row])[0].outcome
+            found = connection.execute(sa.select(of.c.outcome).where(of.c.batch == batch.id, of.c.id == row)).scalar()
+        return Outcome(str(found))
 
-    def _through(self, batch: Batch, row: str, *, also_failed: bool = False) -> tuple[Order, tuple[str, ...]]:
-        """Of those that failed, one may be sealed: its start failed."""
+    def _through(
+        self, batch: Batch, row: str, through: Collection[Outcome] = _THROUGH
+    ) -> tuple[Order, tuple[str, ...]]:
         of = tables.rows
         with self._store.reading() as connection:
             found = connection.execute(
@@ -130,7 +151,7 @@ class Returns:
                 raise UsageError(f"no row {row} in batch {batch.id}", hint="v2x batch status lists them")
             order, facts = batches.order(connection, batch.id, row), batches.facts(connection, batch.id, row)
         ended, outcome = found.state == State.ENDED, Outcome(found.outcome)
-        if not ended or outcome not in (_THROUGH | ({Outcome.FAILED} if also_failed else set())):
+        if not ended or outcome not in through:
             raise _not_through(order, outcome if ended else None, found.state)
         return order, facts
 

@@ -48,6 +48,7 @@ def world(estate):
             target.guest = lambda _claim: self.guest
             target.first_start = lambda _claim: self.start_time
             target.halt = lambda _claim: self.did.append("halt")
+            target.remove = lambda _claim: self.did.append("remove")
 
         def turn(self, power):
             self.power = power

@@ -96,12 +96,14 @@ class LiveRow:
         self._kept: tuple[str, tuple[DiskResult, ...]] | None = None
         self._began = (time.monotonic(), 0)
         self._dirty = False
+        self.resting = False
 
     def phase(self, phase: Phase) -> None:
         with self._ledger.store.exclusive("events") as connection:
             self._ledger.write(connection, *self.key, "phase", phase, self.about)
             batches.update(connection, *self.key, phase=phase)
-            if phase is Phase.HEALTH:
+            self.resting = phase is Phase.HEALTH
+            if self.resting:
                 # Nothing is copied any more: others may, while the guest boots.
                 slots.give_back(connection, self.key[1])
         self._shown.phase(phase)

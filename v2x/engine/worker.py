@@ -40,6 +40,8 @@ LOCAL = "v2x-local"
 """The executor of a state folder: there is one process for it at a time, and each continues what the last one ran."""
 LISTED_FOR = timedelta(minutes=10)
 """How long what a source told of a machine is taken to hold; a row that starts later is compared with it again."""
+_RESTING = 4
+"""How many times the rows at once may be open, those included whose guests boot; each holds two sessions."""
 _UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY}
 
 
@@ -146,7 +148,7 @@ class Worker:
                 self._bury()
                 self._room(FREE_BYTES_TO_GO_ON)
             with self._store.exclusive("dispatch") as connection:
-                free = self._rows_at_once - len(self._live | self._started)
+                free = self._free()
                 skipped = batches.skip(connection, self._now())
                 claimed = batches.claim(connection, self.id, free, self._now())
                 left = batches.unfinished(connection, batch)
@@ -159,6 +161,13 @@ class Worker:
                 return
             self._woken.wait(self._pacing.look_seconds)
             self._woken.clear()
+
+    def _free(self) -> int:
+        """How many more rows may start. One that only waits for its guest to boot keeps none of them, up to a limit."""
+        resting = {row.key for row in self._beat.rows() if row.resting}
+        live = self._live | self._started
+        busy = sum(key[:2] not in resting for key in live)
+        return min(self._rows_at_once - busy, _RESTING * self._rows_at_once - len(live))
 
     def _told_of(self, one: Skipped) -> None:
         with self._store.exclusive("events") as connection:

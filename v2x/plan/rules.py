@@ -186,6 +186,12 @@ PARTNERS = Rule(
 WINDOW = Rule(
     "plan.window", _B, "The window for the cutover does not come", "Write a window that has times ahead, or none."
 )
+ON_FAIL = Rule(
+    "plan.on-fail",
+    _W,
+    "on_fail rollback will not do what it says",
+    "Let v2x start the machine (start yes), or set on_fail to keep.",
+)
 CHANGED = Rule(
     "plan.changed",
     _B,

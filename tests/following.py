@@ -27,7 +27,8 @@ class Kept:
     def forget(self, fact):
         self._facts[:] = [one for one in self._facts if one != fact]
 
-    def remember(self, fact):
+    def remember(self, fact, instead_of=""):
+        self._facts[:] = [one for one in self._facts if not instead_of or not one.startswith(instead_of)]
         self._facts.append(fact)
 
     def facts(self):

@@ -18,14 +18,12 @@ from v2x.errors import LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
-from v2x.model.address import (
-    Address,
-    Scheme,
-)
+from v2x.model.address import Address, Scheme
+from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.finding import Finding
+from v2x.model.health import Aftercare, ports_of
 from v2x.model.inventory import Inventory
 from v2x.model.migration import Report
-from v2x.model.outage import ROLLBACK_SECONDS
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, UploadFormat
@@ -61,7 +59,7 @@ class App:
     `ask` prompts for a password without echo; None where nobody can be asked. `vsphere` are the choices for vSphere
     sources, `shutdown_minutes` is how long a guest may take to shut down, `keep_off` turns automatic starts at the
     source off once a machine is migrated. `target_network` is the pool's network that disks travel over;
-    `pool_autostart` lets machines that start with their host turn that on for the pool.
+    `pool_autostart` lets machines that start with their host turn that on for the pool. `care` is what follows a start.
     """
 
     config: Config
@@ -80,7 +78,8 @@ class App:
     pool_autostart: bool = False
     vsphere: VsphereOptions = field(default_factory=VsphereOptions)
     enable_tracking: bool = False
-    outage_seconds: float = 60.0
+    outage_seconds: float = 300.0
+    care: Aftercare = field(default_factory=Aftercare)
     sync_minutes: float = 60.0
     rollback_seconds: float = ROLLBACK_SECONDS
     shutdown_minutes: float = 10.0
@@ -331,6 +330,7 @@ class App:
             row=row,
             listed=inventory.taken_at,
             rollback_seconds=self.rollback_seconds,
+            care=replace(self.care, ports=ports_of(row.checks), on_fail=row.on_fail),
         )
 
     def migrated(self, plan: Plan) -> set[str]:

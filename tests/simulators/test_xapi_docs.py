@@ -38,4 +38,4 @@ def test_the_page_knows_every_fault_and_setting():
 
 def test_the_page_knows_every_order_of_the_panel(pool):
     orders = {re.match(r'"(\w+)"', word)[1] for word in named("| order |")}
-    assert orders == {"settings", "expire_sessions", "vanish_task", "strain", "clear", *pool._orders()}
+    assert orders == {"settings", "expire_sessions", "vanish_task", "strain", "guests", "clear", *pool._orders()}

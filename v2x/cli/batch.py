@@ -13,7 +13,9 @@ from v2x.cli.options import (
     CreateNetworks,
     EnableTracking,
     Given,
+    HealthMinutes,
     LiveSource,
+    MarkSource,
     MetricsPort,
     OutageSeconds,
     RowsAtOnce,
@@ -23,9 +25,12 @@ from v2x.cli.options import (
     TargetNetworkName,
     Uplink,
     UploadForm,
+    WatchMinutes,
     shared,
 )
-from v2x.model.outage import ROLLBACK_SECONDS
+from v2x.model.downtime import ROLLBACK_SECONDS
+from v2x.model.health import Aftercare, Mark
+from v2x.model.outage import DEFAULT_SECONDS
 from v2x.model.target import UploadFormat
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
@@ -54,7 +59,7 @@ def run(
         typer.Option("--keep-source-off", help="turn automatic starts at the source off once machines are migrated"),
     ] = False,
     enable_cbt: EnableTracking = False,
-    outage: OutageSeconds = 60.0,
+    outage: OutageSeconds = DEFAULT_SECONDS,
     sync_every: SyncMinutes = 60.0,
     require_approval: Annotated[
         bool,
@@ -70,6 +75,9 @@ def run(
     replace_batch: Annotated[
         bool, typer.Option("--replace", help="end an earlier batch of this file, of before it was edited")
     ] = False,
+    health_minutes: HealthMinutes = 5.0,
+    mark_source: MarkSource = Mark.NO,
+    watch_minutes: WatchMinutes = 5.0,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -102,6 +110,7 @@ def run(
     built.keep_off = keep_source_off
     built.upload_format = upload_format
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
+    built.care = Aftercare(health_seconds=health_minutes * 60, mark=mark_source)
     built.rollback_seconds = rollback_minutes * 60
     whole = loaded = load_plan(plan)
     if wave:
@@ -122,7 +131,9 @@ def run(
             tell(changed, quiet=given.quiet)
             batch = batching.submitted(store, built, current, plan, [*changed, *findings], terms, changed)
             batching.tell_unapproved(store, batch, given)
-            ended_by = batching.work(store, built, given, batch, at_once, metrics_port, lock)
+            ended_by = batching.work(
+                store, built, given, batch, at_once, metrics_port, lock, watch_minutes=watch_minutes
+            )
             batching.ended(store, built, given, batch, ended_by, report)
 
 
@@ -137,6 +148,7 @@ def resume(
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
+    watch_minutes: WatchMinutes = 5.0,
 ) -> None:
     """Continues a batch that was paused, stopped or killed; machines that failed are tried again."""
     from v2x.cli import batching, show
@@ -156,7 +168,7 @@ def resume(
         batching.unlocked(built, found)
         batching.tell_unapproved(store, found, given)
         try:
-            ended_by = batching.work(store, built, given, found, at_once, metrics_port)
+            ended_by = batching.work(store, built, given, found, at_once, metrics_port, watch_minutes=watch_minutes)
         except Conflict as busy:
             if busy.code != "STATE-LOCKED":
                 raise

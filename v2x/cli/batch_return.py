@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import BatchName, Given, StateOption, shared
+from v2x.cli.options import BatchName, Given, MarkSource, StateOption, shared
+from v2x.model.health import Mark
 
 Machines = Annotated[
     list[str] | None,
@@ -38,10 +39,15 @@ def rollback(
 
 @shared(source=True, target=True, reading=True)
 def finalize(
-    given: Given, batch: BatchName = "", machine: Machines = None, wave: Waves = None, state: StateOption = None
+    given: Given,
+    batch: BatchName = "",
+    machine: Machines = None,
+    wave: Waves = None,
+    mark_source: MarkSource = Mark.NO,
+    state: StateOption = None,
 ) -> None:
     """Gives up the way back. Sources are never removed."""
-    _each(given, batch, machine, wave, state, finalizes=True)
+    _each(given, batch, machine, wave, state, finalizes=True, mark=mark_source)
 
 
 def _each(
@@ -52,6 +58,7 @@ def _each(
     state: str | None,
     *,
     finalizes: bool = False,
+    mark: Mark = Mark.NO,
     accept_data_loss: bool = False,
     force_dc: bool = False,
     discard: bool = False,
@@ -79,7 +86,7 @@ def _each(
         for row in ids:
             try:
                 if finalizes:
-                    said = returns.finalize(found, row)
+                    said = returns.finalize(found, row, mark)
                 else:
                     said = returns.roll_back(
                         found, row, accept_data_loss=accept_data_loss, force_dc=force_dc, discard=discard

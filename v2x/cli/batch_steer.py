@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import BatchName, Given, StateOption, shared
+from v2x.cli.options import BatchName, Given, StateOption, WatchMinutes, shared
 
 Machines = Annotated[
     list[str] | None,
@@ -15,24 +15,41 @@ Machines = Annotated[
 ]
 
 
-@shared()
-def status(given: Given, batch: BatchName = "", state: StateOption = None) -> None:
+@shared(source=True)
+def status(
+    given: Given,
+    batch: BatchName = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="ask now whether stopped sources are still off; exit code 4 if one runs")
+    ] = False,
+    state: StateOption = None,
+) -> None:
     """Shows where each machine of a batch is."""
     from v2x.cli import batching, show
+    from v2x.cli.build import build
+    from v2x.cli.vigilance import conclude_look
     from v2x.model.codec import to_json
     from v2x.render import batch_text
 
     with batching.opened(state) as store:
         steering = batching.control(store)
-        found = steering.status(steering.batch(batch))
+        chosen = steering.batch(batch)
+        looked = batching.vigil(store, build(given)).look(chosen.id, at_once=True) if check else None
+        found = steering.status(chosen)
     show.raw(to_json(found) if given.json else batch_text(found, width=show.width(), colour=show.colours()))
+    if looked is not None:
+        conclude_look(looked, quiet=given.quiet)
 
 
-@shared()
+@shared(source=True)
 def watch(
     given: Given,
     batch: BatchName = "",
     seconds: Annotated[float, typer.Option("--every", min=0.2, help="seconds between two looks")] = 1.0,
+    sources: Annotated[
+        bool, typer.Option("--sources", help="go on until all are finalized, and see that stopped sources stay off")
+    ] = False,
+    watch_minutes: WatchMinutes = 5.0,
     state: StateOption = None,
 ) -> None:
     """Shows a batch until it is through; with --json, one line for each look."""
@@ -40,19 +57,24 @@ def watch(
     import time
 
     from v2x.cli import batching, show
+    from v2x.cli.build import build
     from v2x.model.codec import to_plain
     from v2x.render import batch_text
 
     with batching.opened(state) as store:
         steering = batching.control(store)
         chosen = steering.batch(batch)
+        vigil = batching.vigil(store, build(given), watch_minutes) if sources else None
         while True:
+            for problem in vigil.look(chosen.id).problems if vigil else ():
+                show.note(problem, quiet=given.quiet)
             found = steering.status(chosen)
             if given.json:
                 show.result(json.dumps(to_plain(found)))
             else:
                 show.page(batch_text(found, width=show.width(), colour=show.colours(), most_rows=show.height() - 8))
-            if all(row.state == "ended" for row in found.rows):
+            ended = all(row.state == "ended" for row in found.rows)
+            if ended and not (vigil and vigil.pending(chosen.id)):
                 return
             time.sleep(seconds)
 

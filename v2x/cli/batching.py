@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from v2x.engine.control import Control
     from v2x.engine.locks import FolderLock
     from v2x.engine.store import Store
+    from v2x.engine.vigil import Vigil
 
 
 def location(given: str | None) -> str:
@@ -150,13 +151,15 @@ def work(
     rows_at_once: int,
     metrics_port: int | None = None,
     lock: "FolderLock | None" = None,
+    *,
+    watch_minutes: float = 5.0,
 ) -> int | None:
     """Works in this process on a batch until it is through, or a signal comes, which is returned.
 
     Without a batch, works until a signal comes on whatever the state holds.
     """
     from v2x.engine.dbos import DbosEngine
-    from v2x.engine.worker import Worker
+    from v2x.engine.worker import Pacing, Worker
 
     def doors(of: "Batch") -> OpenDoors:
         for other in () if batch else control(store, app).unfinished():
@@ -166,10 +169,32 @@ def work(
         return app.doors(of.doors.sources, of.doors.targets)
 
     console = Console(quiet=given.quiet)
-    worker = Worker(store, DbosEngine(), doors, console, rows_at_once=rows_at_once, now=app.now, hooks=app.config.hooks)
+    worker = Worker(
+        store,
+        DbosEngine(),
+        doors,
+        console,
+        rows_at_once=rows_at_once,
+        now=app.now,
+        pacing=Pacing(watch_seconds=watch_minutes * 60),
+        hooks=app.config.hooks,
+    )
     with draining(worker) as received, measured(store, given, metrics_port):
         worker.run(batch.id if batch else "", forever=batch is None, lock=lock)
     return received[0] if received else None
+
+
+def vigil(store: "Store", app: App, minutes: float = 5.0) -> "Vigil":
+    """Looks at the stopped sources of batches from this process."""
+    from v2x.engine.live import Ledger
+    from v2x.engine.vigil import Vigil
+    from v2x.engine.worker import actor
+
+    def doors(of: "Batch") -> OpenDoors:
+        return app.doors(of.doors.sources, of.doors.targets)
+
+    ledger = Ledger(store, actor(""), app.now)
+    return Vigil(ledger, doors, hooks=app.config.hooks, seconds=minutes * 60)
 
 
 @contextmanager

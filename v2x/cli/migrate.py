@@ -8,9 +8,13 @@ from typing import Annotated
 import typer
 
 from v2x.cli.options import (
+    Checks,
     CreateNetworks,
     EnableTracking,
     Given,
+    HealthMinutes,
+    MarkSource,
+    OnFailure,
     OutageSeconds,
     SourceNetwork,
     TargetNetworkName,
@@ -18,8 +22,10 @@ from v2x.cli.options import (
     UploadForm,
     shared,
 )
+from v2x.model.health import Aftercare, Mark, OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
+from v2x.model.outage import DEFAULT_SECONDS
 from v2x.model.plan import MacPolicy, Running
 from v2x.model.target import UploadFormat
 
@@ -84,7 +90,7 @@ def migrate(
         bool, typer.Option("--warm", help="copy while the machine runs, then shut it down for the last changes")
     ] = False,
     enable_cbt: EnableTracking = False,
-    outage: OutageSeconds = 60.0,
+    outage: OutageSeconds = DEFAULT_SECONDS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
@@ -103,6 +109,10 @@ def migrate(
         typer.Option(metavar="SRC=ID", help="VLAN of a source network, where the source does not say; repeatable"),
     ] = None,
     start: Annotated[bool, typer.Option("--start", help="start the machine when all is done")] = False,
+    check: Checks = None,
+    on_fail: OnFailure = OnFail.KEEP,
+    health_minutes: HealthMinutes = 5.0,
+    mark_source: MarkSource = Mark.NO,
     keep_source_off: Annotated[
         bool, typer.Option("--keep-source-off", help="turn its automatic start at the source off once it is migrated")
     ] = False,
@@ -140,6 +150,8 @@ def migrate(
         running=running,
         warm=warm,
         start=start,
+        checks=tuple(check or ()),
+        on_fail=on_fail,
         create_networks=create_networks,
         uplink=uplink,
         vlans=tuple(vlan or ()),
@@ -154,6 +166,7 @@ def migrate(
     app.upload_format, app.keep_off = upload_format, keep_source_off
     app.convert = convert is Convert.AUTO
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
+    app.care = Aftercare(health_seconds=health_minutes * 60, mark=mark_source)
     plan, findings = single_plan(app, choices)
     if convert is Convert.PLAN:
         show_guest_of(app, given, plan)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from v2x.model.health import Mark, OnFail
 from v2x.model.target import UploadFormat
 from v2x.sources.vsphere.transports.options import Allocation, TransportChoice
 
@@ -93,10 +94,32 @@ EnableTracking = Annotated[
     bool, typer.Option("--enable-cbt", help="warm: turn change tracking on at the source where it is off")
 ]
 OutageSeconds = Annotated[
-    float, typer.Option(min=1, metavar="SECONDS", help="warm: passes go on until one takes no longer than this")
+    float,
+    typer.Option(min=1, metavar="SECONDS", help="warm: passes go on until the outage is predicted to be no longer"),
 ]
 SyncMinutes = Annotated[
     float, typer.Option(min=0.01, metavar="MINUTES", help="warm: time between passes while the cutover is waited for")
+]
+Checks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--check",
+        metavar="tcp:PORT[@ADDRESS]",
+        help="a port that has to answer after the start as it did before; repeatable",
+        show_default=False,
+    ),
+]
+OnFailure = Annotated[
+    OnFail, typer.Option("--on-fail", help="when its start or health check fails: keep it, or go back by itself")
+]
+HealthMinutes = Annotated[
+    float, typer.Option(min=0, metavar="MINUTES", help="how long a started machine may take to be well; 0: no check")
+]
+MarkSource = Annotated[
+    Mark, typer.Option(help="what to change at a source whose machine is through, for people to see")
+]
+WatchMinutes = Annotated[
+    float, typer.Option(min=0.01, metavar="MINUTES", help="time between looks at whether stopped sources stay off")
 ]
 MetricsPort = Annotated[
     int | None,

@@ -64,6 +64,9 @@ PAGES = _OF_THEIR_OWN | {
     "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
     "HARDWARE-UNKNOWN": "Only disks are in the folder, no configuration. Give the hardware: --vcpus, --memory and, "
     "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
+    "HEALTH": "Something that was recorded before the shutdown was not back after the start, and the row's on_fail "
+    "says that the machine then goes back: it is stopped on the pool and kept from starting, its source is as it was "
+    "and runs. Its disks stay on the pool to be looked at; what it wrote there since its start is lost.",
     "HAS-SNAPSHOTS": "Somebody took snapshots of the machine on the pool since it was migrated. v2x removes nothing "
     "that others made: delete the snapshots there, then give the command again.",
     "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
@@ -124,6 +127,8 @@ PAGES = _OF_THEIR_OWN | {
     "alias in v2x.toml; machines are found by their instance UUID, and what differs from the export is told.",
     "NOT-DECODED": "The machine's configuration holds a setting in a form that is not known; the text names it. Look "
     "it up on the host. A list that was collected there tells it.",
+    "NOT-LOOKED-AT": "Whether stopped sources of migrated machines are still off could not be asked: the source does "
+    "not answer, or refuses the login. They may be off or not.",
     "NOT-READ": "A question to a Hyper-V host had no answer; the text names what was asked and what the host said. "
     "Everything else of the machine is listed. The identifier at its end is the same in every language.",
     "NOT-PLACED": "Rows of a sheet name a machine that vInfo does not have, or a name that several have, without an "
@@ -189,6 +194,9 @@ PAGES = _OF_THEIR_OWN | {
     "SOURCE-NETWORK": "The network that disks come over can be chosen where v2x connects to the hosts by itself: "
     "by a VMkernel adapter of an ESXi host. Files are read where they are mounted, and disks of Hyper-V hosts from "
     "the addresses that --share names.",
+    "SOURCE-RESTARTED": "The source of a machine that was migrated runs again, and has the addresses of its successor. "
+    "It was stopped by v2x or was off, and is looked at until the machine is finalized. Find out who started it, then "
+    "shut it down there, or take the machine back with v2x batch rollback. v2x does not switch it off by itself.",
     "SOURCE-RUNNING": "Lock files say that the machine is running, or its host has the disk open. Shut it down first, "
     "and wait for backups and merges of checkpoints to end.",
     "SOURCE-TIMEOUT": "A host did not finish what it was asked for; it was told to stop. Run again when it is less "

@@ -17,6 +17,8 @@ _SPOKEN = {
     Phase.CONVERT: "putting the guest right for Xen",
     Phase.INTEGRITY: "waiting for the source's digests",
     Phase.SEAL: "finishing",
+    Phase.START: "starting it",
+    Phase.HEALTH: "looking whether it is well",
 }
 
 

@@ -113,7 +113,7 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         raise Interrupted("stopped by a signal", hint="run the same command again; it continues").with_signal(
             finished.signal
         )
-    failed = [one for one in report.migrations if one.outcome in NOT_THROUGH]
+    failed = [one for one in report.migrations if _is_failed(one)]
     if failed and len(report.migrations) == 1:
         raise failure_of(failed[0])
     if failed:
@@ -122,6 +122,12 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         )
     if any(one.outcome is Outcome.STOPPED for one in report.migrations):
         raise Stopped("stopped before the end", hint="run the same command again; it continues")
+
+
+def _is_failed(migration: Migration) -> bool:
+    """Also one that went back by itself; one that was taken back by hand has no failure."""
+    went_back = migration.outcome is Outcome.ROLLED_BACK and migration.failure is not None
+    return went_back or migration.outcome in {Outcome.FAILED, Outcome.SKIPPED}
 
 
 def failure_of(migration: Migration) -> V2xError:

@@ -12,6 +12,7 @@ from v2x.mapping.networks import TRUNK_VLAN
 from v2x.mapping.resolve import REST
 from v2x.model.codec import to_plain
 from v2x.model.finding import Finding, Severity
+from v2x.model.health import OnFail, ports_of, unread_ports
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Firmware, Machine
 from v2x.model.migration import VerifyLevel
@@ -49,6 +50,8 @@ class Choices:
     verify: VerifyLevel = VerifyLevel.FULL
     running: Running = Running.REFUSE
     start: bool = False
+    checks: tuple[str, ...] = ()
+    on_fail: OnFail = OnFail.KEEP
     create_networks: bool = False
     uplink: str = ""
     vlans: tuple[str, ...] = ()
@@ -161,8 +164,18 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         verify=choices.verify,
         running=choices.running,
         start=choices.start,
+        checks=_checks(choices.checks),
+        on_fail=choices.on_fail,
         exclude=False,
     )
+
+
+def _checks(given: tuple[str, ...]) -> str:
+    checks = ", ".join(given)
+    wrong = unread_ports(checks) or tuple(one for one in given if not ports_of(one))
+    if wrong:
+        raise UsageError(f"--check {wrong[0]} is not tcp:PORT[@ADDRESS]", hint="for example --check tcp:443")
+    return checks
 
 
 def _storage(machine: Machine, given: tuple[str, ...]) -> dict[str, str]:

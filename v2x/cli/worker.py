@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from v2x.cli.options import Given, MetricsPort, RowsAtOnce, StateOption, shared
+from v2x.cli.options import Given, MetricsPort, RowsAtOnce, StateOption, WatchMinutes, shared
 
 
 @shared(source=True, target=True, reading=True)
@@ -17,8 +17,10 @@ def worker(
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
+    watch_minutes: WatchMinutes = 5.0,
 ) -> None:
-    """Runs machines of all batches of a shared state, until a signal comes.
+    """Runs machines of all batches of a shared state, until a signal comes; sees to it that stopped
+    sources stay off.
 
     Every worker finds passwords by itself (its own v2x.toml, password files, environment or keyring); the state
     database holds none.
@@ -39,7 +41,7 @@ def worker(
             batching.unlocked(built, only)
         which = f"batch {only.id}" if only else "all batches"
         show.note(f"working on {which}; Ctrl-C ends this worker", quiet=given.quiet)
-        ended_by = batching.work(store, built, given, only, at_once, metrics_port)
+        ended_by = batching.work(store, built, given, only, at_once, metrics_port, watch_minutes=watch_minutes)
     if ended_by is not None:
         raise Interrupted("stopped by a signal", hint="other workers go on; start it again to join").with_signal(
             ended_by

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from v2x.engine import copies, gates, holds, slots, strain, tables, windows
 from v2x.engine.interface import Order
+from v2x.engine.memory import told_of
 from v2x.errors import UsageError
 from v2x.model.codec import from_json, to_json
 from v2x.model.finding import Finding
@@ -204,6 +205,7 @@ def _migration(row: Any, results: tuple[DiskResult, ...]) -> Migration:
         disks=results,
         failure=failure(row.failure_json),
         warnings=from_json(row.warnings_json, tuple[str, ...]),
+        **told_of(from_json(row.facts_json, tuple[str, ...])),
     )
 
 
@@ -250,6 +252,16 @@ def facts(connection: sa.Connection, batch: str, row: str) -> tuple[str, ...]:
     """What attempts at a row have to remember."""
     wanted = sa.select(_rows.c.facts_json).where(_rows.c.batch == batch, _rows.c.id == row)
     return from_json(connection.execute(wanted).scalar_one(), tuple[str, ...])
+
+
+def remember(connection: sa.Connection, batch: str, row: str, fact: str, instead_of: str = "") -> None:
+    """Adds a fact, in the place of those that begin with `instead_of`."""
+    known = facts(connection, batch, row)
+    kept = tuple(one for one in known if not instead_of or not one.startswith(instead_of))
+    if fact and fact not in kept:
+        kept = (*kept, fact)
+    if kept != known:
+        update(connection, batch, row, facts_json=document(kept))
 
 
 def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterable[DiskResult]) -> None:

@@ -1,18 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts of a machine that attempts at it remember, and whether its outage has begun.
-
-Then it goes on, whatever windows and approvals say, since it may be off.
-"""
+"""Whether a machine's outage has begun: then it goes on, whatever windows and approvals say, since it may be off."""
 
 import json
 
-WAS_ON = "was on"
-"""A fact of a machine that ran at its source, and was brought down for its migration."""
-BROUGHT_BACK = "brought back"
-"""A fact of one that was switched on again at its source after a failure; WAS_ON is forgotten then."""
-
-FINALIZED = "finalized"
-"""A fact of one whose way back was given up."""
+from v2x.engine.memory import BROUGHT_BACK, WAS_ON
 
 
 def has_begun(facts_json: str, vm_uuid: str, *, warm: bool) -> bool:

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from v2x.engine import appointed, approvals, batches, crew, gates, renewal, slots, strain, tables
 from v2x.engine.batches import Batch, Cancel, State
-from v2x.engine.begun import FINALIZED, has_begun
+from v2x.engine.begun import has_begun
 from v2x.engine.easing import THRESHOLDS
 from v2x.engine.interface import Event, Order
 from v2x.engine.live import Actor, Ledger
+from v2x.engine.memory import FINALIZED
 from v2x.engine.store import Store
 from v2x.errors import Conflict, UsageError
 from v2x.model.approval import Approval

@@ -20,7 +20,7 @@ from v2x.engine.batches import Claimed
 from v2x.engine.row import Answer, Journal
 from v2x.engine.store import StateError, Store, private_file
 
-JOURNAL = "v2x-journal-1"
+JOURNAL = "v2x-journal-2"
 """The version of the steps and their order. Rows begun under another one are never continued silently."""
 _OPEN = ["PENDING", "ENQUEUED"]
 _running: list[Callable[[str, str, int, Journal], None]] = []

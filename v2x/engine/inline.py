@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from v2x.engine.interface import Doors, Event, Order, Watcher
+from v2x.engine.memory import told_of
 from v2x.engine.orders import hooks_of, itinerary_of, work_of
 from v2x.engine.row import Patience, RowRun
 from v2x.errors import UsageError
@@ -210,8 +211,11 @@ class _Recorder:
     def event(self, kind: str, text: str) -> None:
         self._engine._record(self._migration, kind, text)
 
-    def remember(self, fact: str) -> None:
+    def remember(self, fact: str, instead_of: str = "") -> None:
+        if instead_of:
+            self._facts[:] = [one for one in self._facts if not one.startswith(instead_of)]
         self._facts.append(fact)
+        self._engine._keep(self._migration, **told_of(self._facts))
 
     def forget(self, fact: str) -> None:
         self._facts[:] = [one for one in self._facts if one != fact]

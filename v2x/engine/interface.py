@@ -2,14 +2,16 @@
 """What runs migrations: how many at once, in which order, and what survives a crash."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from v2x.migrate.observe import Observer
+from v2x.model.downtime import ROLLBACK_SECONDS
+from v2x.model.health import Aftercare
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
-from v2x.model.outage import ROLLBACK_SECONDS
+from v2x.model.outage import DEFAULT_SECONDS
 from v2x.model.plan import PlanRow, Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Source
@@ -27,7 +29,7 @@ class Order:
     be; its foretold end and then `rollback_seconds` have to lie inside. `apart` are teams of which no two are ever cut
     over at once. `row` is the plan's, for reports. What the order knows of the machine is as of `listed`. With
     `convert`, its guest is put right on its way: by the engine without a journal only, since each attempt writes other
-    bytes.
+    bytes. `care` is what follows its start.
     """
 
     id: str
@@ -49,7 +51,7 @@ class Order:
     role: str = ""
     warm: bool = False
     enable_tracking: bool = False
-    outage_seconds: float = 60.0
+    outage_seconds: float = DEFAULT_SECONDS
     sync_minutes: float = 60.0
     after: tuple[tuple[str, str], ...] = ()
     window: str = ""
@@ -58,6 +60,7 @@ class Order:
     listed: datetime | None = None
     convert: bool = False
     rollback_seconds: float = ROLLBACK_SECONDS
+    care: Aftercare = field(default_factory=Aftercare)
 
     @property
     def size_bytes(self) -> int:

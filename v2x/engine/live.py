@@ -98,9 +98,16 @@ class LiveRow:
         self._kept: tuple[str, tuple[DiskResult, ...]] | None = None
         self._began = (time.monotonic(), 0)
         self._dirty = False
+        self.resting = False
 
     def phase(self, phase: Phase) -> None:
-        self._ledger.record(*self.key, "phase", phase, self.about, phase=phase)
+        with self._ledger.store.exclusive("events") as connection:
+            self._ledger.write(connection, *self.key, "phase", phase, self.about)
+            batches.update(connection, *self.key, phase=phase)
+            self.resting = phase is Phase.HEALTH
+            if self.resting:
+                # Nothing is copied any more: others may, while the guest boots.
+                slots.give_back(connection, self.key[1])
         self._shown.phase(phase)
 
     def warning(self, text: str) -> None:
@@ -118,11 +125,9 @@ class LiveRow:
         with self._ledger.store.writing() as connection:
             copies.end(connection, *self.key, self._ledger.now())
 
-    def remember(self, fact: str) -> None:
+    def remember(self, fact: str, instead_of: str = "") -> None:
         with self._ledger.store.writing() as connection:
-            known = batches.facts(connection, *self.key)
-            if fact not in known:
-                batches.update(connection, *self.key, facts_json=batches.document((*known, fact)))
+            batches.remember(connection, *self.key, fact, instead_of)
 
     def forget(self, fact: str) -> None:
         with self._ledger.store.writing() as connection:

@@ -33,6 +33,8 @@ def _families(statuses: list[BatchStatus]) -> Iterator[tuple[str, str, str, list
         ("v2x_batch_copied_bytes", "Bytes copied so far.", lambda one: one.copied_bytes),
         ("v2x_batch_rate_bytes_per_second", "Bytes per second of all copies under way.", lambda one: one.rate_bytes),
         ("v2x_batch_paused", "1 while the batch is paused.", lambda one: int(one.paused)),
+        ("v2x_batch_source_alarms", "Migrated machines whose stopped source runs again.", _alarms),
+        ("v2x_batch_health_failed", "Migrated machines that failed their health check.", _ill),
     ):
         yield name, "gauge", what, [f'{name}{{batch="{one.id}"}} {value(one):.15g}' for one in statuses]
     used = (
@@ -74,6 +76,14 @@ def _strain(found: Sequence[Strain]) -> Iterator[tuple[str, str, str, list[str]]
 
 def _sample(name: str, key: str, value: float) -> str:
     return f'{name}{{key="{_label(key)}"}} {value:.15g}'
+
+
+def _alarms(status: BatchStatus) -> int:
+    return sum(bool(row.migration.alarm) for row in status.rows)
+
+
+def _ill(status: BatchStatus) -> int:
+    return sum(row.migration.health is not None and bool(row.migration.health.failed) for row in status.rows)
 
 
 def _label(text: str) -> str:

@@ -11,7 +11,10 @@ from v2x.engine.row import Hooks
 from v2x.migrate.itinerary import COLD, WARM, Step
 from v2x.migrate.observe import Observer
 from v2x.migrate.work import Work
+from v2x.model.health import Mark
 from v2x.model.hook import Hook
+from v2x.model.migration import Phase
+from v2x.model.plan import Running
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
 
@@ -36,6 +39,8 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         enable_tracking=order.enable_tracking,
         outage_seconds=order.outage_seconds,
         convert=order.convert,
+        care=order.care,
+        role=order.role,
         place=order.target,
         source_name=order.source,
         **running,
@@ -43,7 +48,17 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
 
 
 def itinerary_of(order: Order) -> tuple[Step, ...]:
-    return WARM if order.warm else COLD
+    """Without the steps that would do nothing for it."""
+    left_out: set[Phase] = set()
+    if not order.start:
+        left_out |= {Phase.START, Phase.HEALTH}
+        if not order.warm and order.running is Running.REFUSE:
+            left_out.add(Phase.RECORD)
+    if order.care.health_seconds <= 0:
+        left_out.add(Phase.HEALTH)
+    if order.care.mark is Mark.NO:
+        left_out.add(Phase.MARK)
+    return tuple(step for step in (WARM if order.warm else COLD) if step.phase not in left_out)
 
 
 def hooks_of(order: Order, known: Mapping[str, Hook]) -> Hooks:

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from v2x.engine import batches, slots, tables, windows
 from v2x.engine.batches import State
-from v2x.engine.begun import WAS_ON
 from v2x.engine.interface import Order
+from v2x.engine.memory import WAS_ON
 from v2x.model.migration import Failure, Outcome
 
 _rows = tables.rows

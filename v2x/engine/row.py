@@ -11,32 +11,34 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
-from v2x.engine.begun import BROUGHT_BACK, WAS_ON
 from v2x.engine.hooks import run_hook
+from v2x.engine.memory import BROUGHT_BACK, LABEL, STOPPED, TRACKED, WAS, WAS_ON, fact, recall, remember, saved_of
+from v2x.engine.retreat import failure_of, retreat, unhealthy, wish_to_retreat
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
+from v2x.migrate import outage
 from v2x.migrate.crash import crash_point
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
 from v2x.migrate.rehearsal import end_rehearsals
 from v2x.migrate.work import Next, Work
+from v2x.model.health import Mark
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase
-from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integrity
+from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integrity, Marks, PowerControl
 
 _log = logging.getLogger("v2x.engine")
 Answer = dict[str, object]
 Journal = Callable[[str, Callable[[], Answer]], Answer]
-TRACKED = "tracking was turned on"
-WAS = "was "
-"""Begins the fact that holds, as JSON, what the source was like before it was kept off."""
 SOURCE_DIFFERS = "SOURCE-DIFFERS"
 _GIVEN_BACK = {Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED_WINDOW, Outcome.BLOCKED}
 """Outcomes after which a machine that was brought down goes on at its source."""
+_AFTER_SEAL = {Phase.START, Phase.RELEASE, Phase.HEALTH, Phase.MARK}
 _CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
 
 
@@ -45,8 +47,11 @@ class Kept(Protocol):
 
     def phase(self, phase: Phase) -> None: ...
 
-    def remember(self, fact: str) -> None:
-        """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns."""
+    def remember(self, fact: str, instead_of: str = "") -> None:
+        """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns.
+
+        It takes the place of those that begin with `instead_of`.
+        """
         ...
 
     def forget(self, fact: str) -> None:
@@ -125,6 +130,7 @@ class RowRun:
         chance: Callable[[], float] = random.random,
         hooks: "Hooks | None" = None,
         itinerary: tuple[Step, ...] = COLD,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._build = build
         self._give = give
@@ -135,6 +141,7 @@ class RowRun:
         self._chance = chance
         self._hooks = hooks or Hooks()
         self._itinerary = itinerary
+        self._clock = clock
         self._work: Work | None = None
         self._held: Checkpoint | None = None
 
@@ -148,6 +155,8 @@ class RowRun:
                 answer = self._hooked("before", step.phase, journal)
                 if "outcome" not in answer:
                     answer = self._repeated(step, journal)
+                if "roll back" in answer:
+                    return self._went_back(answer, journal)
                 already = already or bool(answer.get("already"))
                 if "outcome" not in answer and not already:
                     answer = self._hooked("after", step.phase, journal)
@@ -170,7 +179,7 @@ class RowRun:
     def _hooked(self, when: str, phase: Phase, journal: Journal) -> Answer:
         """Runs the hooks of a moment. Nothing that fails once the machine is sealed makes it a failed one."""
         moment = f"{when} {phase}"
-        sealed = phase is Phase.RELEASE or (phase is Phase.SEAL and when == "after")
+        sealed = phase in _AFTER_SEAL or (phase is Phase.SEAL and when == "after")
         for hook in self._hooks.due(moment):
             answer = journal(f"{moment}: {hook.name}", lambda hook=hook: self._ran(hook, moment))  # type: ignore[misc]
             if "failure" not in answer:
@@ -203,6 +212,23 @@ class RowRun:
         self._tell_what_stays()
         return outcome, failure
 
+    def _went_back(self, answer: Mapping[str, object], journal: Journal) -> tuple[Outcome, Failure | None]:
+        """The row says that a machine which does not start, or not well, goes back by itself."""
+        failure = _failure_from(answer.get("failure"))
+        undone = journal("roll back", self._retreated)
+        if "failure" in undone:
+            return Outcome(str(answer.get("outcome", Outcome.MIGRATED))), failure
+        return Outcome.ROLLED_BACK, failure
+
+    def _retreated(self) -> Answer:
+        try:
+            work = self._work or self._ready(self._itinerary[-1])
+            retreat(work, self._kept)
+        except V2xError as problem:
+            self._kept.warning(f"it could not be rolled back by itself: {problem.message}; see v2x batch rollback")
+            return {"failure": asdict(failure_of(problem))}
+        return {}
+
     def _tell_what_stays(self) -> None:
         """A snapshot of a machine in use grows; whoever stops here must know of it."""
         held = self._work.checkpoint if self._work is not None and self._work.checkpoint else self._held
@@ -213,36 +239,34 @@ class RowRun:
 
     def _performed(self, step: Step) -> Answer:
         """The answer of a step: empty, or an `outcome` that ends the row."""
+        began = self._clock()
         for attempt in range(self._patience.attempts):
             try:
-                # Once the machine is whole, what is left is to let go of the source.
-                if self._wish.stopping() and step.phase is not Phase.RELEASE:
+                # Once the machine is sealed, nothing stops it half-way.
+                if self._wish.stopping() and step.phase not in _AFTER_SEAL:
                     raise Stopped("stopped before the next step", hint="resume the batch; it continues")
                 work = self._ready(step)
                 self._kept.phase(step.phase)
-                if step.phase is Phase.SHUTDOWN and state_now(work) is PowerState.ON:
-                    self._kept.remember(WAS_ON)
-                if step.phase is Phase.SEAL and work.keep_off and isinstance(work.source, GivesBack):
-                    self._kept.remember(WAS + json.dumps(work.source.was(work.machine)))
+                self._remember_before(step, work)
                 crash_point(step.phase, "before")
                 step.run(work)
                 crash_point(step.phase, "after")
                 if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
                     self._kept.remember(WAS_ON)
-                if work.turned_on_tracking:
-                    self._kept.remember(TRACKED)
+                self._timed(step, work, self._clock() - began)
                 self._keep(work)
                 return self._said(step, work)
             except (Stopped, Interrupted) as problem:
                 return self._stopped(problem)
             except InputRefused as problem:
-                outcome = Outcome.BLOCKED if problem.code == SOURCE_DIFFERS else Outcome.FAILED
-                return _answer(outcome, self._refused(problem))
+                if problem.code == SOURCE_DIFFERS:
+                    return _answer(Outcome.BLOCKED, self._refused(problem))
+                return self._gave_up(step, self._refused(problem))
             except V2xError as problem:
                 self._keep(self._work)
                 self._hand_back(whole=False)
                 if problem.retry is Retry.NEVER or attempt + 1 == self._patience.attempts:
-                    return _answer(Outcome.FAILED, failure_of(problem))
+                    return self._gave_up(step, failure_of(problem))
                 self._kept.warning(f"{problem.message}; trying again")
                 self._wait(self._patience.delay(attempt, self._chance))
             except Exception as problem:
@@ -262,10 +286,42 @@ class RowRun:
             return _answer(Outcome.CANCELLED, replace(failure_of(problem), hint=_CANCELLED))
         return _answer(Outcome.STOPPED, failure_of(problem))
 
+    def _remember_before(self, step: Step, work: Work) -> None:
+        """What a step is about to change, as it is now."""
+        if step.phase is Phase.SHUTDOWN and state_now(work) is PowerState.ON:
+            self._kept.remember(WAS_ON)
+        if step.phase is Phase.SEAL:
+            if work.keep_off and isinstance(work.source, GivesBack):
+                self._kept.remember(WAS + json.dumps(work.source.was(work.machine)))
+            if isinstance(work.source, PowerControl) and state_now(work) is PowerState.OFF:
+                self._kept.remember(STOPPED)
+        wanted = step.phase is Phase.MARK and work.care.mark is not Mark.NO and not work.already
+        if wanted and isinstance(work.source, Marks) and not any(one.startswith(LABEL) for one in self._kept.facts()):
+            self._kept.remember(fact(LABEL, work.source.label(work.machine)))
+
+    def _timed(self, step: Step, work: Work, seconds: float) -> None:
+        if work.outage is not None:
+            rebooting = work.health.reboot_seconds if step.phase is Phase.HEALTH and work.health else 0.0
+            work.outage = outage.passed(work.outage, step.phase, seconds, rebooting)
+
+    def _gave_up(self, step: Step, failure: Failure) -> Answer:
+        """What a sealed machine's start lacks may send it back; what comes after that does not make it a failed one."""
+        if step.phase in {Phase.HEALTH, Phase.MARK}:
+            self._kept.warning(f"{step.phase}: {failure.message}")
+            return {}
+        answer = _answer(Outcome.FAILED, failure)
+        if step.phase is Phase.START:
+            with suppress(V2xError):
+                answer |= wish_to_retreat(self._ready(step), self._kept)
+        return answer
+
     def _said(self, step: Step, work: Work) -> Answer:
         if work.already:
             return {"already": True}
         follows = step.then(work) if step.then is not None else Next.GO_ON
+        remember(work, self._kept)
+        if step.phase is Phase.HEALTH and work.health is not None and work.health.failed:
+            return unhealthy(work, self._kept)
         if follows is Next.WAIT:
             return {"outcome": str(Outcome.READY)}
         return {"next": follows.value} if follows is Next.AGAIN else {}
@@ -276,13 +332,13 @@ class RowRun:
             return self._work
         work = self._work = self._build()
         work.results[:] = self._kept.results()
-        work.turned_on_tracking = TRACKED in self._kept.facts()
+        recall(work, self._kept.facts())
+        if step.phase in _AFTER_SEAL:
+            work.claim = work.target.find(work.tag)
+            return work
         for earlier in self._itinerary[: self._itinerary.index(step)]:
             if earlier.look_up is not None:
                 earlier.look_up(work)
-        if step.phase is Phase.RELEASE:
-            work.claim = work.target.find(work.tag) or work.claim
-            work.already = work.claim is not None and work.claim.sealed
         if step.phase is Phase.INTEGRITY and isinstance(work.source, Integrity):
             work.integrity = IntegrityCheck(work.source, work.machine)
         return work
@@ -333,6 +389,8 @@ class RowRun:
             work = self._work or self._build()
             self._work = work
             work.claim = work.claim or work.target.find(work.tag)
+            if work.claim is not None and work.claim.sealed:
+                return {}  # it is on the target, and its source stays as it is
             was = saved_of(self._kept.facts())
             if was and isinstance(work.source, GivesBack):
                 work.source.give_back(work.machine, was)
@@ -381,17 +439,6 @@ class RowRun:
         while until > 0 and not self._wish.stopping():
             self._sleep(min(until, 0.5))
             until -= 0.5
-
-
-def saved_of(facts: Sequence[str]) -> dict[str, str]:
-    """What the source was like before anything kept it off; empty where nothing did."""
-    saved = next((fact.removeprefix(WAS) for fact in facts if fact.startswith(WAS + "{")), "{}")
-    found: dict[str, str] = json.loads(saved)
-    return found
-
-
-def failure_of(problem: V2xError) -> Failure:
-    return Failure(code=problem.code, message=problem.message, hint=problem.hint, exit_code=problem.exit_code)
 
 
 def _answer(outcome: Outcome, failure: Failure) -> Answer:

@@ -211,6 +211,14 @@ paces = Table(
     Column("seconds", Float, nullable=False),
 )
 
+watches = Table(
+    "v2x_watches",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("looked", Text, nullable=False),
+)
+
 appointed = Table(
     "v2x_appointed",
     metadata,

@@ -12,14 +12,16 @@ import sqlalchemy as sa
 
 from v2x.engine import batches, copies, tables
 from v2x.engine.batches import Batch, State
-from v2x.engine.begun import FINALIZED, WAS_ON
 from v2x.engine.interface import Doors, Order
 from v2x.engine.live import Ledger
-from v2x.engine.row import WAS, saved_of
+from v2x.engine.memory import ALARM, FINALIZED, LABEL, WAS, WAS_ON, label_of, saved_of
 from v2x.engine.store import Store
 from v2x.errors import Conflict, UsageError
+from v2x.migrate.marking import mark_source
+from v2x.migrate.rollback import go_back
+from v2x.model.health import Mark
 from v2x.model.migration import Outcome, Phase
-from v2x.sources.interface import GivesBack, PowerControl, Source
+from v2x.sources.interface import Source
 from v2x.target.interface import Rehearses, Target, WayBack
 
 _NOTHING_LEFT = "it has ended without a machine that could be taken back; v2x batch status tells how"
@@ -44,7 +46,8 @@ class Returns:
         Conflict NOT-THROUGH for a machine that is not through (cancel it instead), FINALIZED once the way back was
         given up, DATA-LOSS where the target has run and that was not accepted, DOMAIN-CONTROLLER for one that has run.
         """
-        order, facts = self._through(batch, row, {*_THROUGH, Outcome.ROLLED_BACK} if discard else _THROUGH)
+        through = {*_THROUGH, Outcome.FAILED, *({Outcome.ROLLED_BACK} if discard else ())}
+        order, facts = self._through(batch, row, through)
         if self._outcome(batch, row) is Outcome.ROLLED_BACK:
             return self._removed(batch, row, order)
         if FINALIZED in facts:
@@ -55,6 +58,8 @@ class Returns:
             )
         with self._opened(order) as (source, target):
             claim = target.find(order.id)
+            if self._outcome(batch, row) is Outcome.FAILED and (claim is None or not claim.sealed):
+                raise _not_through(order, Outcome.FAILED)
             if claim is None or not claim.sealed or not isinstance(target, WayBack):
                 raise Conflict(
                     f"{order.spec.name} is not on {order.target} any more", hint="start the source by hand", code="GONE"
@@ -74,12 +79,20 @@ class Returns:
                     hint="demote it or restore it as Microsoft describes, or say --force-dc",
                 )
             self._end_tests(batch, row, target)
-            target.halt(claim)
-            self._note(batch, row, f"{order.spec.name} is stopped on {order.target} and kept from starting")
-            self._restore(order, source, facts)
+            go_back(
+                order.machine,
+                claim,
+                source,
+                target,
+                saved=saved_of(facts),
+                label=label_of(facts),
+                was_on=WAS_ON in facts,
+                said=lambda text: self._note(batch, row, text),
+            )
         said = f"{order.machine.name} is back at its source" + (
             f"; lost: what was written since {started}" if started else ""
         )
+        self._forget(batch, row, ALARM, LABEL)
         values = {"state": State.ENDED, "outcome": Outcome.ROLLED_BACK, "phase": Phase.DONE, "cutover": False}
         self._ledger.record(batch.id, row, "rollback", said, None, **values)
         return f"{said}; {self._removed(batch, row, order)}" if discard else said
@@ -94,20 +107,21 @@ class Returns:
         self._note(batch, row, said)
         return said
 
-    def finalize(self, batch: Batch, row: str) -> str:
-        """Gives up the way back. Conflict NOT-THROUGH for a machine that is not through."""
+    def finalize(self, batch: Batch, row: str, mark: Mark = Mark.NO) -> str:
+        """Gives up the way back, and marks the source where asked. Conflict NOT-THROUGH for one that is not through."""
         order, facts = self._through(batch, row)
         with self._store.reading() as connection:
             tested = row in copies.open_rows(connection, batch.id)
         if tested:
             with self._opened(order) as (_, target):
                 self._end_tests(batch, row, target)
+        said = self._marked(batch, row, order, mark) if mark is not Mark.NO else ""
         if FINALIZED not in facts:
+            self._forget(batch, row, ALARM, LABEL, WAS)
             with self._store.writing() as connection:
-                kept = tuple(fact for fact in facts if not fact.startswith(WAS))
-                batches.update(connection, batch.id, row, facts_json=batches.document((*kept, FINALIZED)))
+                batches.remember(connection, batch.id, row, FINALIZED)
             self._note(batch, row, f"{order.machine.name} is finalized")
-        return f"{order.machine.name} is finalized; v2x never removes its source"
+        return f"{order.machine.name} is finalized; v2x never removes its source{said}"
 
     def _end_tests(self, batch: Batch, row: str, target: Target) -> None:
         """A cutover has ended them; one that was made by another state folder may have come later."""
@@ -119,12 +133,21 @@ class Returns:
         with self._store.writing() as connection:
             copies.end(connection, batch.id, row, self._ledger.now())
 
-    def _restore(self, order: Order, source: Source, facts: tuple[str, ...]) -> None:
-        saved = saved_of(facts)
-        if saved and isinstance(source, GivesBack):
-            source.give_back(order.machine, saved)
-        if WAS_ON in facts and isinstance(source, PowerControl):
-            source.power_on(order.machine)
+    def _marked(self, batch: Batch, row: str, order: Order, mark: Mark) -> str:
+        source = self._doors.source(order.source)
+        place = f"{order.spec.name} on {order.target}"
+        try:
+            changed = mark_source(
+                source, order.machine, mark, place, self._ledger.now(), lambda text: self._note(batch, row, text)
+            )
+        finally:
+            source.close()
+        return f"; changed there: its {changed}" if changed else ""
+
+    def _forget(self, batch: Batch, row: str, *words: str) -> None:
+        with self._store.writing() as connection:
+            for word in words:
+                batches.remember(connection, batch.id, row, "", word)
 
     def _outcome(self, batch: Batch, row: str) -> Outcome:
         of = tables.rows
@@ -143,12 +166,9 @@ class Returns:
             if found is None:
                 raise UsageError(f"no row {row} in batch {batch.id}", hint="v2x batch status lists them")
             order, facts = batches.order(connection, batch.id, row), batches.facts(connection, batch.id, row)
-        if found.state != State.ENDED or Outcome(found.outcome) not in through:
-            raise Conflict(
-                f"{order.machine.name} is not through: {found.outcome if found.state == State.ENDED else found.state}",
-                code="NOT-THROUGH",
-                hint=_NOTHING_LEFT if found.state == State.ENDED else _CANCEL_IT,
-            )
+        ended, outcome = found.state == State.ENDED, Outcome(found.outcome)
+        if not ended or outcome not in through:
+            raise _not_through(order, outcome if ended else None, found.state)
         return order, facts
 
     @contextmanager
@@ -165,3 +185,11 @@ class Returns:
 
     def _note(self, batch: Batch, row: str, text: str) -> None:
         self._ledger.record(batch.id, row, "rollback", text)
+
+
+def _not_through(order: Order, outcome: Outcome | None, state: str = "") -> Conflict:
+    return Conflict(
+        f"{order.machine.name} is not through: {outcome or state}",
+        code="NOT-THROUGH",
+        hint=_CANCEL_IT if outcome is None else _NOTHING_LEFT,
+    )

@@ -17,9 +17,9 @@ from v2x.engine import slots, tables
 from v2x.engine.begun import has_begun
 from v2x.engine.interface import Order
 from v2x.engine.rates import rate_at
+from v2x.model.downtime import downtime_of, show_downtime
 from v2x.model.forecast import DEFAULT_BYTES_PER_SECOND
 from v2x.model.migration import DiskResult, Failure
-from v2x.model.outage import outage_of, show_outage
 from v2x.model.plan import Running
 from v2x.model.units import MIB, show_bytes
 from v2x.model.windows import Window, WindowError, parse_window
@@ -46,7 +46,7 @@ def add(connection: sa.Connection, batch: str, orders: Iterable[Order]) -> None:
         paces.append({"batch": batch, "row": order.id, "road": road, "sent_bytes": 0, "seconds": 0.0})
         if not order.window:
             continue
-        outage = outage_of(
+        outage = downtime_of(
             order.machine,
             warm=order.warm,
             verify=order.verify,
@@ -155,7 +155,7 @@ def _look(text: str, seconds: float, now: datetime) -> Look:
     if is_open and now + need <= ahead[0][1]:
         return Look()
     later = next((one for one in ahead if one[0] > now and one[1] - one[0] >= need), None)
-    foretold = f"the {show_outage(seconds)} foretold"
+    foretold = f"the {show_downtime(seconds)} foretold"
     if later is not None:
         local = later[0].astimezone(window.zone)
         when = f"{local:%Y-%m-%d %H:%M} {window.zone.key}"

@@ -17,7 +17,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from v2x import __version__
-from v2x.engine import batches, crew, slots, tables
+from v2x.engine import batches, crew, foretelling, slots, tables
 from v2x.engine.batches import Batch, Cancel, Claimed, State
 from v2x.engine.gates import Skipped
 from v2x.engine.interface import Doors, Order, Watcher
@@ -30,17 +30,21 @@ from v2x.engine.rates import rate_at
 from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.engine.testwatch import Watchman
+from v2x.engine.vigil import WATCH_SECONDS, Vigil
 from v2x.migrate.listings import Listings
 from v2x.migrate.pace import Pace
 from v2x.migrate.work import Work
 from v2x.model.hook import Hook
 from v2x.model.migration import Failure, Outcome, Phase
+from v2x.model.outage import History
 
 _log = logging.getLogger("v2x.engine")
 LOCAL = "v2x-local"
 """The executor of a state folder: there is one process for it at a time, and each continues what the last one ran."""
 LISTED_FOR = timedelta(minutes=10)
 """How long what a source told of a machine is taken to hold; a row that starts later is compared with it again."""
+_RESTING = 4
+"""How many times the rows at once may be open, those included whose guests boot; each holds two sessions."""
 _UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY, Outcome.MISSED_WINDOW}
 
 
@@ -73,6 +77,7 @@ class Pacing:
     bury_seconds: float = 2.0
     test_seconds: float = 15.0
     strain_seconds: float = 15.0
+    watch_seconds: float = WATCH_SECONDS
     patience: Patience = field(default_factory=Patience)
 
 
@@ -107,6 +112,7 @@ class Worker:
             store, self.ledger, self.id, doors, self._places,
             seconds=self._pacing.strain_seconds, failed=self._troubled,
         )  # fmt: skip
+        self._vigil = Vigil(self.ledger, doors, hooks=hooks, seconds=self._pacing.watch_seconds)
         self._openings: dict[str, Openings] = {}
         self._listings: dict[str, Listings] = {}
         self._opening = threading.Lock()
@@ -137,6 +143,7 @@ class Worker:
             self._beat.start()
             self._tests.start()
             self._lookout.start()
+            self._vigil.start()
             self._reconcile(self.id)
             self._work(forever)
         finally:
@@ -156,7 +163,7 @@ class Worker:
                 self._bury()
                 self._room(FREE_BYTES_TO_GO_ON)
             with self._store.exclusive("dispatch") as connection:
-                free = self._rows_at_once - len(self._live | self._started)
+                free = self._free()
                 skipped = batches.skip(connection, self._now(), self._batch)
                 claimed = batches.claim(connection, self.id, free, self._now(), self._batch)
                 left = batches.unfinished(connection, self._batch)
@@ -169,6 +176,13 @@ class Worker:
                 return
             self._woken.wait(self._pacing.look_seconds)
             self._woken.clear()
+
+    def _free(self) -> int:
+        """How many more rows may start. One that only waits for its guest to boot keeps none of them, up to a limit."""
+        resting = {row.key for row in self._beat.rows() if row.resting}
+        live = self._live | self._started
+        busy = sum(key[:2] not in resting for key in live)
+        return min(self._rows_at_once - busy, _RESTING * self._rows_at_once - len(live))
 
     def _told_of(self, one: Skipped) -> None:
         with self._store.exclusive("events") as connection:
@@ -257,6 +271,9 @@ class Worker:
                 cut_over=live.cut_over,
                 listings=self._listings[batch.id],
                 look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
+                now=self._now,
+                history=lambda: self._history(batch.id),
+                contention=lambda: self._contention(batch.id, order),
             )
 
         def give(work: Work, whole: bool) -> None:
@@ -266,6 +283,16 @@ class Worker:
         return RowRun(
             build, give, live, live, patience=self._pacing.patience, hooks=hooks, itinerary=itinerary_of(order)
         )
+
+    def _history(self, batch: str) -> History:
+        with self._store.reading() as connection:
+            return foretelling.history(connection, batch)
+
+    def _contention(self, batch: str, order: Order) -> float:
+        """How many more will share the way than now, once all of the wave that wait for their cutover have it."""
+        with self._store.reading() as connection:
+            together = foretelling.to_cut_over(connection, batch, order.wave)
+        return min(together, self._rows_at_once) / max(1, len(self._live))
 
     def _rate(self, keys: Sequence[str]) -> int:
         """A row's share of this worker's bytes per second, and of those that what it works on can bear; 0 for any."""
@@ -372,6 +399,7 @@ class Worker:
         self._durable.close()
         self._tests.stop()
         self._lookout.stop()
+        self._vigil.stop()
         self._beat.stop()
         for openings in self._openings.values():
             with suppress(Exception):

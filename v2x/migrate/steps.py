@@ -308,8 +308,13 @@ def seal(work: Work) -> None:
     if isinstance(work.target, Remarks):
         for remark in work.target.remarks(work.held_claim()):
             work.observer.warning(remark)
+
+
+def start(work: Work) -> None:
+    """Only where asked; a machine that was migrated before is left as it is."""
     if work.start and not work.spec.is_template and isinstance(work.target, Starts):
         work.target.start(work.held_claim())
+        work.started = True
 
 
 def release(work: Work) -> None:

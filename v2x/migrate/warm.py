@@ -16,7 +16,7 @@ from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import SourceError, Stopped, Unsupported, V2xError
-from v2x.migrate import steps
+from v2x.migrate import outage, steps
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.power import shut_down_guest, state_now
@@ -28,10 +28,6 @@ from v2x.model.machine import Disk, PowerState
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, Thaws, TrackingLost
 from v2x.target.interface import ClaimedDisk, Patches, ReadBack
-
-MOST_PASSES = 20
-SETTLED_SHARE = 0.8
-"""A pass that sends more than this share of the one before will not get smaller by another."""
 
 
 def track(work: Work) -> None:
@@ -56,6 +52,7 @@ def sync(work: Work) -> None:
     """One pass over all disks."""
     source = tracking(work)
     began, sent_before = time.monotonic(), sum(result.sent_bytes for result in work.results)
+    copied_before = sum(result.seconds for result in work.results)
     with _frozen(work, source) as at:
         claim = work.target.claim(work.spec, work.tag)
         work.claim = claim
@@ -64,7 +61,8 @@ def sync(work: Work) -> None:
     # All of it is there, and counted by the target; what later passes add is not known before.
     work.reservations.hold(work.tag, work.place, {})
     sent = sum(result.sent_bytes for result in work.results) - sent_before
-    work.passes.append(Pass(sent_bytes=sent, seconds=time.monotonic() - began))
+    copying = max(0.0, sum(result.seconds for result in work.results) - copied_before)
+    work.passes.append(Pass(sent_bytes=sent, seconds=time.monotonic() - began, copy_seconds=copying))
     steps.tell(work)
 
 
@@ -185,20 +183,27 @@ def _forget(work: Work, disk: ClaimedDisk) -> None:
 
 def next_pass(work: Work) -> Next:
     """After a pass: another one while they get smaller, then the outage, or waiting for the word."""
+    foretold = work.outage = outage.predicted(
+        work.passes,
+        work.results,
+        work.verify,
+        work.care,
+        wanted_seconds=work.outage_seconds,
+        starts=work.start,
+        converts=work.convert,
+        history=work.history(),
+        contention=work.contention(),
+    )
     if work.cut_over():
         return Next.GO_ON
-    if not is_settled(work.passes, work.outage_seconds):
+    if not outage.is_settled(work.passes, foretold):
         return Next.AGAIN
+    if (foretold.predicted or 0.0) > work.outage_seconds:
+        work.observer.warning(
+            f"its outage is predicted to last {foretold.predicted:.0f} s, longer than the {work.outage_seconds:g} s "
+            "wanted, and another pass would hardly make it shorter"
+        )
     return Next.WAIT if work.waits_for_cutover else Next.GO_ON
-
-
-def is_settled(passes: Sequence[Pass], outage_seconds: float) -> bool:
-    """Whether the last pass was as short as wanted, or another one would hardly be shorter."""
-    if len(passes) < 2:
-        return False
-    last, before = passes[-1], passes[-2]
-    short = last.seconds <= outage_seconds
-    return short or len(passes) >= MOST_PASSES or last.sent_bytes >= SETTLED_SHARE * before.sent_bytes
 
 
 def shut_down(work: Work) -> None:

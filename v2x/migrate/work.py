@@ -2,8 +2,10 @@
 """One machine on its way: what the steps of a migration work on and leave to one another."""
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 
@@ -13,9 +15,12 @@ from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.listings import Listings
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
+from v2x.migrate.reach import answers
 from v2x.migrate.room import Reservations
+from v2x.model.health import Aftercare, GuestBefore, Health
 from v2x.model.machine import Disk, Machine
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
+from v2x.model.outage import DEFAULT_SECONDS, History, Outage
 from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Checkpoint, Source
@@ -33,8 +38,12 @@ class Work:
     `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
     automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
     `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
-    a pass takes no longer than `outage_seconds`. With `convert`, the guest is put right for Xen on its way; no two
-    conversions write the same bytes, so that each attempt is a point of its own, named by `conversion_id`.
+    it is predicted to take no longer than `outage_seconds`. With `convert`, the guest is put right for Xen on its way;
+    no two conversions write the same bytes, so that each attempt is a point of its own, named by `conversion_id`.
+    `care` is what follows the start: `before` is the guest before its outage, `health` what was found after it;
+    `started` that the machine was started on the target. `outage` is its outage in parts, `history` those of other
+    machines of the run, `contention` how much slower the last pass will be for those that are cut over with it.
+    `reach` asks a TCP port.
     """
 
     tag: str
@@ -67,13 +76,25 @@ class Work:
     warm: bool = False
     enable_tracking: bool = False
     turned_on_tracking: bool = False
-    outage_seconds: float = 60.0
+    outage_seconds: float = DEFAULT_SECONDS
     waits_for_cutover: bool = False
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
     convert: bool = False
     converted: dict[str, DiskReader] = field(default_factory=dict)
     conversion_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    care: Aftercare = field(default_factory=Aftercare)
+    role: str = ""
+    before: GuestBefore | None = None
+    health: Health | None = None
+    started: bool = False
+    outage: Outage | None = None
+    history: Callable[[], History] = History
+    contention: Callable[[], float] = lambda: 1.0
+    reach: Callable[[str, int], str | None] = answers
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def held_claim(self) -> Claim:
         if self.claim is None:

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from v2x.model.migration import Phase
 
 HOOK_SCHEMA = "v2x.hook/1"
-_PHASES = (Phase.PREFLIGHT, Phase.CHECKPOINT, Phase.CLAIM, Phase.COPY, Phase.INTEGRITY, Phase.SEAL, Phase.RELEASE)
-MOMENTS = tuple(f"{when} {phase}" for phase in _PHASES for when in ("before", "after"))
+_PHASES = (
+    *(Phase.PREFLIGHT, Phase.CHECKPOINT, Phase.CLAIM, Phase.COPY, Phase.INTEGRITY, Phase.SEAL, Phase.START),
+    *(Phase.RELEASE, Phase.HEALTH),
+)
+ALARM_MOMENT = "alarm"
+"""When the source of a migrated machine was started again."""
+MOMENTS = (*(f"{when} {phase}" for phase in _PHASES for when in ("before", "after")), ALARM_MOMENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from v2x.model.approval import Approval
 from v2x.model.finding import Finding
+from v2x.model.health import Health
+from v2x.model.outage import Outage
 from v2x.model.rehearsal import Rehearsal
 from v2x.model.target import TargetMachine
 
@@ -21,6 +23,7 @@ class Phase(StrEnum):
     TRACK = "track changes"
     SYNC = "sync"
     READY = "ready"
+    RECORD = "record the guest"
     SHUTDOWN = "shut down"
     LAST_SYNC = "last sync"
     INTEGRITY = "integrity"
@@ -28,7 +31,10 @@ class Phase(StrEnum):
     COPY = "copy"
     VERIFY = "verify"
     SEAL = "seal"
+    START = "start"
     RELEASE = "release"
+    HEALTH = "health check"
+    MARK = "mark the source"
     DONE = "done"
 
 
@@ -70,10 +76,11 @@ class BlockDigests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """One pass of a warm migration: what it sent, and how long it took with its snapshot."""
+    """One pass of a warm migration: what it sent, how long it took with its snapshot, and for the copy alone."""
 
     sent_bytes: int
     seconds: float
+    copy_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +137,8 @@ class Migration:
 
     `change`, `approved_by` and `checks` are the plan's, for whoever reads the report; `approved_by` is filled in by an
     approval where the plan says nothing. `phases` are in the order in which they first began. `tests` are its test
-    copies, the oldest first.
+    copies, the oldest first. `health` is what was found after its start, `alarm`
+    what is wrong with its source since.
     """
 
     id: str
@@ -154,6 +162,9 @@ class Migration:
     checks: str = ""
     tests: tuple[Rehearsal, ...] = ()
     phases: tuple[PhaseTime, ...] = ()
+    health: Health | None = None
+    outage: Outage | None = None
+    alarm: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,61 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a machine is out of service for its move: foretold before it begins, with the time to go back."""
+"""The outage of a machine in its parts, each as it was predicted and as it was."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
-from v2x.model.machine import Machine
-from v2x.model.migration import VerifyLevel
-from v2x.model.units import MIB
-
-SEAL_SECONDS = 60.0
-"""Sealing, the start on the pool and a first look: calls to the pool, whatever the size."""
-ROLLBACK_SECONDS = 300.0
-"""Stopping the new machine, putting the source back as it was, and its start; an assumption that users may replace."""
-SHUTDOWN_SECONDS = 600.0
-PASS_SECONDS = 60.0
-_SAMPLE_BYTES = 512 * MIB
-"""What a sample of one disk reads at most: its first 256 blocks of 2 MiB."""
+DEFAULT_SECONDS = 300.0
+"""The outage that is aimed at where nothing is said."""
 
 
-@dataclass(frozen=True, slots=True)
+class Part(StrEnum):
+    """In the order in which they happen."""
+
+    SHUTDOWN = "guest shutdown"
+    DELTA = "final delta"
+    CONVERSION = "conversion"
+    VERIFICATION = "verification"
+    START = "seal and start"
+    REBOOTS = "first-boot reboots"
+    HEALTH = "health check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """One part in seconds; None where it was not predicted, or has not been. `why` tells what was reckoned with."""
+
+    part: Part
+    predicted: float | None = None
+    real: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """`least_seconds` go by whatever the speed; `moved_bytes` are copied and read back meanwhile."""
+    """`wanted_seconds` is the target that passes go on for, `read_back_bytes` what the verification reads."""
 
-    least_seconds: float
-    moved_bytes: int
+    spans: tuple[Span, ...] = ()
+    wanted_seconds: float = 0.0
+    read_back_bytes: int = 0
 
-    def seconds(self, bytes_per_second: float) -> float:
-        return self.least_seconds + self.moved_bytes / max(1.0, bytes_per_second)
+    @property
+    def predicted(self) -> float | None:
+        """The sum of the parts; None where nothing was predicted."""
+        told = [span.predicted for span in self.spans if span.predicted is not None]
+        return sum(told) if told else None
 
+    @property
+    def real(self) -> float | None:
+        """The sum of what has been so far; None before it began."""
+        told = [span.real for span in self.spans if span.real is not None]
+        return sum(told) if told else None
 
-def outage_of(
-    machine: Machine,
-    *,
-    warm: bool,
-    verify: VerifyLevel,
-    brings_down: bool,
-    shutdown_seconds: float = SHUTDOWN_SECONDS,
-    pass_seconds: float = PASS_SECONDS,
-    rollback_seconds: float = ROLLBACK_SECONDS,
-) -> Outage:
-    """A cold machine is away while all of it is copied and read back; a warm one for its shutdown and last pass, and
-    what is read back. The shutdown counts at its longest.
-    """
-    least = SEAL_SECONDS + rollback_seconds
-    least += shutdown_seconds if warm or brings_down else 0.0
-    least += pass_seconds if warm else 0.0
-    return Outage(least, (0 if warm else machine.used_bytes) + _read_back(machine, verify))
+    def of(self, part: Part) -> Span:
+        return next((span for span in self.spans if span.part is part), Span(part=part))
 
 
-def _read_back(machine: Machine, verify: VerifyLevel) -> int:
-    if verify is VerifyLevel.NONE:
-        return 0
-    if verify is VerifyLevel.FULL:
-        return machine.used_bytes
-    return sum(min(disk.used_bytes, _SAMPLE_BYTES) for disk in machine.disks)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What other machines of a run needed: seconds by part, and the rate at which they were read back, 0 if unknown."""
 
-
-def show_outage(seconds: float) -> str:
-    """In minutes up to three hours, then in hours."""
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} minute{'s' * (minutes > 1)}" if minutes < 180 else f"{minutes / 60:.1f} hours"
+    seconds: Mapping[Part, float] = field(default_factory=dict)
+    read_back_rate: float = 0.0

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from v2x.model.health import OnFail
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
@@ -40,8 +41,9 @@ class PlanRow:
     (decimal text) to a target network (name or uuid), with "*" for the rest. `timezone` is the guest's: a name of the
     tz database or an offset such as +02:00. `after` are names or ids of machines of the plan that must be through
     before; `groups` are those of the source as `kind:name` (kind a value of Together with hyphens), or names of one's
-    own; `window` is a text for model.windows. `change`, `approved_by` and `checks` are kept and reported; `retire`
-    names, with semicolons between, what else ends with the machine at its source.
+    own; `window` is a text for model.windows. `change` and `approved_by` are kept and reported; `checks` too, and its
+    words `tcp:PORT` and `tcp:PORT@ADDRESS` are looked at by v2x itself. `on_fail` says what follows where it fails.
+    `retire` names, with semicolons between, what else ends with the machine at its source.
     """
 
     machine_id: str
@@ -77,6 +79,7 @@ class PlanRow:
     change: str = ""
     approved_by: str = ""
     checks: str = ""
+    on_fail: OnFail = OnFail.KEEP
     retire: str = ""
     hooks: tuple[str, ...] = ()
     role: str = ""

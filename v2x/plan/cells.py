@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from v2x.errors import UsageError
+from v2x.model.health import unread_ports
 from v2x.model.units import GIB, KIB, MIB, TIB
 from v2x.model.windows import EXAMPLE, WindowError, parse_window
 
@@ -167,6 +168,16 @@ def read_window(text: str) -> str:
     except WindowError as problem:
         raise CellError(str(problem), EXAMPLE) from None
     return plain
+
+
+def read_checks(text: str) -> str:
+    """Any text; a word that is meant as a port must be one."""
+    wrong = unread_ports(text)
+    if wrong:
+        raise CellError(
+            f"has {wrong[0]!r}, which is no port", "tcp:PORT or tcp:PORT@ADDRESS with a port from 1 to 65535"
+        )
+    return text
 
 
 def write_pairs(pairs: Mapping[str, str]) -> str:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.plan.cells import (
+    read_checks,
     read_flag,
     read_names,
     read_pairs,
@@ -119,7 +121,22 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _text("change", "the change's id in your own books; kept and reported"),
     _text("approved_by", "who approved its cutover; kept and reported"),
-    _text("checks", "what is to be looked at afterwards; kept and reported"),
+    Column(
+        "checks",
+        "checks",
+        "what is to be looked at afterwards; tcp:PORT and tcp:PORT@ADDRESS by v2x, the rest by a person",
+        read_checks,
+        str,
+        "",
+    ),
+    Column(
+        "on_fail",
+        "on_fail",
+        "keep or rollback: what follows a start or a health check that failed",
+        word_of(OnFail),
+        str,
+        OnFail.KEEP,
+    ),
     _text("retire", "what else is to be retired once the machine is finalized, with semicolons between"),
     Column("hooks", "hooks", "names of hooks in v2x.toml, with commas between", read_names, write_names, ()),
     _text("role", "what it is: dc for a domain controller, or your own word"),
@@ -139,7 +156,7 @@ def tidy_row(row: PlanRow) -> PlanRow:
         if isinstance(value, dict):
             pairs = ((_plain(key), _plain(word)) for key, word in value.items())
             changes[column.field] = {key: word for key, word in pairs if key and word}
-        elif column.read is str:
+        elif column.read in (str, read_checks):
             changes[column.field] = tidy(value)
         elif column.read is read_names:
             changes[column.field] = read_names(write_names(value))

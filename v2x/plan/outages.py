@@ -4,10 +4,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
+from v2x.model.downtime import ROLLBACK_SECONDS, downtime_of, show_downtime
 from v2x.model.finding import Finding
 from v2x.model.forecast import Pace
 from v2x.model.machine import Machine
-from v2x.model.outage import ROLLBACK_SECONDS, outage_of, show_outage
 from v2x.model.plan import PlanRow, Running, Transfer
 from v2x.model.units import show_bytes
 from v2x.model.windows import WindowError, parse_window
@@ -29,7 +29,7 @@ def short_windows(
             continue
         if row.window not in longest:
             longest[row.window] = _longest(row.window, now)
-        outage = outage_of(
+        outage = downtime_of(
             machine,
             warm=row.transfer is Transfer.WARM,
             verify=row.verify,
@@ -40,7 +40,7 @@ def short_windows(
         if 0 < longest[row.window] < need:
             moved = f", {show_bytes(outage.moved_bytes)} to copy or read back" if outage.moved_bytes else ""
             yield plan_rules.WINDOW_SHORT.finding(
-                f"{row.window!r} is open for {show_outage(longest[row.window])} at most; {show_outage(need)} are "
+                f"{row.window!r} is open for {show_downtime(longest[row.window])} at most; {show_downtime(need)} are "
                 f"foretold with the time to roll back{moved} at {show_bytes(pace.bytes_per_second)}/s, {pace.origin}",
                 row,
             )

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import combinations
 
 from v2x.model.finding import Finding
+from v2x.model.health import OnFail
 from v2x.model.inventory import Inventory, Together
 from v2x.model.plan import PlanRow
 from v2x.model.windows import WindowError, parse_window
@@ -53,6 +54,17 @@ def check_relations(rows: Sequence[PlanRow], now: datetime | None = None) -> Ite
     yield from _groups(going, rows)
     yield from _controllers(going)
     yield from _windows(going, now)
+    yield from _on_fail(going)
+
+
+def _on_fail(going: Iterable[PlanRow]) -> Iterator[Finding]:
+    for row in going:
+        if row.on_fail is not OnFail.ROLLBACK:
+            continue
+        if not row.start:
+            yield plan_rules.ON_FAIL.finding("v2x does not start it, so nothing is looked at", row)
+        elif row.role.casefold() == "dc":
+            yield plan_rules.ON_FAIL.finding("a domain controller that has run does not go back by itself", row)
 
 
 def _after(going: Iterable[PlanRow], rows: Sequence[PlanRow]) -> Iterator[Finding]:

@@ -33,6 +33,10 @@ COLUMNS = (
     "result_verified",
     "result_digests",
     "result_failure",
+    "result_health",
+    "result_outage_predicted_seconds",
+    "result_outage_seconds",
+    "result_alarm",
     "result_warnings",
     "result_findings",
 )
@@ -78,8 +82,26 @@ def _cells(status: RowStatus) -> dict[str, str]:
             f"{disk.source_disk}={digest}" for disk in migration.disks if (digest := seal(disk))
         ),
         "result_failure": f"{failure.code}: {failure.message}" if failure and _is_open(migration) else "",
+        "result_health": _health(migration),
+        "result_outage_predicted_seconds": _rounded(migration.outage.predicted if migration.outage else None),
+        "result_outage_seconds": _rounded(migration.outage.real if migration.outage else None),
+        "result_alarm": migration.alarm,
         "result_warnings": " | ".join(migration.warnings),
     }
+
+
+def _health(migration: Migration) -> str:
+    """The verdict, and each check that failed."""
+    health = migration.health
+    if health is None:
+        return ""
+    return ": ".join((health.verdict.value, "; ".join(f"{one.label}: {one.text}" for one in health.failed))).rstrip(
+        ": "
+    )
+
+
+def _rounded(seconds: float | None) -> str:
+    return "" if seconds is None else str(round(seconds))
 
 
 def _is_open(migration: Migration) -> bool:

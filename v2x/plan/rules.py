@@ -192,6 +192,12 @@ WINDOW_SHORT = Rule(
     "The window is shorter than the outage is foretold to be",
     "Write a longer window, copy the machine warm, or verify a sample; --throughput and --measured say a known speed.",
 )
+ON_FAIL = Rule(
+    "plan.on-fail",
+    _W,
+    "on_fail rollback will not do what it says",
+    "Let v2x start the machine (start yes), or set on_fail to keep.",
+)
 CHANGED = Rule(
     "plan.changed",
     _B,

@@ -4,8 +4,9 @@
 from collections.abc import Iterator, Sequence
 
 from v2x.model.batch import BatchStatus, RowStatus, Strain
-from v2x.model.migration import Outcome
+from v2x.model.migration import Migration, Outcome
 from v2x.model.units import show_bytes
+from v2x.render.aftercare import TONES, check_line, health_line
 from v2x.render.layout import NARROWEST, fit, paint, wrap
 from v2x.render.strain import held_back, not_measured
 from v2x.render.words import copy_line, show_duration, show_time
@@ -31,8 +32,12 @@ def _chosen(rows: Sequence[RowStatus], most: int | None) -> tuple[Sequence[RowSt
     if most is None or len(rows) <= most:
         return rows, 0
     rank = {"running": 0, "waiting": 2, "ended": 3}
-    ranked = sorted(rows, key=lambda row: 1 if row.migration.outcome is Outcome.FAILED else rank.get(row.state, 4))
+    ranked = sorted(rows, key=lambda row: 1 if _is_urgent(row.migration) else rank.get(row.state, 4))
     return ranked[: max(1, most)], len(rows) - max(1, most)
+
+
+def _is_urgent(migration: Migration) -> bool:
+    return migration.outcome is Outcome.FAILED or bool(migration.alarm)
 
 
 def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
@@ -46,6 +51,7 @@ def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
         word = str(row.migration.outcome) if row.state == "ended" else row.state
         counted[word] = counted.get(word, 0) + 1
     yield from wrap(", ".join(f"{count} {word}" for word, count in counted.items()), width)
+    yield from _trouble(status, width, colour)
     done, size = status.copied_bytes, status.size_bytes
     share = done / size if size else 1.0
     text = f"{_bar(share)} {show_bytes(done)} of {show_bytes(size)}"
@@ -66,6 +72,16 @@ def _held_back(strain: Sequence[Strain], width: int, colour: bool) -> Iterator[s
         yield from wrap(not_measured(one), width, rest="  ") if one.missing else ()
 
 
+def _trouble(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
+    """What must not be overlooked in a long list."""
+    alarms = sum(bool(row.migration.alarm) for row in status.rows)
+    ill = sum(row.migration.health is not None and bool(row.migration.health.failed) for row in status.rows)
+    for count, what in ((alarms, "whose source runs again"), (ill, "that failed the health check")):
+        if count:
+            for line in wrap(f"ALARM: {plural(count, 'migrated machine')} {what}", width):
+                yield paint(line, "blocker", colour)
+
+
 def _bar(share: float) -> str:
     full = round(min(1.0, max(0.0, share)) * _BAR)
     return f"[{'#' * full}{'.' * (_BAR - full)}]"
@@ -80,6 +96,7 @@ def _row(row: RowStatus, width: int, colour: bool) -> Iterator[str]:
         if migration.failure is not None and migration.outcome is not Outcome.MIGRATED:
             failure = f"{printable(migration.failure.message, 1000)} [{migration.failure.code}]"
             yield from wrap(failure, width, first="  ")
+        yield from _afterwards(migration, width, colour)
     elif row.state == "running":
         said = f"{name} {migration.phase}"
         if row.disk is not None and row.disk.total_bytes:
@@ -89,7 +106,26 @@ def _row(row: RowStatus, width: int, colour: bool) -> Iterator[str]:
                 said += f", {show_bytes(int(row.disk.rate_bytes))}/s"
         yield from wrap(said, width, rest="  ")
     else:
-        yield from wrap(f"{name} waits for {row.waits_for}", width, rest="  ")
+        foretold = _foretold(migration)
+        yield from wrap(f"{name} waits for {row.waits_for}{foretold}", width, rest="  ")
     for test in migration.tests:
         if test.ended is None:
             yield from wrap(copy_line(test), width, first="  ", rest="    ")
+
+
+def _foretold(migration: Migration) -> str:
+    if migration.outage is None or migration.outage.predicted is None:
+        return ""
+    return f"; its outage is predicted to last {show_duration(migration.outage.predicted)}"
+
+
+def _afterwards(migration: Migration, width: int, colour: bool) -> Iterator[str]:
+    """What its health check found, and what is wrong with its source since."""
+    if migration.alarm:
+        for line in wrap(f"ALARM: {printable(migration.alarm, 1000)}", width, first="  "):
+            yield paint(line, "blocker", colour)
+    if migration.health is not None:
+        for line in wrap(f"health: {health_line(migration.health)}", width, first="  "):
+            yield paint(line, TONES[migration.health.verdict], colour)
+        for check in migration.health.failed:
+            yield from wrap(printable(check_line(check), 1000), width, first="  - ")

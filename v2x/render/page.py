@@ -17,7 +17,7 @@ from markupsafe import Markup
 from v2x.model.finding import Severity, Verdict
 from v2x.model.migration import Outcome, Report
 from v2x.model.units import show_bytes
-from v2x.render import charts, run
+from v2x.render import aftercare, charts, run
 from v2x.render.assessment import VERDICTS, Assessment, guest_name, pace_words, pool_words, target_name
 from v2x.render.baseline import spoken_verdict
 from v2x.render.payload import payload
@@ -148,7 +148,14 @@ def _environment() -> Environment:
     )
     environment.filters.update(duration=show_duration)
     environment.globals.update(
-        Severity=Severity, Verdict=Verdict, words=_WORDS, tones=_TONES, run=run, tone=_tone, pool_words=pool_words
+        Severity=Severity,
+        Verdict=Verdict,
+        words=_WORDS,
+        tones=_TONES,
+        run=run,
+        care=aftercare,
+        tone=_tone,
+        pool_words=pool_words,
     )
     return environment
 

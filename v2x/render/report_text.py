@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from v2x.model.migration import Migration, Outcome, Report
 from v2x.model.units import show_bytes
+from v2x.render.aftercare import TONES, check_line, health_line, outage_line, part_lines, recorded_line
 from v2x.render.layout import NARROWEST, paint, wrap
 from v2x.render.run import (
     GOOD,
@@ -94,10 +95,29 @@ class _Page:
             yield from self._field("Reason", f"{migration.failure.message} [{migration.failure.code}]", "  ")
             if migration.failure.hint:
                 yield from self._field("Do", migration.failure.hint, "  ")
+        if migration.alarm:
+            for line in self._field("ALARM", migration.alarm, "  "):
+                yield paint(line, "blocker", self.colour)
+        yield from self._health(migration)
         for warning in migration.warnings:
             yield from self._field("Warning", warning, "  ")
         for test in migration.tests:
             yield from self._field("Test", copy_line(test), "  ")
+
+    def _health(self, migration: Migration) -> Iterator[str]:
+        health, outage = migration.health, migration.outage
+        if health is not None:
+            for line in self._field("Health", health_line(health), "  "):
+                yield paint(line, TONES[health.verdict], self.colour)
+            if recorded_line(health):
+                yield from self._field("", f"recorded before: {recorded_line(health)}")
+            for check in health.checks:
+                yield from self._field("", check_line(check), "  - ")
+        if outage is not None and outage_line(outage):
+            yield from self._field("Outage", outage_line(outage), "  ")
+            for part in part_lines(outage):
+                real = f", was {part.real}" if part.real else ""
+                yield from self._field("", f"{part.part}: predicted {part.predicted or 'nothing'}{real}", "  - ")
 
     def _disks(self, migration: Migration) -> Iterator[str]:
         for disk in map(disk_line, migration.disks):

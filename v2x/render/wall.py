@@ -6,6 +6,7 @@ from typing import Any
 from v2x.model.batch import BatchStatus, RowStatus
 from v2x.model.migration import Outcome
 from v2x.model.units import show_bytes
+from v2x.render.aftercare import health_line
 from v2x.render.page import live_page
 from v2x.render.strain import held_back
 from v2x.render.words import show_duration
@@ -44,7 +45,8 @@ def wall_words(status: BatchStatus) -> dict[str, Any]:
 
 
 def _rank(row: RowStatus) -> int:
-    return 1 if row.migration.outcome is Outcome.FAILED else _RANK.get(row.state, 4)
+    urgent = row.migration.outcome is Outcome.FAILED or row.migration.alarm
+    return 1 if urgent else _RANK.get(row.state, 4)
 
 
 def _counts(status: BatchStatus) -> list[dict[str, object]]:
@@ -63,6 +65,10 @@ def _row(row: RowStatus) -> dict[str, object]:
         word, tone = str(migration.outcome), _TONES.get(migration.outcome, "warning")
         share = 1.0 if tone == "good" else 0.0
         detail = f"{migration.failure.message} [{migration.failure.code}]" if migration.failure is not None else ""
+        if migration.health is not None and migration.health.failed:
+            tone, detail = "warning", f"health: {health_line(migration.health)}"
+        if migration.alarm:
+            tone, detail = "blocker", f"ALARM: {migration.alarm}"
     elif row.state == "running":
         word = str(migration.phase)
         if row.size_bytes:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a source of machines must offer, and the abilities that only some have."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -190,6 +190,15 @@ class PowerControl(Protocol):
 
 
 @runtime_checkable
+class PowerStates(Protocol):
+    """Sources that tell the power states of many machines in one call."""
+
+    def states(self, machines: Sequence[Machine]) -> dict[str, PowerState]:
+        """By id of the machine; one that is not there any more is left out."""
+        ...
+
+
+@runtime_checkable
 class Snapshots(Protocol):
     """Sources that copy a machine which goes on running: their `checkpoint` takes a snapshot of it."""
 
@@ -224,4 +233,17 @@ class GivesBack(Protocol):
 
     def give_back(self, machine: Machine, old: Mapping[str, str]) -> None:
         """Sets what `was` told."""
+        ...
+
+
+@runtime_checkable
+class Marks(Protocol):
+    """Sources whose machines have a name and notes that can be set."""
+
+    def label(self, machine: Machine) -> dict[str, str]:
+        """`name` and `notes` as they are now."""
+        ...
+
+    def relabel(self, machine: Machine, wanted: Mapping[str, str]) -> None:
+        """Sets those that are named."""
         ...

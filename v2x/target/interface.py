@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import Retry, TargetError
+from v2x.model.health import GuestNow
 from v2x.model.rehearsal import Rehearsal, Seclusion, Stage
 from v2x.model.target import TargetFacts, TargetMachine, UsedMac
 
@@ -188,6 +189,13 @@ class Starts(Protocol):
     """Targets that can start what they hold."""
 
     def start(self, claim: Claim) -> None: ...
+
+
+@runtime_checkable
+class TellsGuest(Protocol):
+    """Targets that can tell of a guest that runs on them."""
+
+    def guest(self, claim: Claim) -> GuestNow: ...
 
 
 @runtime_checkable

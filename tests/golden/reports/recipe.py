@@ -14,6 +14,7 @@ from v2x.mapping.tables import load_tables
 from v2x.model.approval import Approval
 from v2x.model.finding import Finding
 from v2x.model.forecast import DEFAULT_PACE
+from v2x.model.health import Check, GuestBefore, Health, Port, Verdict
 from v2x.model.inventory import Inventory, SourceInfo, SourceProblem
 from v2x.model.machine import (
     CdDrive,
@@ -25,7 +26,9 @@ from v2x.model.machine import (
     DiskFormat,
     Firmware,
     Guest,
+    GuestAddress,
     GuestIdKind,
+    GuestVolume,
     Machine,
     Memory,
     Nic,
@@ -45,6 +48,7 @@ from v2x.model.migration import (
     Report,
     VerifyLevel,
 )
+from v2x.model.outage import Outage, Part, Span
 from v2x.model.target import (
     SecureBoot,
     StorageRepository,
@@ -212,6 +216,48 @@ def facts() -> TargetFacts:
     )
 
 
+def health() -> Health:
+    before = GuestBefore(
+        taken_at=datetime(2026, 5, 4, 9, 10, tzinfo=UTC),
+        running=True,
+        addresses=(
+            GuestAddress(
+                mac="00:50:56:9a:00:01", addresses=("192.0.2.20/24",), gateways=("192.0.2.1",), dns=("192.0.2.53",)
+            ),
+        ),
+        volumes=(GuestVolume(path="C:\\", capacity_bytes=100 * GIB), GuestVolume(path="D:\\", capacity_bytes=3 * TIB)),
+        tools=ToolsState.RUNNING,
+        tools_version="12352",
+        ports=(Port(number=445, answered=("192.0.2.20",)),),
+    )
+    checks = (
+        Check(name="power", verdict=Verdict.PASS, text="it runs"),
+        Check(name="PV drivers", verdict=Verdict.PASS, text="in use 9.4.0.45"),
+        Check(name="address", verdict=Verdict.PASS, text="on the adapter 00:50:56:9a:00:01", subject="192.0.2.20"),
+        Check(name="port", verdict=Verdict.FAIL, text="no answer; it answered at 192.0.2.20 before", subject="tcp:445"),
+        Check(
+            name="mount points", verdict=Verdict.NOT_CHECKED, text="the pool's agent tells none; there were C:\\, D:\\"
+        ),
+    )
+    return Health(before=before, checks=checks, seconds=300.0, reboots=1, reboot_seconds=42.0)
+
+
+def outage() -> Outage:
+    figures = {
+        Part.SHUTDOWN: (30.0, 41.5, "a guess, until a machine of this run was cut over"),
+        Part.DELTA: (12.0, 11.2, "73,400,320 bytes of the last pass at 9,000,000 bytes/s, 4.0 s for its snapshot"),
+        Part.CONVERSION: (0.0, None, "none"),
+        Part.VERIFICATION: (90.0, 84.0, "27,000,000,000 bytes at 300,000,000 bytes/s, as this one was copied"),
+        Part.START: (10.0, 6.1, "a guess, until a machine of this run was cut over"),
+        Part.REBOOTS: (0.0, 42.0, "none was seen in this run yet"),
+        Part.HEALTH: (60.0, 258.0, "a guess, until a machine of this run was cut over"),
+    }
+    spans = tuple(
+        Span(part=part, predicted=predicted, real=real, why=why) for part, (predicted, real, why) in figures.items()
+    )
+    return Outage(spans=spans, wanted_seconds=300.0, read_back_bytes=25 * GIB)
+
+
 def report(findings: tuple[Finding, ...]) -> Report:
     made = TargetMachine(
         source_id="fileserver.ovf",
@@ -268,6 +314,10 @@ def report(findings: tuple[Finding, ...]) -> Report:
                     ),
                 ),
                 warnings=("The virtual TPM is new and empty.",),
+                health=health(),
+                outage=outage(),
+                alarm="its source was started again, seen 2026-05-04 09:20 UTC: two machines with the same addresses "
+                "may run",
                 machine=made,
                 change="CHG-4711",
                 approved_by="Ada Lovelace",

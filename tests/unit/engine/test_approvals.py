@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from v2x.engine import approvals, batches, journal
-from v2x.engine.begun import BROUGHT_BACK, WAS_ON
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.live import Actor
+from v2x.engine.memory import BROUGHT_BACK, WAS_ON
 from v2x.engine.worker import Worker
 from v2x.model.approval import Approval, in_force
 from v2x.model.migration import Outcome

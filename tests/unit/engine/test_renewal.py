@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from v2x.engine import batches, renewal
-from v2x.engine.begun import BROUGHT_BACK, WAS_ON
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Event
 from v2x.engine.live import Actor
+from v2x.engine.memory import BROUGHT_BACK, WAS_ON
 from v2x.engine.timeline import phases_of
 from v2x.engine.worker import Worker
 from v2x.errors import Conflict, SourceError, UsageError

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from v2x.engine import batches, slots, windows
-from v2x.engine.begun import WAS_ON
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.live import Actor
+from v2x.engine.memory import WAS_ON
 from v2x.engine.worker import Worker
 from v2x.model.migration import DiskResult, Outcome, VerifyLevel
 from v2x.model.plan import Running

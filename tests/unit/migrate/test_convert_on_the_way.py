@@ -89,7 +89,7 @@ def test_what_arrives_is_the_converted_disk_and_each_change_is_told(world, conve
     observer = Keeping()
     follow(world.work(convert=True, observer=observer))
     assert arrived(world) == conversions[0]
-    assert observer.phases[3:5] == [Phase.COPY, Phase.CONVERT]
+    assert observer.phases[4:6] == [Phase.COPY, Phase.CONVERT]
     assert [(one.kind, one.what, one.before, one.after) for one in observer.changes] == [
         ("edit", "/etc/fstab", "caf\\xe9", "b"),
         ("copy", "/boot/i", None, "/boot/i.old"),

@@ -146,12 +146,12 @@ def test_a_second_mismatch_fails_and_stays_blocked(world):
 
 def test_stray_bytes_where_the_source_has_none_are_found(world):
     work = world.work()
-    for step in COLD[:3]:
+    for step in COLD[:4]:
         step.run(work)
     world.target.vdis["vdi1"].data[7 * BLOCK_BYTES] = 1
     heard = Heard()
     work.observer = heard
-    for step in COLD[3:]:
+    for step in COLD[4:]:
         step.run(work)
     world.identical()
     assert any("holds data at byte 14,680,064" in text for text in heard.warnings)
@@ -234,7 +234,7 @@ def test_a_mac_that_is_taken_but_not_by_our_own_claim(world):
     assert caught.value.code == "MAC-USED"
     world.target.macs = ()
     work = world.work()
-    for step in COLD[:3]:
+    for step in COLD[:4]:
         step.run(work)
     world.target.macs = (UsedMac(mac=nic.mac, machine="[v2x] web"),)
     follow(world.work())

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from v2x.errors import PlanError
+from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, PlanRow, Running, Transfer
@@ -135,7 +136,8 @@ def test_golden(make_row):
                  timezone="+02:00", bios_strings=True, as_template=True, resource_set="U8kmJKszJC0", wave=2, order=10,
                  after=("web01", "uuid-9"), groups=("anti-affinity:web tier", "erp"),
                  window="Sat Sun 22:00-04:00 Europe/Paris except 2026-12-24..2027-01-02", change="CHG-1",
-                 approved_by="Ada", checks="port 443", retire="DHCP reservation; licence 17",
+                 approved_by="Ada", checks="tcp:443, log in once", on_fail=OnFail.ROLLBACK,
+                 retire="DHCP reservation; licence 17",
                  hooks=("tell", "snapshot-db"), role="dc", exclude=True,
                  note="Büro\n2. Stock"),
     )  # fmt: skip

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from v2x.cli.pages import page
+from v2x.model.downtime import show_downtime
 from v2x.model.finding import Severity
 from v2x.model.forecast import Pace
 from v2x.model.migration import VerifyLevel
-from v2x.model.outage import show_outage
 from v2x.model.plan import Running, Transfer
 from v2x.model.units import GIB, MIB
 from v2x.plan.check import check_plan
@@ -74,7 +74,7 @@ def test_the_check_of_a_plan_warns(tables, facts, make_plan, make_row):
 
 
 def test_durations_in_words():
-    assert [show_outage(seconds) for seconds in (1, 90, 3600, 179 * 60, 12600)] == [
+    assert [show_downtime(seconds) for seconds in (1, 90, 3600, 179 * 60, 12600)] == [
         "1 minute", "2 minutes", "60 minutes", "179 minutes", "3.5 hours",
     ]  # fmt: skip
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from v2x.model.finding import Finding, Severity
+from v2x.model.health import OnFail
 from v2x.model.inventory import MachineGroup, Together
 from v2x.model.plan import Endpoint
 from v2x.plan import check_plan
@@ -162,3 +163,10 @@ def test_the_check_of_a_plan_tells_them(make_plan, make_row, facts, tables):
     plan = make_plan(make_row(1, after=("web09",)), make_row(2, exclude=True))
     found = {one.rule: one for one in check_plan(plan, {"pool": facts}, tables, now=NOW)}
     assert found["plan.after-unknown"].severity is Severity.BLOCKER
+
+
+def test_a_way_back_that_will_not_be_gone_by_itself(make_row):
+    back = {"on_fail": OnFail.ROLLBACK}
+    assert said(make_row(start=True, **back)) == []
+    assert said(make_row(**back)) == [("plan.on-fail", "web01", "v2x does not start it, so nothing is looked at")]
+    assert said(make_row(start=True, role="DC", **back))[0][0] == "plan.on-fail"

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from v2x.errors import PlanError, UsageError
+from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, PlanRow, Running, Transfer
@@ -50,7 +51,8 @@ def test_every_field_is_part_of_the_id(make_row):
         "host": "x", "timezone": "UTC", "bios_strings": True, "as_template": True, "resource_set": "x",
         "wave": 9, "order": 9, "hooks": ("x",), "after": ("x",), "groups": ("x",), "window": "daily 1:00-2:00 UTC",
         "change": "x",
-        "approved_by": "x", "checks": "x", "retire": "x", "role": "x", "exclude": True, "note": "x", "comment": "x",
+        "approved_by": "x", "checks": "x", "on_fail": OnFail.ROLLBACK, "retire": "x",
+        "role": "x", "exclude": True, "note": "x", "comment": "x",
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(PlanRow)}
     ids = {plan_id([replace(make_row(1), **{name: value})]) for name, value in other.items()}

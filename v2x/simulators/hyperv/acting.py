@@ -9,7 +9,9 @@ from typing import Any
 from v2x.simulators.hyperv.checkpoints import Checkpoints
 from v2x.simulators.hyperv.described import Estate, Host, VirtualMachine
 
-ACTIONS = ("state", "shutdown", "start", "autostart", "offline", "priority", "checkpoint", "drop")
+ACTIONS = (
+    *("state", "shutdown", "start", "autostart", "offline", "priority", "checkpoint", "drop", "rename", "notes"),
+)
 OURS = "v2x "
 START_ACTIONS = ("Nothing", "StartIfRunning", "Start")
 
@@ -54,6 +56,8 @@ class Actor:
             "autostart": self._autostart,
             "offline": self._offline,
             "priority": self._priority,
+            "rename": self._rename,
+            "notes": self._notes,
             "checkpoint": self._checkpoint,
             "drop": self._drop,
         }[action](vm, value)
@@ -117,6 +121,19 @@ class Actor:
         self._set(vm, "priority", before, vm.role_priority)
         return {"priority": before}
 
+    def _rename(self, vm: VirtualMachine, value: str) -> dict[str, Any]:
+        if not value:
+            raise Refused("InvalidParameter,Microsoft.HyperV.PowerShell.Commands.RenameVM", "NewName", target=vm.name)
+        before, vm.role_name = vm.name, vm.role_name or vm.name
+        vm.name = value
+        self._set(vm, "name", before, value)
+        return {"name": before}
+
+    def _notes(self, vm: VirtualMachine, value: str) -> dict[str, Any]:
+        before, vm.notes = vm.notes, value
+        self._set(vm, "notes", before, value)
+        return {"notes": before}
+
     def _checkpoint(self, vm: VirtualMachine, name: str) -> dict[str, Any]:
         cause = ""
         if vm.checkpoint_type == "Disabled":
@@ -144,7 +161,7 @@ class Actor:
         role = None
         if vm.role_priority is not None:
             state = vm.role_state or ("Online" if vm.state == "Running" else "Offline")
-            role = {"name": vm.name, "state": state, "owner": vm.host, "priority": vm.role_priority}
+            role = {"name": vm.role_name or vm.name, "state": state, "owner": vm.host, "priority": vm.role_priority}
         return {
             "schema": "v2x.hyperv.power/1",
             "action": action,
@@ -154,6 +171,7 @@ class Actor:
             "state": vm.state,
             "operationalStatus": vm.status,
             "startAction": vm.start_action,
+            "notes": vm.notes,
             "recoveryCheckpoints": [one.name for one in vm.checkpoints if one.type == "Recovery"],
             "checkpoints": [
                 {

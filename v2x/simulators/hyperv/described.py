@@ -78,7 +78,7 @@ class Checkpoint:
 
 @dataclass(kw_only=True)
 class VirtualMachine:
-    """`refuses_shutdown` is a guest whose integration service does not answer."""
+    """`refuses_shutdown` is a guest whose integration service does not answer; `role_name` is set by a rename."""
 
     id: str
     name: str
@@ -119,6 +119,7 @@ class VirtualMachine:
     time_sync: bool = True
     kvp: dict[str, str] = field(default_factory=dict)
     refuses_shutdown: bool = False
+    role_name: str = ""
     role_priority: int | None = None
     role_state: str = ""
 

@@ -12,6 +12,8 @@ class Settings:
     long a VDI stays attached to the control domain after a failed import; `detach_delay` the same after a good one,
     spent before the task completes. `cancel_poll` is how often tar and XVA imports look at cancellation.
 
+    With `guest_agent`, an agent speaks in every guest, `agent_delay` after its start; the panel describes others.
+
     A collector passes every `collect_every`: it drops finished tasks after `tasks_kept_for`, pending ones that are
     older than `tasks_pending_for` and made no progress since the last pass, and idle sessions. Beyond `tasks_kept`
     finished tasks the oldest go at once. The oldest session goes when there are `sessions_per_originator` of one
@@ -26,6 +28,7 @@ class Settings:
     session_idle: float = 86400.0
     cancel_poll: float = 10.0
     guest_agent: bool = False
+    agent_delay: float = 0.0
     collect_every: float = 30.0
     tasks_kept: int = 200
     tasks_kept_for: float = 3900.0

@@ -4,6 +4,7 @@
 GET  /_faults   {"settings": {...}, "armed": [...], "kinds": {...}}
 POST /_faults   {"settings": {"attach_delay": 2}, "arm": [{"kind": "cut_import", "at": 1048576, "times": 1}],
                  "clear": true, "expire_sessions": true, "vanish_task": "OpaqueRef:…",
+                 "guests": {"web01": {"delay": 2, "addresses": {"0": ["192.0.2.5"]}}},
                  "close_host": 0, "open_host": 0, "promote": 1, "fail_over": 1,
                  "strain": {"sr": "<uuid>", "latency": 0.08, "chains": 30}}
 GET  /_ledger   {"calls": [...], "imports": [...], "blocks": {"<vdi uuid>": {"0": 1}}}
@@ -17,7 +18,7 @@ from typing import Any
 from v2x.errors import UsageError
 from v2x.simulators.faults import apply_settings
 from v2x.simulators.panel import Panel, json_page
-from v2x.simulators.xapi import strain_orders, tasks
+from v2x.simulators.xapi import guest_agent, strain_orders, tasks
 from v2x.simulators.xapi.state import PoolState
 
 HostOrders = Mapping[str, Callable[[int], None]]
@@ -25,7 +26,7 @@ HostOrders = Mapping[str, Callable[[int], None]]
 
 def command(state: PoolState, order: dict[str, Any], hosts: HostOrders) -> dict[str, Any]:
     """Carries out one POST to the panel; UsageError names what is wrong with it."""
-    unknown = set(order) - {"settings", "arm", "clear", "expire_sessions", "vanish_task", "strain", *hosts}
+    unknown = set(order) - {"settings", "arm", "clear", "expire_sessions", "vanish_task", "strain", "guests", *hosts}
     if unknown:
         raise UsageError(f"The panel has no {', '.join(sorted(unknown))}")
     if order.get("clear"):
@@ -36,6 +37,7 @@ def command(state: PoolState, order: dict[str, Any], hosts: HostOrders) -> dict[
             state.faults.arm(**fault)
         except TypeError as error:
             raise UsageError(f"A fault does not read: {error}") from None
+    guest_agent.describe(state, order.get("guests", {}))
     if order.get("expire_sessions"):
         state.sessions.expire_all()
     if "vanish_task" in order:

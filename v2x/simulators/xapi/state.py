@@ -42,6 +42,8 @@ class PoolState:
     """Where the NBD server of each host listens."""
     nics: dict[str, dict[str, str]] = field(default_factory=dict)
     """The interfaces that each host has, with a PIF or without: host → device → MAC address."""
+    agents: dict[str, Any] = field(default_factory=dict)
+    """What the agents of guests say (guest_agent.Agent), by name of the VM."""
     kernel_vlans: tuple[int, ...] = ()
     """VLAN tags that the kernel of every host uses for itself."""
     strain: Strain = field(default_factory=Strain)

@@ -12,11 +12,13 @@
 #     priority -Value <number>   the priority of its cluster role: 3000, 2000, 1000, or 0 for no automatic start
 #     checkpoint -Value <name>   a checkpoint of that name, of the kind that the machine is set to
 #     drop -Value <name>         removes the checkpoint of that name; only names that begin with "v2x "
+#     rename -Value <name>       the machine's name; its identifier, its files and its role keep theirs
+#     notes -Value <text>        the machine's notes
 #
 # `offline` does nothing unless the machine is off: a running one would be saved or turned off by it.
 param(
     [Parameter(Mandatory = $true)][ValidateSet('state', 'shutdown', 'start', 'autostart', 'offline',
-        'priority', 'checkpoint', 'drop')][string]$Action,
+        'priority', 'checkpoint', 'drop', 'rename', 'notes')][string]$Action,
     [Parameter(Mandatory = $true)][guid]$Id,
     [string]$Value = ''
 )
@@ -61,8 +63,8 @@ function Get-Answer($before) {
         schema = 'v2x.hyperv.power/1'; action = $Action; id = [string]$now.Id; name = [string]$now.Name
         host = [string]$now.ComputerName; state = [string]$now.State
         operationalStatus = @($now.OperationalStatus | ForEach-Object { [string]$_ })
-        startAction = [string]$now.AutomaticStartAction; recoveryCheckpoints = @($known.Values)
-        checkpoints = @(Get-Ours $now)
+        startAction = [string]$now.AutomaticStartAction; notes = [string]$now.Notes
+        recoveryCheckpoints = @($known.Values); checkpoints = @(Get-Ours $now)
         role = $(if ($role) {
             @{ name = [string]$role.Name; state = [string]$role.State; owner = [string]$role.OwnerNode
                priority = [int]$role.Priority }
@@ -93,6 +95,14 @@ switch ($Action) {
             $before.roleState = [string]$role.State
             if ($before.roleState -ne 'Offline') { [void](Stop-ClusterGroup -InputObject $role) }
         }
+    }
+    'rename' {
+        $before.name = [string]$vm.Name
+        Rename-VM -VM $vm -NewName $Value
+    }
+    'notes' {
+        $before.notes = [string]$vm.Notes
+        Set-VM -VM $vm -Notes $Value
     }
     'priority' {
         $role = Get-Role

@@ -146,6 +146,18 @@ class Power:
                 self._hosts.change(machine, change, old[what])
                 self.note(machine, what, now[what], old[what])
 
+    def label(self, machine: Machine) -> dict[str, str]:
+        """`name` and `notes` as they are now."""
+        now = self._hosts.state(machine).fields
+        return {"name": now.text("name"), "notes": now.text("notes")}
+
+    def relabel(self, machine: Machine, wanted: Mapping[str, str]) -> None:
+        """Sets those that are named. The name of a cluster role is another one and stays."""
+        for what, action in (("name", "rename"), ("notes", "notes")):
+            if what in wanted:
+                answer = self._hosts.change(machine, action, wanted[what])
+                self.note(machine, what, answer.fields.row("before").text(what), wanted[what])
+
     def note(self, machine: Machine, what: str, before: str, after: str, undo: str = "") -> None:
         """Keeps a change for `told`."""
         self._changes.append(Change(machine_id=machine.id, what=what, before=before, after=after, undo=undo))

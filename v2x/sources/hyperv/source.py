@@ -186,6 +186,12 @@ class HyperVSource:
     def give_back(self, machine: Machine, old: Mapping[str, str]) -> None:
         self._power.give_back(machine, old)
 
+    def label(self, machine: Machine) -> dict[str, str]:
+        return self._power.label(machine)
+
+    def relabel(self, machine: Machine, wanted: Mapping[str, str]) -> None:
+        self._power.relabel(machine, wanted)
+
     def notes(self, machine: Machine) -> tuple[str, ...]:
         """What was changed at the source for it since this was last asked for, and how to put it back."""
         return tuple(str(change) for change in self._power.told(machine))

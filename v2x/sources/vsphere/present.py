@@ -14,8 +14,8 @@ from v2x.sources.ovf_dialects import plain_uuid
 from v2x.sources.vsphere.failures import GONE, fault_name
 from v2x.sources.vsphere.session import VsphereSession
 
-_IDENTITY = "config.instanceUuid"
-_POWER = {"poweredOn": PowerState.ON, "poweredOff": PowerState.OFF, "suspended": PowerState.SUSPENDED}
+IDENTITY = "config.instanceUuid"
+POWER = {"poweredOn": PowerState.ON, "poweredOff": PowerState.OFF, "suspended": PowerState.SUSPENDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +27,17 @@ class Present:
 
     @property
     def power(self) -> PowerState:
-        return _POWER.get(str(self.values.get("runtime.powerState", "")), PowerState.UNKNOWN)
+        return POWER.get(str(self.values.get("runtime.powerState", "")), PowerState.UNKNOWN)
 
 
 def present(session: VsphereSession, machine: Machine, paths: Sequence[str] = ()) -> Present:
     """The machine with those properties. A moref may have changed, or belong to another machine meanwhile: the instance
     uuid decides. SourceError SOURCE-GONE where it is not there any more.
     """
-    wanted = tuple(dict.fromkeys(("name", _IDENTITY, "runtime.powerState", *paths)))
+    wanted = tuple(dict.fromkeys(("name", IDENTITY, "runtime.powerState", *paths)))
     by_uuid = bool(plain_uuid(machine.id))
     found = _read(session, vim.VirtualMachine(machine.reference, session.stub), wanted) if machine.reference else None
-    if found is not None and (not by_uuid or plain_uuid(str(found.values.get(_IDENTITY, ""))) == machine.id):
+    if found is not None and (not by_uuid or plain_uuid(str(found.values.get(IDENTITY, ""))) == machine.id):
         return found
     if by_uuid:
         index = session.content.searchIndex

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A vCenter or ESXi host as a source of machines."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -17,7 +17,7 @@ from v2x.secrets import Secret
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover
 from v2x.sources.local_files import Clock, utc_now
-from v2x.sources.vsphere import changes, power, retiring, snapshots, stillness
+from v2x.sources.vsphere import changes, labels, power, retiring, snapshots, stillness
 from v2x.sources.vsphere.collecting import Collected
 from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
@@ -163,6 +163,12 @@ class VsphereSource:
     def give_back(self, machine: Machine, old: Mapping[str, str]) -> None:
         retiring.give_back(self.session, machine, old)
 
+    def label(self, machine: Machine) -> dict[str, str]:
+        return labels.label(self.session, machine)
+
+    def relabel(self, machine: Machine, wanted: Mapping[str, str]) -> None:
+        labels.relabel(self.session, machine, wanted)
+
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         """Opens a disk over the transport that fits; the errors name the disk and say which would."""
         if disk.backing is DiskBacking.EMPTY:
@@ -218,6 +224,9 @@ class VsphereSource:
 
     def state(self, machine: Machine) -> PowerState:
         return power.state(self.session, machine)
+
+    def states(self, machines: Sequence[Machine]) -> dict[str, PowerState]:
+        return labels.states(self.session, machines)
 
     def shutdown(self, machine: Machine, deadline_seconds: float) -> None:
         power.shutdown(self.session, machine, deadline_seconds)

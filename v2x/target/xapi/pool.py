@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from v2x.disks.stream.vhd import MAX_BYTES as VHD_LIMIT_BYTES
 from v2x.errors import Conflict, Unsupported, V2xError
+from v2x.model.health import GuestNow
 from v2x.model.rehearsal import Rehearsal, Seclusion, Stage
 from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
@@ -20,6 +21,7 @@ from v2x.target.xapi import facts, network, seclusion, streams, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
+from v2x.target.xapi.guest import guest_now
 from v2x.target.xapi.listing import number, records
 from v2x.target.xapi.load import LoadMeter
 from v2x.target.xapi.owner import Ownership, is_alive, this_run
@@ -134,6 +136,9 @@ class XapiTarget:
     def start(self, claim: Claim) -> None:
         """Starts a sealed machine wherever the pool finds room."""
         self.client.call("VM.start", self._claims.reference(claim), False, False)
+
+    def guest(self, claim: Claim) -> GuestNow:
+        return guest_now(self.client, self._claims.reference(claim))
 
     def first_start(self, claim: Claim) -> str:
         return wayback.first_start(self.client, self._claims.reference(claim))

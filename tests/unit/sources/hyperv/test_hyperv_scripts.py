@@ -53,7 +53,8 @@ READING = {
 CHANGING = {
     "Checkpoint-VM": {"VM", "SnapshotName", "Passthru"},
     "Remove-VMSnapshot": {"VMSnapshot", "Confirm:$false"},
-    "Set-VM": {"VM", "AutomaticStartAction"},
+    "Rename-VM": {"VM", "NewName"},
+    "Set-VM": {"VM", "AutomaticStartAction", "Notes"},
     "Start-ClusterGroup": {"InputObject"},
     "Start-VM": {"VM"},
     "Stop-ClusterGroup": {"InputObject"},

@@ -138,3 +138,14 @@ def test_an_account_that_is_no_administrator_is_led_to_the_shares_that_there_are
     assert told(False) == [("D:\\VMs", "\\\\[2001:db8::1]\\vms")]
     assert told(True) == []
     assert told(None) == []
+
+
+def test_name_and_notes_are_set_and_put_back(served: HyperV, source: HyperVSource) -> None:
+    machine = machine_of(source)
+    old = source.label(machine)
+    source.relabel(machine, {"name": "web (migrated)", "notes": "Migrated by v2x"})
+    now = machine_of(source)
+    assert (now.name, now.notes) == ("web (migrated)", "Migrated by v2x")
+    assert any("changed at the source: name" in note for note in source.notes(machine))
+    source.relabel(machine, old)
+    assert source.label(machine) == old

@@ -4,7 +4,7 @@
 Facts: xapi, xapi_vm_helpers.ml, xapi_vm_lifecycle.ml.
 """
 
-from v2x.simulators.xapi import running
+from v2x.simulators.xapi import guest_agent, running
 from v2x.simulators.xapi.attach import assert_attachable, plugged_hosts
 from v2x.simulators.xapi.calls.vbd import attach_vbd
 from v2x.simulators.xapi.calls.vdi import remove_vdi
@@ -187,8 +187,9 @@ def boot(state: PoolState, vm: str, host: str, *, paused: bool) -> None:
         domid=max(domids) + 1,
         memory_overhead=overhead_bytes(memory),
         memory_target=memory,
-        guest_metrics=_guest_metrics(state, vm) if state.settings.guest_agent else NULL,
+        guest_metrics=NULL,
     )
+    guest_agent.boot(state, vm)
     if state.machines is not None:
         try:
             running.begin(state, vm, lambda: _ended(state, vm), paused=paused)
@@ -202,26 +203,6 @@ def _ended(state: PoolState, vm: str) -> None:
     with state.store.lock:
         if state.store.exists("VM", vm) and state.store.get("VM", vm, "power_state") != "Halted":
             halt(state, vm)
-
-
-def _guest_metrics(state: PoolState, vm: str) -> str:
-    """What an agent in the guest would report, one address per NIC."""
-    store = state.store
-    networks: dict[str, str] = {}
-    for vif in store.get("VM", vm, "VIFs"):
-        device = store.get("VIF", vif, "device")
-        address = f"192.0.2.{100 + int(device)}"
-        networks |= {f"{device}/ip": address, f"{device}/ipv4/0": address}
-    return store.add(
-        "VM_guest_metrics",
-        {
-            "os_version": {"name": "Simulated Linux", "distro": "debian", "major": "12", "minor": "0"},
-            "networks": networks,
-            "live": True,
-            "PV_drivers_detected": True,
-            "last_updated": state.now(),
-        },
-    )
 
 
 @call("VM.hard_shutdown")
@@ -303,11 +284,9 @@ def halt(state: PoolState, vm: str) -> None:
         store.set("VIF", vif, currently_attached=False)
     for console in store.get("VM", vm, "consoles"):
         store.remove("console", console)
-    guest = store.get("VM", vm, "guest_metrics")
-    store.set("VM", vm, power_state="Halted", resident_on=NULL, domid=-1, guest_metrics=NULL, memory_overhead=0)
+    guest_agent.silence(state, vm)
+    store.set("VM", vm, power_state="Halted", resident_on=NULL, domid=-1, memory_overhead=0)
     store.set("VM", vm, ha_always_run=False)
-    if store.exists("VM_guest_metrics", guest):
-        store.remove("VM_guest_metrics", guest)
 
 
 @call("VM.assert_can_boot_here")

@@ -20,7 +20,7 @@ from v2x.cli.options import (
 )
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import MacPolicy, Running
+from v2x.model.plan import GuestConversion, MacPolicy, Running
 from v2x.model.target import UploadFormat
 
 
@@ -145,14 +145,13 @@ def migrate(
         vlans=tuple(vlan or ()),
         dry_run=dry_run or convert is Convert.PLAN,
         stage=stage,
-        later=("--convert auto with --warm",) if convert is Convert.AUTO and warm else (),
+        convert=GuestConversion.AUTO if convert is Convert.AUTO else GuestConversion.OFF,
     )
     check_report_folder(report)
     app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format, app.keep_off = upload_format, keep_source_off
-    app.convert = convert is Convert.AUTO
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
     if convert is Convert.PLAN:

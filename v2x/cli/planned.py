@@ -7,12 +7,13 @@ from pathlib import Path
 
 from v2x.app import App
 from v2x.cli import show
-from v2x.errors import PlanError, UsageError
+from v2x.convert.guestfs import require_libguestfs
+from v2x.errors import PlanError, UsageError, V2xError
 from v2x.model.finding import Finding, Severity
 from v2x.model.plan import Endpoint, Plan
 from v2x.plan import check_plan
 from v2x.plan.check import EXPORTS
-from v2x.plan.rules import NETWORK, NETWORK_UNRESOLVED
+from v2x.plan.rules import CONVERT, CONVERT_TOOLS, NETWORK, NETWORK_UNRESOLVED
 from v2x.text import plural, printable
 
 
@@ -72,7 +73,7 @@ def checked(app: App, plan: Plan, drafted: Plan | None = None) -> list[Finding]:
 
     `drafted` is the plan as it was loaded: what changed at the sources since is told.
     """
-    return check_plan(
+    findings = check_plan(
         plan,
         plan.facts,
         app.tables,
@@ -81,6 +82,17 @@ def checked(app: App, plan: Plan, drafted: Plan | None = None) -> list[Finding]:
         now=app.now(),
         drafted=drafted.inventories if drafted is not None else None,
     )
+    if any(found.rule == CONVERT.id for found in findings):
+        findings += _without_tools()
+    return findings
+
+
+def _without_tools() -> list[Finding]:
+    try:
+        require_libguestfs()
+    except V2xError as problem:
+        return [CONVERT_TOOLS.finding(problem.message)]
+    return []
 
 
 def stop_without_disks(plan: Plan) -> None:

@@ -21,7 +21,10 @@ from v2x.model.windows import Window, WindowError, parse_window
 _rows, _needs, _windows, _partners = tables.rows, tables.needs, tables.windows, tables.partners
 _THROUGH = (Outcome.MIGRATED, Outcome.ALREADY)
 _ENDED, _WAITING, _RUNNING = "ended", "waiting", "running"
-_OUTAGE = (Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY, Phase.SEAL, Phase.RELEASE)
+_OUTAGE = (Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.CONVERT, Phase.VERIFY, Phase.SEAL, Phase.RELEASE)
+
+_CONVERSION_SECONDS = 180.0
+"""What a guest's conversion adds to an outage where nothing else is known: without KVM, on a machine in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ def add(connection: sa.Connection, batch: str, orders: Iterable[Order]) -> None:
 def _window_values(batch: str, order: Order) -> dict[str, object]:
     """The outage of a warm machine: its shutdown and last pass at their longest, and what is read back meanwhile."""
     seconds = order.outage_seconds + order.shutdown_seconds if order.warm else 0.0
+    if order.warm and order.convert:
+        seconds += _CONVERSION_SECONDS
     reads = order.size_bytes if order.warm and order.verify is VerifyLevel.FULL else 0
     return {
         "batch": batch,

@@ -24,8 +24,7 @@ class Order:
     `sync_minutes` go by between two passes once it is ready for its cutover. `after` are (id, name) of orders that must
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
     be. `apart` are teams of which no two are ever cut over at once. `row` is the plan's, for reports. What the order
-    knows of the machine is as of `listed`. With `convert`, its guest is put right on its way: by the engine without a
-    journal only, since each attempt writes other bytes.
+    knows of the machine is as of `listed`. With `convert`, its guest is put right on its way.
     """
 
     id: str

@@ -30,6 +30,7 @@ Answer = dict[str, object]
 Journal = Callable[[str, Callable[[], Answer]], Answer]
 WAS_ON = "was on"
 TRACKED = "tracking was turned on"
+REHEARSED = "the guest's conversion was tried"
 WAS = "was "
 """Begins the fact that holds, as JSON, what the source was like before it was kept off."""
 FINALIZED = "finalized"
@@ -125,6 +126,7 @@ class RowRun:
         self._itinerary = itinerary
         self._work: Work | None = None
         self._held: Checkpoint | None = None
+        self._conversion = ""
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
         """Runs what is left of the itinerary. Whatever fails is an outcome; only what ends the program is raised."""
@@ -137,6 +139,8 @@ class RowRun:
                 if "outcome" not in answer:
                     answer = self._repeated(step, journal)
                 already = already or bool(answer.get("already"))
+                # What was copied is of this conversion, whichever life of the program goes on from here.
+                self._conversion = str(answer.get("conversion") or self._conversion)
                 if "outcome" not in answer and not already:
                     answer = self._hooked("after", step.phase, journal)
                 if "outcome" in answer:
@@ -209,10 +213,7 @@ class RowRun:
                 if step.phase is Phase.SEAL and work.keep_off and isinstance(work.source, GivesBack):
                     self._kept.remember(WAS + json.dumps(work.source.was(work.machine)))
                 step.run(work)
-                if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
-                    self._kept.remember(WAS_ON)
-                if work.turned_on_tracking:
-                    self._kept.remember(TRACKED)
+                self._learned(step, work)
                 self._keep(work)
                 return self._said(step, work)
             except (Stopped, Interrupted) as problem:
@@ -236,12 +237,23 @@ class RowRun:
                 return _answer(Outcome.FAILED, Failure(code="V2X-BUG", message=text, hint=hint))
         raise AssertionError("the last attempt returns")
 
+    def _learned(self, step: Step, work: Work) -> None:
+        """Keeps what other attempts at this machine must know of this one."""
+        if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
+            self._kept.remember(WAS_ON)
+        if work.turned_on_tracking:
+            self._kept.remember(TRACKED)
+        if work.rehearsed and REHEARSED not in self._kept.facts():
+            self._kept.remember(REHEARSED)
+
     def _said(self, step: Step, work: Work) -> Answer:
         if work.already:
             return {"already": True}
         follows = step.then(work) if step.then is not None else Next.GO_ON
         if follows is Next.WAIT:
             return {"outcome": str(Outcome.READY)}
+        if step.phase is Phase.COPY and work.convert:
+            return {"conversion": work.conversion_id}
         return {"next": follows.value} if follows is Next.AGAIN else {}
 
     def _ready(self, step: Step) -> Work:
@@ -251,6 +263,8 @@ class RowRun:
         work = self._work = self._build()
         work.results[:] = self._kept.results()
         work.turned_on_tracking = TRACKED in self._kept.facts()
+        work.rehearsed = REHEARSED in self._kept.facts()
+        work.conversion_id = self._conversion or work.conversion_id
         for earlier in self._itinerary[: self._itinerary.index(step)]:
             if earlier.look_up is not None:
                 earlier.look_up(work)

@@ -17,6 +17,8 @@ from v2x.errors import UsageError
 
 TOTAL = "total"
 RATE = "rate"
+CONVERSIONS = "conversions"
+"""Guests that one worker converts at once; not a slot, since a row needs it for a small part of its way only."""
 DEFAULTS: dict[str, int] = {"source-host": 4, "pool-host": 8, "sr": 8, TOTAL: 16}
 """Disks in flight by kind of key; a limit on one key (`source-host:esx1`) goes before that of its kind."""
 _KINDS = ("source-host", "pool-host", "sr")
@@ -33,11 +35,11 @@ def keys_of(order: Order) -> tuple[str, ...]:
 def limit_key(text: str) -> str:
     """`text` if it names a limit: `rate`, `total`, a kind, or a kind with a name. UsageError lists them else."""
     kind, colon, name = text.partition(":")
-    if text in {RATE, TOTAL} or (kind in _KINDS and (name or not colon)):
+    if text in {RATE, TOTAL, CONVERSIONS} or (kind in _KINDS and (name or not colon)):
         return text
     raise UsageError(
         f"unknown limit {text}",
-        hint="limits are rate (bytes per second), total, source-host, pool-host and sr, "
+        hint="limits are rate (bytes per second), total, conversions, source-host, pool-host and sr, "
         "the last three also with a name: source-host:esx1",
     )
 

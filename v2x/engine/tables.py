@@ -153,3 +153,11 @@ events = Table(
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
 )
+
+changes = Table(
+    "v2x_changes",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("changes_json", Text, nullable=False),
+)

@@ -28,6 +28,7 @@ from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
 from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
+from v2x.engine.turns import Turns, conversions_here
 from v2x.migrate.pace import Pace
 from v2x.migrate.work import Work
 from v2x.model.hook import Hook
@@ -95,6 +96,7 @@ class Worker:
         self._reservations = SharedReservations(store)
         self._beat.flushes.append(self._reservations.flush)
         self._beat.failed = self._troubled
+        self._turns = Turns(self._conversions)
         self._openings: dict[str, Openings] = {}
         self._opening = threading.Lock()
         self._draining = threading.Event()
@@ -218,6 +220,7 @@ class Worker:
                 pace=Pace(self._rate),
                 waits_for_cutover=True,
                 cut_over=live.cut_over,
+                appliance=self._turns.taken,
                 look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
             )
 
@@ -228,6 +231,10 @@ class Worker:
         return RowRun(
             build, give, live, live, patience=self._pacing.patience, hooks=hooks, itinerary=itinerary_of(order)
         )
+
+    def _conversions(self) -> int:
+        given = self._beat.limits.get(slots.CONVERSIONS, "")
+        return int(given) if given else conversions_here()
 
     def _rate(self) -> int:
         """This row's share of this worker's bytes per second."""

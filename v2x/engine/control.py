@@ -140,7 +140,8 @@ class Control:
         """All limits in force."""
         with self._store.reading() as connection:
             given = slots.read_limits(connection)
-        return {**{key: str(value) for key, value in slots.DEFAULTS.items()}, slots.RATE: "0", **given}
+        defaults = {key: str(value) for key, value in slots.DEFAULTS.items()}
+        return {**defaults, slots.RATE: "0", slots.CONVERSIONS: "by the machine", **given}
 
     def status(self, batch: Batch) -> BatchStatus:
         limits = self.limits()

@@ -11,7 +11,19 @@ from tests import guests
 
 MIB = 1 << 20
 DISK_MIB = 512
-_ROOTS = ("initramfs-tools", "bash", "dash", "coreutils", "grep", "sed", "findutils", "util-linux", "zstd", "gzip", "libc-bin")
+_ROOTS = (
+    "initramfs-tools",
+    "bash",
+    "dash",
+    "coreutils",
+    "grep",
+    "sed",
+    "findutils",
+    "util-linux",
+    "zstd",
+    "gzip",
+    "libc-bin",
+)
 _MODULES = re.compile(
     r"/(ext4|jbd2|mbcache|crc\w+|nvme\S*|ahci|libahci|ata_\w+|libata|scsi_\w+|sd_mod|virtio\S*|xen\S*)\.ko"
 )

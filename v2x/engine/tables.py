@@ -161,3 +161,11 @@ changes = Table(
     Column("row", Text, primary_key=True),
     Column("changes_json", Text, nullable=False),
 )
+
+appointed = Table(
+    "v2x_appointed",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+)

@@ -16,7 +16,7 @@ from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.guest import begun_copy, converted, is_of, patch, patchable, with_patch
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
-from v2x.migrate.power import bring_down, refuse_running, stay_off
+from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
 from v2x.migrate.room import Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
@@ -88,6 +88,7 @@ def preflight(work: Work) -> None:
         )
     if not work.warm:
         refuse_running(work)
+        rehearse(work)
     if work.convert:
         require_libguestfs()
     _check_room(work, found)

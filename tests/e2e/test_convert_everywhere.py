@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests converted on every way to the pool, by the real libguestfs, and refused where they cannot be."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,11 +11,17 @@ import sys
 import tarfile
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
 from tests.guest_disks import KERNEL, MIB, UUID, debian_disk, in_guest
+from tests.hyperv_exports import Stored, export
+from tests.hyperv_images import Vhdx
+from v2x.convert.guest import ConvertedDisk
+from v2x.convert.interface import Conversion, Edit, Inspection, Proposal
+from v2x.disks.extent import Extent
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, write_ova
 from v2x.simulators.vsphere import DiskSpec as LiveDisk
 from v2x.simulators.vsphere import MachineSpec, NicSpec
@@ -44,7 +51,7 @@ def site(bench, simulated_vsphere, monkeypatch, guest):
 
         def add(self, name, **more):
             image = bench.folder / f"{name}.raw"
-            image.write_bytes(guest.read_bytes())
+            subprocess.run(["cp", "--sparse=always", guest, image], check=True)
             disks = (LiveDisk(image=image, size_bytes=512),)
             return vcenter.add_vm(MachineSpec(name=name, disks=disks, nics=(NicSpec(network="VM Network"),), **more))
 
@@ -157,7 +164,7 @@ def test_a_batch_converts_the_rows_that_say_so(site, bench):
 @pytest.mark.timeout(1800)
 def test_an_appliance_becomes_an_xva_with_its_guest_put_right(bench, guest):
     before = guest.read_bytes()
-    ova = write_ova(ApplianceSpec(name="web", disks=(DiskSpec(image=guest),)), bench.folder / "web.ova")
+    ova = write_ova(bench.folder / "web.ova", ApplianceSpec(name="web", disks=(DiskSpec(raw=guest),))).path
     ran = bench.v2x("convert", ova, bench.folder / "out.xva", "--convert-guest", "--json")
     assert ran.code == 0, ran.err
     assert "/etc/fstab" in {one["what"] for one in ran.json["changes"]}
@@ -169,6 +176,112 @@ def test_an_appliance_becomes_an_xva_with_its_guest_put_right(bench, guest):
                 content[int(number) * MIB : int(number) * MIB + member.size] = taken.read()
     assert f"UUID={UUID}\t/ ext4" in in_guest(bytes(content), "/etc/fstab", bench.folder)
     assert guest.read_bytes() == before
+
+
+PUT = b"put right for Xen"
+WHERE = 7 * MIB + 4096
+
+
+class Overlaid:
+    """A disk with some bytes of its seventh MiB written over."""
+
+    def __init__(self, inner):
+        self.inner, self.size, self.block = inner, inner.size, inner.block
+
+    def read_into(self, offset, buffer):
+        self.inner.read_into(offset, buffer)
+        for number, value in enumerate(PUT, WHERE - offset):
+            if 0 <= number < len(buffer):
+                buffer[number] = value
+
+    def extents(self, start, length):
+        yield Extent(start, length, True)
+
+    def clone(self):
+        return Overlaid(self.inner.clone())
+
+    def close(self):
+        self.inner.close()
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """A conversion without a virtual machine, which reads the end of each disk first, as tools for partitions do."""
+    made = []
+
+    @contextlib.contextmanager
+    def convert(disks, folder, **_):
+        for disk in disks:
+            disk.read_into(disk.size - 512, bytearray(512))
+            disk.read_into(0, bytearray(512))
+        made.append(folder)
+        area = Extent(WHERE, len(PUT), True)
+        proposal = Proposal(edits=(Edit(path="/e", before="a", after="b", why="w"),))
+        readers = [Overlaid(disk.clone()) for disk in disks]
+        try:
+            yield (
+                Conversion(inspection=Inspection(os="linux"), proposal=proposal),
+                [ConvertedDisk(reader, (area,)) for reader in readers],
+            )
+        finally:
+            for reader in readers:
+                reader.close()
+
+    monkeypatch.setattr("v2x.migrate.guest.converted_guest", convert)
+    return made
+
+
+def is_patched(bench, name, content):
+    (path,) = bench.vdis_of(bench.vm(name))
+    held = path.read_bytes()
+    wanted = bytearray(content)
+    wanted[WHERE : WHERE + len(PUT)] = PUT
+    assert held[: len(wanted)] == wanted
+    assert not any(held[len(wanted) :])
+    assert not bench.leftovers()
+
+
+def test_each_transport_that_can_go_back_brings_the_same(site, bench, pretended, guest):
+    for number, words in enumerate((("--transport", "https"), ("--transport", "nfc", "--stage", bench.folder / "s"))):
+        site.add(f"web{number}")
+        ran = bench.migrate(site.address, f"web{number}", "--convert", "auto", *words, *site.pins)
+        assert ran.code == 0, ran.err
+        is_patched(bench, f"web{number}", guest.read_bytes())
+    assert len(pretended) == 2
+    assert not list((bench.folder / "s").iterdir()), "no staged file stays"
+
+
+def test_little_in_use_is_not_read_by_an_export_where_the_guest_is_converted(site, bench, pretended, guest):
+    """An export is what such a disk is read by otherwise."""
+    for name in ("web01", "web02"):
+        site.add(name)
+    ran = bench.migrate(site.address, "web01", "--convert", "auto", *site.pins)
+    assert ran.code == 0, ran.err
+    is_patched(bench, "web01", guest.read_bytes())
+    assert not site.vcenter.ledger.calls_of("ExportVm")
+    assert bench.migrate(site.address, "web02", *site.pins).code == 0
+    assert site.vcenter.ledger.calls_of("ExportVm")
+
+
+def test_warm_it_is_a_patch_on_the_pool_too(site, bench, pretended, guest):
+    machine = site.add("web01", power="poweredOn", tracking=True)
+    ran = bench.migrate(site.address, "web01", "--warm", "--convert", "auto", "--outage", "5", *site.pins)
+    assert ran.code == 0, ran.err
+    is_patched(bench, "web01", guest.read_bytes())
+    assert len(pretended) == 2 and site.digest(machine) == hashlib.sha256(guest.read_bytes()).digest()
+
+
+def test_an_appliance_and_a_folder_of_hyper_v_are_converted_alike(bench, pretended, guest):
+    ova = write_ova(bench.folder / "web.ova", ApplianceSpec(name="web", disks=(DiskSpec(raw=guest),))).path
+    ran = bench.migrate(ova, "--convert", "auto")
+    assert ran.code == 0, ran.err
+    is_patched(bench, "web", guest.read_bytes())
+    stored = Stored(name="hv", ide={(0, 0): r"C:\x\sys.vhdx"})
+    disk = Vhdx(raw=guest.read_bytes(), data_write=uuid.UUID(int=7)).packed()
+    folder = export(bench.folder / "hv", stored, {"sys.vhdx": disk})
+    ran = bench.migrate(folder, "hv", "--convert", "auto")
+    assert ran.code == 0, ran.err
+    is_patched(bench, "hv", guest.read_bytes())
 
 
 def test_an_export_that_only_flows_forward_is_refused_by_name(site, bench):

@@ -7,6 +7,7 @@ written (see points.py). Any other target gets the overlays' view as it is, whic
 """
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from v2x.convert.interface import Conversion
 from v2x.disks.extent import touched_blocks
 from v2x.disks.interface import DiskReader, ForwardOnly
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
-from v2x.errors import UsageError
+from v2x.errors import NoSpace, UsageError
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.look import adapters_of
 from v2x.migrate.observe import TellsChanges
@@ -27,11 +28,14 @@ from v2x.migrate.stage import staged
 from v2x.migrate.verify import complete_digests
 from v2x.model.machine import Disk
 from v2x.model.migration import GuestChange, Phase, VerifyLevel
+from v2x.model.units import MIB, show_bytes
 from v2x.sources.interface import Checkpoint, ReadsAtRandom
 from v2x.target.interface import Claim, ClaimedDisk, Patches
 
 if TYPE_CHECKING:
     from v2x.migrate.work import Work
+
+_ROOM_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def put_right(work: "Work", at: Checkpoint) -> Iterator[dict[str, GuestDisk]]:
         conversion, converted = stack.enter_context(
             converted_guest(
                 readers,
-                work.stage or Path(tempfile.gettempdir()),
+                _overlay_folder(work.stage),
                 adapters=adapters_of(work.machine, work.spec),
                 turn=lambda: work.appliance(work.stopping),
                 stopping=work.stopping,
@@ -68,6 +72,24 @@ def put_right(work: "Work", at: Checkpoint) -> Iterator[dict[str, GuestDisk]]:
             work.observer.converted(tuple(changes_of(conversion)))
         both = zip(readers, converted, strict=True)
         yield {disk.id: GuestDisk(*pair) for disk, pair in zip(disks, both, strict=True)}
+
+
+def _overlay_folder(stage: Path | None) -> Path:
+    """Where overlays go. UsageError where it cannot be made, NoSpace where a rebuilt image is sure not to fit."""
+    folder = stage or Path(tempfile.gettempdir())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as problem:
+        raise UsageError(
+            f"the guest cannot be converted in {folder}: {problem.strerror}", hint="choose another --stage folder"
+        ) from None
+    if free < _ROOM_BYTES:
+        raise NoSpace(
+            f"{folder} has {show_bytes(free)} free, and what a conversion changes is kept there until it is sent",
+            hint=f"make room for {show_bytes(_ROOM_BYTES)} or more, or choose another folder (TMPDIR)",
+        )
+    return folder
 
 
 def _at_random(work: "Work", disk: Disk, at: Checkpoint) -> DiskReader:

@@ -3,6 +3,7 @@
 
 import contextlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from v2x.convert.guest import ConvertedDisk
 from v2x.convert.interface import Conversion, Edit, Inspection, Proposal
 from v2x.disks.extent import Extent
 from v2x.disks.stream.feed import BLOCK_BYTES
-from v2x.errors import BadImage, Stopped, TargetError, V2xError
+from v2x.errors import BadImage, NoSpace, Stopped, TargetError, UsageError, V2xError
 from v2x.migrate import guest
 from v2x.migrate.itinerary import COLD, WARM
 from v2x.migrate.observe import Silent
@@ -321,6 +322,16 @@ def test_a_disk_that_arrived_damaged_is_made_anew_with_a_conversion_over_all(pat
     assert len(conversions) == 3
     assert arrived(world) == conversions[-1]
     assert any("copied once more" in text for text in heard)
+
+
+def test_a_folder_without_room_or_that_cannot_be_is_told(patched, conversions, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be converted in"):
+        follow(patched.work(convert=True, stage=tmp_path / "file"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    with pytest.raises(NoSpace, match="free"):
+        follow(patched.work(convert=True, stage=tmp_path / "new"))
+    assert conversions == []
 
 
 def test_blocks_stand_beside_the_point_and_never_fewer_than_there_are():

@@ -18,6 +18,7 @@ from v2x.errors import LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
+from v2x.migrate.guest import forward_only
 from v2x.model.address import Address, Scheme
 from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.finding import Finding
@@ -25,7 +26,7 @@ from v2x.model.health import Aftercare, ports_of
 from v2x.model.inventory import Inventory
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
-from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
+from v2x.model.plan import Endpoint, GuestConversion, Plan, PlanRow, Transfer
 from v2x.model.target import TargetFacts, UploadFormat
 from v2x.passwords import Ask, Passwords
 from v2x.plan.identity import machine_of, migration_tag, pool_host, tag_of_row
@@ -68,7 +69,6 @@ class App:
     target_side: Side = field(default_factory=Side)
     ask: Ask | None = None
     stage: Path | None = None
-    convert: bool = False
     read_all: bool = False
     keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
@@ -313,7 +313,7 @@ class App:
             # Who cuts over wants the source to stay down; a cold copy of a machine that is off changes nothing there.
             keep_off=self.keep_off or row.transfer is Transfer.WARM,
             stage=str(self.stage) if self.stage else "",
-            convert=self.convert,
+            convert=self._converts(row, inventory),
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),
@@ -332,6 +332,12 @@ class App:
             rollback_seconds=self.rollback_seconds,
             care=replace(self.care, ports=ports_of(row.checks), on_fail=row.on_fail),
         )
+
+    def _converts(self, row: PlanRow, inventory: Inventory) -> bool:
+        exported = self.vsphere.transport.transport == "nfc" and inventory.source.kind == "vsphere"
+        if exported and row.convert is GuestConversion.AUTO and self.stage is None:
+            raise forward_only(row.machine_name)
+        return row.convert is GuestConversion.AUTO
 
     def migrated(self, plan: Plan) -> set[str]:
         """Ids of the machines whose rows an earlier run finished, as far as the plan's facts tell."""

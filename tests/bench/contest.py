@@ -68,6 +68,7 @@ class Contest:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
+    step_seconds: float = _STEP_SECONDS
     runs: dict[str, list[Figures]] = field(default_factory=dict)
 
     def held(self, *, pairs: int = PAIRS) -> "Contest":
@@ -120,7 +121,7 @@ class Contest:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_STEP_SECONDS,
+            timeout=self.step_seconds,
         )
         figures = json.loads(result.read_text()) if ended.returncode == 0 else {"code": ended.returncode}
         result.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ from v2x.model.machine import (
     NicModel,
     Other,
 )
-from v2x.model.migration import DiskResult, Failure, Migration, Outcome, Report
+from v2x.model.migration import DiskResult, Failure, GuestChange, Migration, Outcome, Report
 from v2x.model.target import SecureBoot, TargetFacts, TargetMachine
 from v2x.render import render_findings, render_report
 from v2x.render.baseline import Baseline, PastMachine
@@ -70,7 +70,7 @@ ELEMENTS = {
     "html", "head", "meta", "title", "style", "body", "a", "header", "main", "footer", "section", "article", "h1", "h2",
     "h3", "h4", "p", "dl", "dt", "dd", "div", "span", "b", "br", "ul", "ol", "li", "svg", "rect", "table", "thead",
     "tbody", "tr", "th", "td", "code", "small", "circle", "text", "form", "label", "input", "select", "option",
-    "button", "details", "summary", "nav", "noscript", "script",
+    "button", "details", "summary", "nav", "noscript", "script", "pre",
 }  # fmt: skip
 ATTRIBUTES = {
     "lang", "charset", "http-equiv", "content", "name", "class", "id", "href", "role", "tabindex", "scope",
@@ -146,6 +146,10 @@ def run(form, word):
         id=word, machine_id=word, machine_name=word, target_name=word, source=word, target=word, vm_uuid=word,
         outcome=Outcome.MIGRATED, disks=(DiskResult(source_disk=word, label=word, vdi=word),),
         failure=Failure(code=word, message=word, hint=word), warnings=(word,), machine=made,
+        changes=tuple(
+            GuestChange(kind=kind, what=word, before=word, after=f"{word}\n{word}x", why=word)
+            for kind in ("edit", "link", "copy", "command")
+        ),
     )  # fmt: skip
     report = Report(id=word, created=NOW, version="0.1.0", plan_id=word, migrations=(migration,),
                     findings=tuple(findings_of(word)), mapping_tables={word: word})  # fmt: skip

@@ -181,8 +181,8 @@ def throttle(
         list[str] | None,
         typer.Argument(
             metavar="[KEY=N]…",
-            help="rate=BYTES, total=N, source-host=N, pool-host=N, sr=N, source-host:NAME=N, strain.cpu=PERCENT, "
-            "strain.latency=MS, strain.chains=N; empty N for the default",
+            help="rate=BYTES, total=N, conversions=N, source-host=N, pool-host=N, sr=N, source-host:NAME=N, "
+            "strain.cpu=PERCENT, strain.latency=MS, strain.chains=N; empty N for the default",
             show_default=False,
         ),
     ] = None,

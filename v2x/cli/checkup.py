@@ -7,7 +7,6 @@ import platform
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from v2x.app import App
 from v2x.errors import V2xError
@@ -67,16 +66,18 @@ def check_machine() -> list[Line]:
 
 def _libguestfs() -> Line:
     """Asked of the system's Python, which is the one that will run it."""
-    from v2x import proc
-    from v2x.convert.guestfs import PYTHON
+    from v2x.convert.guestfs import PYTHON, require_libguestfs
 
-    done = Path(PYTHON).exists() and not proc.run([PYTHON, "-Ic", "import guestfs"], timeout=30, check=False).returncode
-    return Line(
-        name="libguestfs",
-        ok=bool(done),
-        found=f"importable by {PYTHON}" if done else "not found: looks into guests, and puts them right for Xen",
-        remedy="apt install python3-guestfs linux-image-amd64",
-    )
+    try:
+        require_libguestfs()
+    except V2xError as problem:
+        return Line(
+            name="libguestfs",
+            ok=False,
+            found="not found: looks into guests, and puts them right for Xen",
+            remedy=problem.hint,
+        )
+    return Line(name="libguestfs", ok=True, found=f"importable by {PYTHON}")
 
 
 def _package(name: str) -> Line:

@@ -73,12 +73,12 @@ def convert(
         raise UsageError("OUT is missing", hint="name the file to write, or add --info")
     elif output.exists() and not force:
         raise UsageError(f"{output} exists", hint="choose another name, or --force to overwrite it")
-    elif convert_guest:
+    elif convert_guest and output.suffix.lower() != ".xva":
         from v2x.cli.guest_conversion import convert_with_guest
 
         done = convert_with_guest(given, wish, output, qemu=tool is Tool.QEMU_IMG)
     elif output.suffix.lower() == ".xva":
-        done = convert_appliance(given, wish, output)
+        done = convert_appliance(given, wish, output, convert_guest=convert_guest)
     else:
         done = convert_disk(given, wish, output, qemu=tool is Tool.QEMU_IMG)
     if given.json:

@@ -14,7 +14,9 @@ from v2x.disks.export import copy_to_file
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing
 from v2x.errors import UsageError
+from v2x.model.codec import to_plain
 from v2x.model.machine import Disk, DiskFormat, Machine
+from v2x.model.plan import GuestConversion
 from v2x.text import printable
 
 if TYPE_CHECKING:
@@ -132,8 +134,11 @@ def serve_disk(given: Given, wish: Wish, path: Path) -> None:
             raise export.problem
 
 
-def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
-    """Writes an XVA from an appliance through the same steps as a migration."""
+def convert_appliance(given: Given, wish: Wish, output: Path, *, convert_guest: bool) -> dict[str, Any]:
+    """Writes an XVA from an appliance through the same steps as a migration, its guest put right where that is wished.
+
+    What was changed in it is part of the answer for --json.
+    """
     from v2x.cli.build import build
     from v2x.cli.running import failure_of, run_plan
     from v2x.cli.single import Choices, single_plan
@@ -142,7 +147,12 @@ def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
     if not wish.is_appliance:
         raise UsageError("an XVA is made from an appliance", hint="give an .ova, .ovf or .vmx")
     app = build(given)
-    choices = Choices(source=str(wish.source), target=f"xva:{output.parent}", name=output.stem)
+    choices = Choices(
+        source=str(wish.source),
+        target=f"xva:{output.parent}",
+        name=output.stem,
+        convert=GuestConversion.AUTO if convert_guest else GuestConversion.OFF,
+    )
     plan, findings = single_plan(app, choices)
     begun = time.monotonic()
     finished = run_plan(app, given, plan, findings)
@@ -157,6 +167,7 @@ def convert_appliance(given: Given, wish: Wish, output: Path) -> dict[str, Any]:
         "output": str(output),
         "machine": migration.machine_name,
         "disks": len(migration.disks),
+        **({"changes": to_plain(migration.changes) if given.json else len(migration.changes)} if convert_guest else {}),
         "file_bytes": output.stat().st_size,
         "seconds": round(time.monotonic() - begun, 2),
     }

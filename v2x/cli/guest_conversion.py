@@ -40,9 +40,10 @@ def convert_with_guest(given: Given, wish: Wish, output: Path, *, qemu: bool) ->
         number = own_disks(machine).index(chosen_disk(machine, wish.disk)) if machine is not None else 0
         show.note(_PATIENCE, quiet=given.quiet)
         with converted_guest(readers, output.absolute().parent, adapters=adapters_of(machine)) as (conversion, changed):
-            size = changed[number].size
+            written = changed[number].reader
+            size = written.size
             with progress_bar(given, size, output.name) as progress:
-                copy_to_file(changed[number], output, target, progress=progress, replace=wish.force)
+                copy_to_file(written, output, target, progress=progress, replace=wish.force)
     show.note(guest_plan.text_of(conversion), quiet=given.quiet)
     return {
         "input": str(wish.source),

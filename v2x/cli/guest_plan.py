@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How an intended conversion of a guest is shown: every edit as a difference, every command, every remark."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
 from v2x.convert.interface import Conversion, Edit
+from v2x.render.guest_changes import difference
 from v2x.text import printable
 
 
@@ -89,10 +89,7 @@ def _difference(edit: Edit) -> Iterator[str]:
         return
     if edit.after == "":
         yield "an empty file"
-    before, after = (edit.before or "").splitlines(), (edit.after or "").splitlines()
-    for line in list(difflib.unified_diff(before, after, lineterm="", n=0))[2:]:
-        if not line.startswith("@@"):
-            yield f"{line[0]} {line[1:]}".expandtabs()
+    yield from difference(edit.before or "", edit.after or "")
 
 
 def _valid(text: str | None) -> str | None:

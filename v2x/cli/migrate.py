@@ -26,7 +26,7 @@ from v2x.model.health import Aftercare, Mark, OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.outage import DEFAULT_SECONDS
-from v2x.model.plan import MacPolicy, Running
+from v2x.model.plan import GuestConversion, MacPolicy, Running
 from v2x.model.target import UploadFormat
 
 
@@ -157,14 +157,13 @@ def migrate(
         vlans=tuple(vlan or ()),
         dry_run=dry_run or convert is Convert.PLAN,
         stage=stage,
-        later=("--convert auto with --warm",) if convert is Convert.AUTO and warm else (),
+        convert=GuestConversion.AUTO if convert is Convert.AUTO else GuestConversion.OFF,
     )
     check_report_folder(report)
     app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format, app.keep_off = upload_format, keep_source_off
-    app.convert = convert is Convert.AUTO
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     app.care = Aftercare(health_seconds=health_minutes * 60, mark=mark_source)
     plan, findings = single_plan(app, choices)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from v2x.app import App
 from v2x.cli import show
-from v2x.errors import PlanError, UsageError
+from v2x.convert.guestfs import require_libguestfs
+from v2x.errors import PlanError, UsageError, V2xError
 from v2x.model.finding import Finding, Severity
 from v2x.model.forecast import DEFAULT_PACE, Pace
 from v2x.model.plan import Endpoint, Plan
 from v2x.plan import check_plan
 from v2x.plan.check import EXPORTS, changes
 from v2x.plan.relations import Key
-from v2x.plan.rules import NETWORK, NETWORK_UNRESOLVED
+from v2x.plan.rules import CONVERT, CONVERT_TOOLS, NETWORK, NETWORK_UNRESOLVED
 from v2x.text import plural, printable
 
 
@@ -109,7 +110,7 @@ def checked(app: App, plan: Plan, drafted: Plan | None = None, pace: Pace = DEFA
 
     `drafted` is the plan as it was loaded: what changed at the sources since is told.
     """
-    return check_plan(
+    findings = check_plan(
         plan,
         plan.facts,
         app.tables,
@@ -119,6 +120,17 @@ def checked(app: App, plan: Plan, drafted: Plan | None = None, pace: Pace = DEFA
         drafted=drafted.inventories if drafted is not None else None,
         pace=pace,
     )
+    if any(found.rule == CONVERT.id for found in findings):
+        findings += _without_tools()
+    return findings
+
+
+def _without_tools() -> list[Finding]:
+    try:
+        require_libguestfs()
+    except V2xError as problem:
+        return [CONVERT_TOOLS.finding(problem.message)]
+    return []
 
 
 def stop_without_disks(plan: Plan) -> None:

@@ -16,7 +16,7 @@ from v2x.model.health import OnFail, ports_of, unread_ports
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Firmware, Machine
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import Endpoint, MacPolicy, Plan, PlanRow, Running, Transfer
+from v2x.model.plan import Endpoint, GuestConversion, MacPolicy, Plan, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.plan.identity import machine_of, without
@@ -27,7 +27,7 @@ _HA = {"none": HaPriority.NONE, **{one.value: one for one in HaPriority if one i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What was chosen for the one machine; `later` names options that this release does not have yet."""
+    """What was chosen for the one machine."""
 
     source: str
     target: str
@@ -58,15 +58,11 @@ class Choices:
     stage: Path | None = None
     dry_run: bool = False
     warm: bool = False
-    later: tuple[str, ...] = ()
+    convert: GuestConversion = GuestConversion.OFF
 
 
 def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
     """Lists the source, asks the target, and writes the one row; the findings are those of that machine."""
-    if choices.later:
-        raise UsageError(
-            f"{choices.later[0]} comes with a later release", code="LATER", hint="leave it out: a cold copy needs none"
-        )
     if not choices.target:
         raise UsageError("no target", hint="add --target xapi://root@HOST or --target xva:FOLDER")
     source = app.endpoint("source", choices.source)
@@ -150,6 +146,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         networks={**drafted.networks, **_networks(machine, choices.networks)},
         mac=choices.mac,
         transfer=Transfer.WARM if choices.warm else Transfer.COLD,
+        convert=choices.convert,
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
         firmware=choices.firmware or drafted.firmware,

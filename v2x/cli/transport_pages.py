@@ -10,6 +10,9 @@ TRANSPORT_PAGES = {
     "on; this shows when that failed repeatedly. Look at the machine's host.",
     "NBDKIT": "nbdkit, which serves disks over VDDK and SSH, could not open or read a disk, for a reason that v2x does "
     "not know. The message holds what it said.",
+    "FORWARD-ONLY": "A guest is put right by reading its disks here and there. An export lease (nfc) gives a disk "
+    "once, from its first byte to its last. Read it with --transport https or vddk, or let v2x migrate --stage FOLDER "
+    "keep a copy of the disks while the guest is put right.",
     "NFC-BUSY": "The ESXi host has no transfer session left: each host has few, and backups use them, too. Copy fewer "
     "disks of it at once, or wait for the others to end.",
     "NFC-DISK": "The export of a machine does not say which of its disks is which, and v2x does not guess. Read it "

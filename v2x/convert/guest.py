@@ -3,8 +3,8 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from v2x.convert.apply import apply
@@ -12,13 +12,27 @@ from v2x.convert.guestfs import GuestDisk, MountedGuest, mounted
 from v2x.convert.interface import Adapter, Conversion, Inspection, Proposal, Remark
 from v2x.convert.linux import plan_linux
 from v2x.disks import qemu_img
+from v2x.disks.bytesource import FileSource
+from v2x.disks.extent import Extent, joined
 from v2x.disks.interface import DiskReader
 from v2x.disks.nbd import open_overlay
+from v2x.disks.probe.qcow2 import written_areas
 from v2x.disks.serve import DiskExport
 from v2x.errors import TargetError
 
+Turn = Callable[[], contextlib.AbstractContextManager[object]]
+"""Lets one wait until a virtual machine may be started here."""
+
 _NEEDED = frozenset({"/boot", "/boot/efi", "/efi", "/etc", "/usr", "/var"})
 """Without one of these, an edit or a rebuilt image would land in the empty folder below a mount point."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedDisk:
+    """A disk as the guest sees it after its conversion. It differs from what it was in `areas` only."""
+
+    reader: DiskReader
+    areas: tuple[Extent, ...] = ()
 
 
 def plan_guest(disks: Sequence[DiskReader], *, adapters: Sequence[Adapter] = ()) -> Conversion:
@@ -57,14 +71,20 @@ def _remarks(guest: MountedGuest) -> Iterator[Remark]:
 
 @contextlib.contextmanager
 def converted_guest(
-    disks: Sequence[DiskReader], folder: Path, *, adapters: Sequence[Adapter] = ()
-) -> Iterator[tuple[Conversion, list[DiskReader]]]:
+    disks: Sequence[DiskReader],
+    folder: Path,
+    *,
+    adapters: Sequence[Adapter] = (),
+    turn: Turn = contextlib.nullcontext,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[Conversion, list[ConvertedDisk]]]:
     """The guest in `disks` put right: what was done, and its disks as they are then, to be copied within the block.
 
     Edits go to overlays in `folder`, which are removed at the end; they take as much room as was written, a few hundred
     MiB for a rebuilt initial RAM disk. The disks themselves are only read. Where nothing is to be done, they are what
-    is given. Raises as `plan_guest`; TargetError or ToolFailed where an edit or a program of the guest fails, and then
-    nothing has happened.
+    is given. The virtual machine runs within `turn()`, and is ended when `stopping()` becomes true. Raises as
+    `plan_guest`; TargetError or ToolFailed where an edit or a program of the guest fails, and then nothing has
+    happened; Stopped.
     """
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
@@ -72,23 +92,34 @@ def converted_guest(
         overlays = [place / f"{number}.qcow2" for number in range(len(exports))]
         for overlay, export in zip(overlays, exports, strict=True):
             qemu_img.create_overlay(overlay, export.path)
-        with _problems_first(exports), mounted([GuestDisk(overlay=one) for one in overlays], readonly=False) as guest:
+        drives = [GuestDisk(overlay=one) for one in overlays]
+        with turn(), _problems_first(exports), mounted(drives, readonly=False, stopping=stopping) as guest:
             conversion = _planned(guest, adapters)
-            missing = [point for point in guest.unmounted if point in _NEEDED]
-            if missing and not conversion.changes_nothing:
-                raise TargetError(
-                    f"{', '.join(missing)} of the guest could not be mounted, so it cannot be converted",
-                    hint="check these file systems in the guest, or migrate without conversion",
-                )
+            _refuse_unmounted(guest, conversion)
             apply(guest, conversion.proposal)
         if conversion.changes_nothing:
-            yield conversion, list(disks)
+            yield conversion, [ConvertedDisk(disk) for disk in disks]
             return
-        readers: list[DiskReader] = []
+        converted: list[ConvertedDisk] = []
         for overlay, export in zip(overlays, exports, strict=True):
-            readers.append(stack.enter_context(contextlib.closing(open_overlay(overlay, export.path))))
+            reader = stack.enter_context(contextlib.closing(open_overlay(overlay, export.path)))
+            converted.append(ConvertedDisk(reader, _areas(overlay)))
         with _problems_first(exports):
-            yield conversion, readers
+            yield conversion, converted
+
+
+def _refuse_unmounted(guest: MountedGuest, conversion: Conversion) -> None:
+    missing = [point for point in guest.unmounted if point in _NEEDED]
+    if missing and not conversion.changes_nothing:
+        raise TargetError(
+            f"{', '.join(missing)} of the guest could not be mounted, so it cannot be converted",
+            hint="check these file systems in the guest, or migrate without conversion",
+        )
+
+
+def _areas(overlay: Path) -> tuple[Extent, ...]:
+    with contextlib.closing(FileSource.open(overlay)) as source:
+        return tuple(joined(written_areas(source)))
 
 
 @contextlib.contextmanager

@@ -12,14 +12,14 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from v2x import proc
 from v2x.disks.unix_socket import socket_folder
-from v2x.errors import InputRefused, TargetError, UsageError
+from v2x.errors import InputRefused, Stopped, TargetError, UsageError
 from v2x.text import printable
 
 PYTHON = "/usr/bin/python3"
@@ -28,12 +28,24 @@ PYTHON = "/usr/bin/python3"
 _WORKER = Path(__file__).with_name("guestfs_worker.py")
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.5
 # Without KVM, the appliance takes from half a minute to some minutes to start.
 _LAUNCH_SECONDS = 900.0
 _ANSWER_SECONDS = 900.0
+# An initial RAM disk with all drivers is some minutes of work for an emulated processor, and several times that where
+# the machine has more to do.
+_PROGRAM_SECONDS = 3600.0
 _LONGEST_ANSWER_BYTES = 64 << 20
 _EMULATED = "force_tcg"
-_SETTINGS = ("LIBGUESTFS_BACKEND", "LIBGUESTFS_BACKEND_SETTINGS", "LIBGUESTFS_MEMSIZE", "LIBGUESTFS_PATH")
+_SETTINGS = (
+    "LIBGUESTFS_BACKEND",
+    "LIBGUESTFS_BACKEND_SETTINGS",
+    "LIBGUESTFS_CACHEDIR",
+    "LIBGUESTFS_MEMSIZE",
+    "LIBGUESTFS_PATH",
+)
+_CACHE = "/var/tmp"  # noqa: S108 - libguestfs makes a 0700 folder in it, and refuses one that is not its user's own
+"""Where libguestfs keeps its virtual machine's disk, built once: in a folder of the run it would be built each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +75,7 @@ class MountedGuest:
     systems: int = 0
     unmounted: tuple[str, ...] = ()
     stable_names: dict[str, str] = field(default_factory=dict)
+    _stopping: Callable[[], bool] = lambda: False
     _rest: bytearray = field(default_factory=bytearray)
 
     def exists(self, path: str) -> bool:
@@ -93,7 +106,7 @@ class MountedGuest:
     def run(self, argv: tuple[str, ...]) -> str:
         """Runs a program of the guest in it, without network. ToolFailed with what it said if it fails."""
         try:
-            return str(self._ask("run", argv=list(argv)))
+            return str(self._exchange({"ask": "run", "argv": list(argv)}, _PROGRAM_SECONDS))
         except TargetError as problem:
             raise proc.ToolFailed(f"{argv[0]} in the guest failed: {problem.message}") from None
 
@@ -105,18 +118,14 @@ class MountedGuest:
             self._connection.settimeout(seconds)
             with contextlib.suppress(BrokenPipeError):  # it may have said why before it ended
                 self._connection.sendall((json.dumps(request) + "\n").encode())
-            answer = json.loads(self._line())
+            answer = json.loads(self._line(time.monotonic() + seconds))
         except TimeoutError:
             raise TargetError(f"libguestfs has not answered for {seconds:g} seconds") from None
         except (OSError, ValueError, EOFError):
             said = [line for line in self._child.stderr.splitlines() if line.strip()]
             raise TargetError(f"libguestfs ended: {said[-1] if said else 'it said nothing'}") from None
         if "missing" in answer:
-            raise UsageError(
-                f"libguestfs for {PYTHON} is not installed: {printable(answer['missing'])}",
-                code="MISSING-TOOL",
-                hint="apt install python3-guestfs linux-image-amd64",
-            )
+            raise missing(answer["missing"])
         if "unlaunched" in answer:
             raise _Unlaunched(f"libguestfs cannot start: {printable(answer['unlaunched'], 1000)}")
         if "refused" in answer:
@@ -125,9 +134,20 @@ class MountedGuest:
             raise TargetError(f"libguestfs: {printable(answer['failed'], 1000)}")
         return answer["is"]
 
-    def _line(self) -> bytes:
+    def _line(self, deadline: float) -> bytes:
+        """The next line. Stopped, and the virtual machine ends with the caller's block, when that is wanted."""
         while b"\n" not in self._rest:
-            part = self._connection.recv(1 << 16)
+            self._connection.settimeout(max(0.001, min(_POLL_SECONDS, deadline - time.monotonic())))
+            try:
+                part = self._connection.recv(1 << 16)
+            except TimeoutError:
+                if self._stopping():
+                    raise Stopped(
+                        "stopped while the guest was converted", hint="run the same command again; it continues"
+                    ) from None
+                if time.monotonic() > deadline:
+                    raise
+                continue
             if not part or len(self._rest) > _LONGEST_ANSWER_BYTES:
                 raise EOFError
             self._rest += part
@@ -141,28 +161,33 @@ class _Unlaunched(TargetError):
 
 
 @contextlib.contextmanager
-def mounted(disks: Sequence[GuestDisk], *, readonly: bool) -> Iterator[MountedGuest]:
+def mounted(
+    disks: Sequence[GuestDisk], *, readonly: bool, stopping: Callable[[], bool] = lambda: False
+) -> Iterator[MountedGuest]:
     """The guest in `disks`, which are in the order of the machine's hardware. What was written is on disk at the end.
 
     Where KVM is there but does not work, as in some virtual machines, it is started again without it. UsageError
-    MISSING-TOOL without libguestfs; TargetError if it cannot start, or cannot mount the guest.
+    MISSING-TOOL without libguestfs; TargetError if it cannot start, or cannot mount the guest; Stopped as soon as
+    `stopping()` says so.
     """
     opening = {"disks": [disk.described for disk in disks], "readonly": readonly}
     with contextlib.ExitStack() as stack:
         settings = _settings()
         attempt = stack.enter_context(contextlib.ExitStack())
         try:
-            guest = _launched(attempt, opening, settings)
+            guest = _launched(attempt, opening, settings, stopping)
         except _Unlaunched:
             if "LIBGUESTFS_BACKEND_SETTINGS" in settings:
                 raise
             attempt.close()
-            guest = _launched(stack, opening, {**settings, "LIBGUESTFS_BACKEND_SETTINGS": _EMULATED})
+            guest = _launched(stack, opening, {**settings, "LIBGUESTFS_BACKEND_SETTINGS": _EMULATED}, stopping)
         yield guest
         guest._exchange({"ask": "close"}, _ANSWER_SECONDS)
 
 
-def _launched(stack: contextlib.ExitStack, opening: dict[str, Any], settings: dict[str, str]) -> MountedGuest:
+def _launched(
+    stack: contextlib.ExitStack, opening: dict[str, Any], settings: dict[str, str], stopping: Callable[[], bool]
+) -> MountedGuest:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-guest-", dir=socket_folder())))
     listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     listener.bind(str(folder / "socket"))
@@ -172,7 +197,7 @@ def _launched(stack: contextlib.ExitStack, opening: dict[str, Any], settings: di
     limits = proc.Limits(address_space_bytes=None, open_files=1024)
     env = {**settings, "TMPDIR": str(folder)}
     child = stack.enter_context(proc.start(argv, limits=limits, env=env))
-    guest = MountedGuest(stack.enter_context(_caller(listener, child)), child)
+    guest = MountedGuest(stack.enter_context(_caller(listener, child)), child, _stopping=stopping)
     found = guest._exchange(opening, _LAUNCH_SECONDS)
     guest.systems = int(found["systems"])
     guest.unmounted = tuple(found["unmounted"])
@@ -207,6 +232,20 @@ def names_of(identities: dict[str, str]) -> dict[str, str]:
     return names
 
 
+def require_libguestfs() -> None:
+    """UsageError MISSING-TOOL where guests cannot be looked into here."""
+    if proc.run([_python(), "-Ic", "import guestfs"], timeout=30, check=False).returncode:
+        raise missing("its bindings cannot be imported")
+
+
+def missing(why: str) -> UsageError:
+    return UsageError(
+        f"libguestfs for {PYTHON} is not installed: {printable(why)}",
+        code="MISSING-TOOL",
+        hint="apt install python3-guestfs linux-image-amd64",
+    )
+
+
 def _python() -> str:
     if not Path(PYTHON).exists():
         raise UsageError(f"{PYTHON} is not there", code="MISSING-TOOL", hint="apt install python3-guestfs")
@@ -217,6 +256,7 @@ def _settings() -> dict[str, str]:
     """As the user has them; without KVM, QEMU's own emulation, which always works."""
     chosen = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
     chosen.setdefault("LIBGUESTFS_BACKEND", "direct")
+    chosen.setdefault("LIBGUESTFS_CACHEDIR", _CACHE)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         chosen.setdefault("LIBGUESTFS_BACKEND_SETTINGS", _EMULATED)
     return chosen

@@ -49,6 +49,14 @@ class Stamped(Protocol):
 
 
 @runtime_checkable
+class ForwardOnly(Protocol):
+    """A disk reader that is quick in ascending order only: a step back lets all flow by again."""
+
+    @property
+    def flows_forward(self) -> bool: ...
+
+
+@runtime_checkable
 class DiskReader(Protocol):
     """A disk as the guest sees it. Read only. One thread per reader; `clone()` for another.
 

@@ -20,7 +20,7 @@ from v2x.engine.memory import told_of
 from v2x.errors import UsageError
 from v2x.model.codec import from_json, to_json
 from v2x.model.finding import Finding
-from v2x.model.migration import DiskResult, Failure, Migration, Outcome, Phase
+from v2x.model.migration import DiskResult, Failure, GuestChange, Migration, Outcome, Phase
 from v2x.model.plan import Endpoint
 
 _rows = tables.rows
@@ -185,9 +185,11 @@ def migrations(connection: sa.Connection, batch: str, ids: Sequence[str] = ()) -
     found = sa.select(of.c.row, of.c.result_json).where(of.c.batch == batch).order_by(of.c.row, of.c.position)
     for row, text in connection.execute(found):
         results.setdefault(row, []).append(from_json(text, DiskResult))
-    tests = copies.of_batch(connection, batch)
+    tests, made = copies.of_batch(connection, batch), changes(connection, batch)
     return tuple(
-        replace(_migration(row, tuple(results.get(row.id, ()))), tests=tests.get(row.id, ()))
+        replace(
+            _migration(row, tuple(results.get(row.id, ()))), tests=tests.get(row.id, ()), changes=made.get(row.id, ())
+        )
         for row in connection.execute(wanted)
     )
 
@@ -276,6 +278,21 @@ def keep_disks(connection: sa.Connection, batch: str, row: str, results: Iterabl
     ]
     if fresh:
         connection.execute(of.insert(), fresh)
+
+
+def changes(connection: sa.Connection, batch: str) -> dict[str, tuple[GuestChange, ...]]:
+    """What was changed inside the guests of a batch, by row."""
+    of = tables.changes
+    found = connection.execute(sa.select(of.c.row, of.c.changes_json).where(of.c.batch == batch))
+    return {row: from_json(text, tuple[GuestChange, ...]) for row, text in found}
+
+
+def keep_changes(connection: sa.Connection, batch: str, row: str, made: tuple[GuestChange, ...]) -> None:
+    """What the last conversion of a row's guest changed, in place of what one before it did."""
+    of = tables.changes
+    connection.execute(of.delete().where(of.c.batch == batch, of.c.row == row))
+    if made:
+        connection.execute(of.insert().values(batch=batch, row=row, changes_json=document(made)))
 
 
 def claim(connection: sa.Connection, worker: str, room: int, now: datetime, only: str = "") -> list[Claimed]:

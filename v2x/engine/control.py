@@ -240,7 +240,7 @@ class Control:
         with self._store.reading() as connection:
             given = slots.read_limits(connection)
         defaults = {key: str(value) for key, value in {**slots.DEFAULTS, slots.RATE: 0, **THRESHOLDS}.items()}
-        return {**defaults, **given}
+        return {**defaults, slots.CONVERSIONS: "by the machine", **given}
 
     def give_limits(self, given: Mapping[str, str]) -> None:
         """Takes the limits of a v2x.toml; those set by `throttle` go before them. UsageError for an unknown one."""

@@ -21,7 +21,9 @@ _THROUGH = (Outcome.MIGRATED, Outcome.ALREADY)
 _ENDED, _WAITING, _RUNNING = "ended", "waiting", "running"
 GIVEN_UP = "missed"
 """What stands in `cancel` of a row that missed its window and is to let go of its source."""
-_OUTAGE = (*(Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY, Phase.SEAL, Phase.START, Phase.RELEASE, Phase.HEALTH),)
+_OUTAGE = (
+    Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.CONVERT, Phase.VERIFY, Phase.SEAL, Phase.START, Phase.RELEASE, Phase.HEALTH
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,7 @@ class Order:
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
     be; its foretold end and then `rollback_seconds` have to lie inside. `apart` are teams of which no two are ever cut
     over at once. `row` is the plan's, for reports. What the order knows of the machine is as of `listed`. With
-    `convert`, its guest is put right on its way: by the engine without a journal only, since each attempt writes other
-    bytes. `care` is what follows its start.
+    `convert`, its guest is put right on its way. `care` is what follows its start.
     """
 
     id: str

@@ -19,9 +19,10 @@ from v2x.engine.batches import Cancel
 from v2x.engine.interface import Doors, Event
 from v2x.engine.store import Store
 from v2x.migrate.observe import Observer
-from v2x.model.migration import DiskResult, Failure, Phase
+from v2x.model.migration import DiskResult, Failure, GuestChange, Phase
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
+from v2x.text import plural
 
 Key = tuple[str, str]
 """A batch and a row in it."""
@@ -154,6 +155,11 @@ class LiveRow:
                 batches.keep_disks(connection, *self.key, results)
             batches.update(connection, *self.key, vm_uuid=uuid)
         self._kept = kept
+
+    def converted(self, changes: tuple[GuestChange, ...]) -> None:
+        with self._ledger.store.writing() as connection:
+            batches.keep_changes(connection, *self.key, changes)
+        self.event("convert", f"{plural(len(changes), 'change')} inside the guest")
 
     def disk(self, disk: str, label: str, activity: str, done_bytes: int, total_bytes: int) -> None:
         with self._lock:

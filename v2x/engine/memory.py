@@ -22,6 +22,7 @@ BROUGHT_BACK = "brought back"
 TRACKED = "tracking was turned on"
 FINALIZED = "finalized"
 """Its way back was given up."""
+REHEARSED = "the guest's conversion was tried"
 STARTED = "started on the target"
 STOPPED = "stopped at the source"
 """Its source was off when its machine was sealed, and is to stay so until it is finalized."""
@@ -65,6 +66,7 @@ def alarm_of(facts: Sequence[str]) -> str:
 def recall(work: Work, facts: Sequence[str]) -> None:
     """Tells a new work what those before it have learned."""
     work.turned_on_tracking = TRACKED in facts
+    work.rehearsed = REHEARSED in facts
     work.started = STARTED in facts
     work.before = recalled(facts, BEFORE, GuestBefore)
     work.health = recalled(facts, HEALTH, Health)
@@ -76,7 +78,7 @@ def remember(work: Work, kept: Keeps) -> None:
     known = set(kept.facts())
     values = {BEFORE: work.before, HEALTH: work.health, OUTAGE: work.outage}
     new = [(fact(word, value), word + "{") for word, value in values.items() if value is not None]
-    flags = {TRACKED: work.turned_on_tracking, STARTED: work.started}
+    flags = {TRACKED: work.turned_on_tracking, REHEARSED: work.rehearsed, STARTED: work.started}
     new += [(word, "") for word, holds in flags.items() if holds]
     for text, instead_of in new:
         if text not in known:

@@ -144,6 +144,7 @@ class RowRun:
         self._clock = clock
         self._work: Work | None = None
         self._held: Checkpoint | None = None
+        self._conversion = ""
 
     def follow(self, journal: Journal) -> tuple[Outcome, Failure | None]:
         """Runs what is left of the itinerary. Whatever fails is an outcome; only what ends the program is raised."""
@@ -158,6 +159,8 @@ class RowRun:
                 if "roll back" in answer:
                     return self._went_back(answer, journal)
                 already = already or bool(answer.get("already"))
+                # What was copied is of this conversion, whichever life of the program goes on from here.
+                self._conversion = str(answer.get("conversion") or self._conversion)
                 if "outcome" not in answer and not already:
                     answer = self._hooked("after", step.phase, journal)
                 if "outcome" in answer:
@@ -251,8 +254,7 @@ class RowRun:
                 crash_point(step.phase, "before")
                 step.run(work)
                 crash_point(step.phase, "after")
-                if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
-                    self._kept.remember(WAS_ON)
+                self._learned(step, work)
                 self._timed(step, work, self._clock() - began)
                 self._keep(work)
                 return self._said(step, work)
@@ -315,6 +317,11 @@ class RowRun:
                 answer |= wish_to_retreat(self._ready(step), self._kept)
         return answer
 
+    def _learned(self, step: Step, work: Work) -> None:
+        """Keeps what other attempts at this machine must know of this one."""
+        if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
+            self._kept.remember(WAS_ON)
+
     def _said(self, step: Step, work: Work) -> Answer:
         if work.already:
             return {"already": True}
@@ -324,6 +331,8 @@ class RowRun:
             return unhealthy(work, self._kept)
         if follows is Next.WAIT:
             return {"outcome": str(Outcome.READY)}
+        if step.phase is Phase.COPY and work.convert:
+            return {"conversion": work.conversion_id}
         return {"next": follows.value} if follows is Next.AGAIN else {}
 
     def _ready(self, step: Step) -> Work:
@@ -333,6 +342,7 @@ class RowRun:
         work = self._work = self._build()
         work.results[:] = self._kept.results()
         recall(work, self._kept.facts())
+        work.conversion_id = self._conversion or work.conversion_id
         if step.phase in _AFTER_SEAL:
             work.claim = work.target.find(work.tag)
             return work

@@ -18,6 +18,8 @@ from v2x.errors import UsageError
 
 TOTAL = "total"
 RATE = "rate"
+CONVERSIONS = "conversions"
+"""Guests that one worker converts at once; not a slot, since a row needs it for a small part of its way only."""
 DEFAULTS: dict[str, int] = {"source-host": 4, "pool-host": 8, "sr": 8, TOTAL: 16}
 """Disks in flight by kind of key; a limit on one key (`source-host:esx1`) goes before that of its kind."""
 _KINDS = ("source-host", "pool-host", "sr")
@@ -42,11 +44,11 @@ def storage_keys(order: Order) -> dict[str, str]:
 def limit_key(text: str) -> str:
     """`text` if it names a limit: `rate`, `total`, a kind, a kind with a name, or a threshold. UsageError else."""
     kind, colon, name = text.partition(":")
-    if text in {RATE, TOTAL, *THRESHOLDS} or (kind in _KINDS and (name or not colon)):
+    if text in {RATE, TOTAL, CONVERSIONS, *THRESHOLDS} or (kind in _KINDS and (name or not colon)):
         return text
     raise UsageError(
         f"unknown limit {text}",
-        hint="limits are rate (bytes per second), total, source-host, pool-host and sr, "
+        hint="limits are rate (bytes per second), total, conversions, source-host, pool-host and sr, "
         f"the last three also with a name: source-host:esx1; and the thresholds {', '.join(THRESHOLDS)}",
     )
 

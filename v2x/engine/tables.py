@@ -219,6 +219,14 @@ watches = Table(
     Column("looked", Text, nullable=False),
 )
 
+changes = Table(
+    "v2x_changes",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("changes_json", Text, nullable=False),
+)
+
 appointed = Table(
     "v2x_appointed",
     metadata,

@@ -54,6 +54,7 @@ def add(connection: sa.Connection, batch: str, orders: Iterable[Order]) -> None:
             shutdown_seconds=order.shutdown_seconds,
             pass_seconds=order.outage_seconds,
             rollback_seconds=order.rollback_seconds,
+            converts=order.convert,
         )
         windows.append(
             {

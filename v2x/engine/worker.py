@@ -30,6 +30,7 @@ from v2x.engine.rates import rate_at
 from v2x.engine.row import Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.engine.testwatch import Watchman
+from v2x.engine.turns import Turns, conversions_here
 from v2x.engine.vigil import WATCH_SECONDS, Vigil
 from v2x.migrate.listings import Listings
 from v2x.migrate.pace import Pace
@@ -113,6 +114,7 @@ class Worker:
             seconds=self._pacing.strain_seconds, failed=self._troubled,
         )  # fmt: skip
         self._vigil = Vigil(self.ledger, doors, hooks=hooks, seconds=self._pacing.watch_seconds)
+        self._turns = Turns(self._conversions)
         self._openings: dict[str, Openings] = {}
         self._listings: dict[str, Listings] = {}
         self._opening = threading.Lock()
@@ -270,6 +272,7 @@ class Worker:
                 waits_for_cutover=True,
                 cut_over=live.cut_over,
                 listings=self._listings[batch.id],
+                appliance=self._turns.taken,
                 look_again=order.listed is not None and self._now() - order.listed > LISTED_FOR,
                 now=self._now,
                 history=lambda: self._history(batch.id),
@@ -293,6 +296,10 @@ class Worker:
         with self._store.reading() as connection:
             together = foretelling.to_cut_over(connection, batch, order.wave)
         return min(together, self._rows_at_once) / max(1, len(self._live))
+
+    def _conversions(self) -> int:
+        given = self._beat.limits.get(slots.CONVERSIONS, "")
+        return int(given) if given else conversions_here()
 
     def _rate(self, keys: Sequence[str]) -> int:
         """A row's share of this worker's bytes per second, and of those that what it works on can bear; 0 for any."""

@@ -7,12 +7,13 @@ No step knows which engine runs it. What a step learns it leaves in the work; th
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from v2x.convert.guestfs import require_libguestfs
 from v2x.disks.interface import DiskReader
 from v2x.disks.scan import ZeroScan
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError
 from v2x.migrate.copy import DiskCopy, copy_disk
-from v2x.migrate.guest import converted
+from v2x.migrate.guest import begun_copy, converted, is_of, patch, patchable, with_patch
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
 from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
@@ -87,6 +88,8 @@ def preflight(work: Work) -> None:
     if not work.warm:
         refuse_running(work)
         rehearse(work)
+    if work.convert:
+        require_libguestfs()
     _check_room(work, found)
 
 
@@ -156,10 +159,10 @@ def tell(work: Work) -> None:
 def claim(work: Work) -> None:
     """Machine and disks on the target, blocked from starting; disks of another point in time are made anew."""
     held = work.target.claim(work.spec, work.tag)
+    work.patchable = patchable(work, held)
     disks: list[ClaimedDisk] = []
     for disk in held.disks:
-        point = work.point_of(disk.source_disk)
-        if disk.point and disk.point != point:
+        if not is_of(work, disk):
             why = "is converted anew" if work.convert else "changed at the source since the last run"
             work.observer.warning(f"{work.source_disk(disk.source_disk).label} {why}; copied anew")
             disks.append(work.target.remake(held, disk))
@@ -209,7 +212,7 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
             return work.stopping() or (work.integrity is not None and work.integrity.failed())
 
         try:
-            done = copy_disk(
+            done = begun_copy(disk, reader) or copy_disk(
                 reader,
                 work.target,
                 work.held_claim(),
@@ -220,6 +223,10 @@ def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:
                 stopping=stopping,
                 pace=work.pace,
             )
+            if source.id in work.patchable:
+                after = work.converted[source.id].after
+                patched = patch(work, done.disk, source, after)
+                done = with_patch(work, done, patched, after.reader, stopping)
         except Exception:
             _raise_integrity(work)
             raise
@@ -238,7 +245,8 @@ def _observer(work: Work, source: Disk) -> Observer:
 
 def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
     if source.id in work.converted:
-        reader = work.converted[source.id].clone()
+        found = work.converted[source.id]
+        reader = (found.before if source.id in work.patchable else found.after.reader).clone()
         return ZeroScan(reader) if work.read_all else reader
     reader = work.source.reader(work.machine, source, at)
     tell(work)

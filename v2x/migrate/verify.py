@@ -25,17 +25,15 @@ class VerifyMismatch(TargetError):
 def complete_digests(
     reader: DiskReader, blocks: Iterable[int], known: DigestTable, stopping: Callable[[], bool]
 ) -> DigestTable:
-    """`known`, which covers the last of `blocks`, with the digests of those before, read again from the source."""
-    first_known = next((number for number, _ in known.items()), None)
-    missing = [number for number in blocks if first_known is None or number < first_known]
-    complete = DigestTable()
+    """`known` with the digests of those of `blocks` (ascending) that it lacks, read again."""
+    numbers = known.numbers()
+    missing = [number for number in blocks if number not in numbers]
+    again = DigestTable()
     with pumped(reader, missing, BLOCK_BYTES, digest=digest_of) as read_again:
         for block in read_again:
             _check(stopping)
-            complete.add(block.number, block.digest)
-    for number, digest in known.items():
-        complete.add(number, digest)
-    return complete
+            again.add(block.number, block.digest)
+    return again.updated(known)
 
 
 def verify_disk(

@@ -16,9 +16,10 @@ from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import SourceError, Stopped, Unsupported, V2xError
-from v2x.migrate import outage, steps
+from v2x.migrate import outage, steps, warm_guest
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
+from v2x.migrate.points import parted
 from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
 from v2x.migrate.rehearsal import end_rehearsals
@@ -48,16 +49,20 @@ def tracking(work: Work) -> ChangeTracking:
     return work.source
 
 
-def sync(work: Work) -> None:
-    """One pass over all disks."""
+def sync(work: Work, *, last: bool = False) -> None:
+    """One pass over all disks; after the `last`, the guest is put right where that is wanted."""
     source = tracking(work)
     began, sent_before = time.monotonic(), sum(result.sent_bytes for result in work.results)
     copied_before = sum(result.seconds for result in work.results)
     with _frozen(work, source) as at:
+        warm_guest.rehearse(work, at)
         claim = work.target.claim(work.spec, work.tag)
         work.claim = claim
         for disk in claim.disks:
             _brought(work, source, disk, at)
+        if last:
+            for described, reader, done in warm_guest.conversion(work, at):
+                _keep(work, described, reader, done, patched=True)
     # All of it is there, and counted by the target; what later passes add is not known before.
     work.reservations.hold(work.tag, work.place, {})
     sent = sum(result.sent_bytes for result in work.results) - sent_before
@@ -89,9 +94,11 @@ def _brought(work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoi
             work.observer.warning(f"{described.label} has grown at the source to {reader.size:,} bytes")
             disk = _patches(work).resize(work.held_claim(), disk, reader.size)
         changes: Sequence[int] | None = None
+        since, touched = parted(disk.point)
         if disk.point and disk.point != point:
             try:
-                changes = _blocks(source.changed(work.machine, described, disk.point, at), reader, disk)
+                areas = source.changed(work.machine, described, since, at) if since != point else ()
+                changes = sorted({*_blocks(areas, reader, disk), *touched})
             except TrackingLost as problem:
                 work.observer.warning(f"{problem.message}; it is copied whole")
                 disk = _remade(work, disk)
@@ -229,7 +236,7 @@ def last_sync(work: Work) -> None:
             code="POWERED-ON",
             hint="find out who starts it, then run again",
         )
-    sync(work)
+    sync(work, last=True)
 
 
 def verify(work: Work) -> None:
@@ -242,6 +249,12 @@ def verify(work: Work) -> None:
         except VerifyMismatch as problem:
             work.observer.warning(f"{problem.message}; copied once more")
             again = _remade(work, disk)
+            if work.convert:
+                # A conversion is one over all disks: no disk is ever of another than the rest.
+                sync(work, last=True)
+                for each in work.held_claim().disks:
+                    _verified(work, work.target, each)
+                return
             source = tracking(work)
             with _frozen(work, source) as at:
                 _brought(work, source, again, at)

@@ -4,12 +4,13 @@
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from v2x.disks.interface import DiskReader
 from v2x.errors import SourceError, TargetError
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.listings import Listings
@@ -26,6 +27,9 @@ from v2x.model.target import TargetMachine
 from v2x.sources.interface import Checkpoint, Source
 from v2x.target.interface import Claim, Target
 
+if TYPE_CHECKING:
+    from v2x.migrate.guest import GuestDisk
+
 
 @dataclass(kw_only=True)
 class Work:
@@ -39,7 +43,9 @@ class Work:
     automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
     `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
     it is predicted to take no longer than `outage_seconds`. With `convert`, the guest is put right for Xen on its way;
-    no two conversions write the same bytes, so that each attempt is a point of its own, named by `conversion_id`.
+    `rehearsed` says that this was tried on a snapshot before, `appliance` lets one wait for the virtual machine that
+    does it. No two conversions write the same bytes: disks that are `patchable` hold their source's point and name the
+    blocks that differ, any other is of a point of its own, named by `conversion_id`.
     `care` is what follows the start: `before` is the guest before its outage, `health` what was found after it;
     `started` that the machine was started on the target. `outage` is its outage in parts, `history` those of other
     machines of the run, `contention` how much slower the last pass will be for those that are cut over with it.
@@ -81,7 +87,10 @@ class Work:
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
     convert: bool = False
-    converted: dict[str, DiskReader] = field(default_factory=dict)
+    rehearsed: bool = False
+    appliance: Callable[[Callable[[], bool]], AbstractContextManager[object]] = nullcontext
+    converted: "dict[str, GuestDisk]" = field(default_factory=dict)
+    patchable: frozenset[str] = frozenset()
     conversion_id: str = field(default_factory=lambda: secrets.token_hex(8))
     care: Aftercare = field(default_factory=Aftercare)
     role: str = ""
@@ -107,9 +116,9 @@ class Work:
         return self.checkpoint
 
     def point_of(self, disk_id: str) -> str:
-        """The point in time, and of conversion, that the disk's bytes are of."""
+        """The point in time, and where a conversion is part of it, of conversion, that the disk's bytes are of."""
         point = self.held_checkpoint().points.get(disk_id, "")
-        return f"{point}+{self.conversion_id}" if self.convert else point
+        return f"{point}+{self.conversion_id}" if self.convert and disk_id not in self.patchable else point
 
     def source_disk(self, disk_id: str) -> Disk:
         return next(disk for disk in self.machine.disks if disk.id == disk_id)

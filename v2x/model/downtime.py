@@ -13,6 +13,8 @@ ROLLBACK_SECONDS = 300.0
 """Stopping the new machine, putting the source back as it was, and its start; an assumption that users may replace."""
 SHUTDOWN_SECONDS = 600.0
 PASS_SECONDS = 60.0
+CONVERSION_SECONDS = 180.0
+"""What a guest's conversion takes where nothing else is known: without KVM, on a machine in use."""
 _SAMPLE_BYTES = 512 * MIB
 """What a sample of one disk reads at most: its first 256 blocks of 2 MiB."""
 
@@ -37,6 +39,7 @@ def downtime_of(
     shutdown_seconds: float = SHUTDOWN_SECONDS,
     pass_seconds: float = PASS_SECONDS,
     rollback_seconds: float = ROLLBACK_SECONDS,
+    converts: bool = False,
 ) -> Downtime:
     """A cold machine is away while all of it is copied and read back; a warm one for its shutdown and last pass, and
     what is read back. The shutdown counts at its longest.
@@ -44,6 +47,7 @@ def downtime_of(
     least = SEAL_SECONDS + rollback_seconds
     least += shutdown_seconds if warm or brings_down else 0.0
     least += pass_seconds if warm else 0.0
+    least += CONVERSION_SECONDS if converts else 0.0
     return Downtime(least, (0 if warm else machine.used_bytes) + _read_back(machine, verify))
 
 

@@ -33,6 +33,13 @@ class Running(StrEnum):
     POWER_OFF = "power-off"
 
 
+class GuestConversion(StrEnum):
+    """Whether a guest is put right for Xen on its way."""
+
+    OFF = "off"
+    AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
     """The choices for one machine. None or empty means: as the source has it, or the drafted default.
@@ -61,6 +68,7 @@ class PlanRow:
     vtpm: bool | None = None
     template: str = ""
     transfer: Transfer = Transfer.COLD
+    convert: GuestConversion = GuestConversion.OFF
     running: Running = Running.REFUSE
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False

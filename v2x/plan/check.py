@@ -18,7 +18,7 @@ from v2x.model.forecast import DEFAULT_PACE, Pace
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, Machine, PowerState
 from v2x.model.placement import Rules
-from v2x.model.plan import Plan, PlanRow, Running, Transfer
+from v2x.model.plan import GuestConversion, Plan, PlanRow, Running, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.plan import rules as plan_rules
@@ -88,6 +88,7 @@ def check_plan(
     findings += _space(sums, facts)
     findings += _hosts(sums, facts)
     findings += check_relations(plan.rows, now)
+    findings += _converted(rows)
     findings += _not_live(rows, plan)
     findings += short_windows(rows, machines, pace, now) if now is not None else ()
     findings += changes(plan, drafted or {}, done)
@@ -101,6 +102,15 @@ def _duplicates(rows: Iterable[PlanRow]) -> Iterator[Finding]:
         seen[key] += 1
         if seen[key] == 2:
             yield plan_rules.DUPLICATE_MACHINE.finding(f"{row.machine_name} ({row.machine_id}) from {row.source}", row)
+
+
+def _converted(rows: Iterable[PlanRow]) -> Iterator[Finding]:
+    names = [row.machine_name for row in rows if row.convert is GuestConversion.AUTO]
+    if names:
+        yield plan_rules.CONVERT.finding(
+            f"{_list(names)}: whoever runs them needs libguestfs and some hundred MiB for temporary files, and each "
+            "takes a minute or two without KVM"
+        )
 
 
 def _not_live(rows: Iterable[PlanRow], plan: Plan) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import MacPolicy, PlanRow, Running, Transfer
+from v2x.model.plan import GuestConversion, MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.plan.cells import (
     read_checks,
@@ -76,6 +76,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("vtpm", "vtpm", "yes or no; empty: as on the source", read_flag, write_flag, None),
     _text("template", "reference label, name or uuid of a template; empty: the one for the guest system"),
     Column("transfer", "transfer", "cold or warm", word_of(Transfer), str, Transfer.COLD),
+    Column(
+        "convert",
+        "convert",
+        "off, or auto: put the guest's drivers and names right for Xen",
+        word_of(GuestConversion),
+        str,
+        GuestConversion.OFF,
+    ),
     Column(
         "running",
         "running",

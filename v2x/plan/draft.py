@@ -12,6 +12,7 @@ from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NetworkChoice, Places, Unresolved, candidates, settle
 from v2x.mapping.platform import choose_template
 from v2x.mapping.resolve import REST, is_offline, needed_bytes, reference, storage_by_rule, suggest_storage
+from v2x.mapping.rows import Family
 from v2x.mapping.starting import ha_priority, starts_by_itself
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding, Severity
@@ -163,10 +164,13 @@ def draft_row(machine: Machine, row: PlanRow, ground: Ground, blockers: Sequence
             vtpm=made.vtpm,
             template=made.template,
         )
-        choice = choose_template("", tables.guest_os(machine.guest), made.firmware, facts, tables)
+        guest = tables.guest_os(machine.guest)
+        choice = choose_template("", guest, made.firmware, facts, tables)
         if facts.templates:
             comments.append(f"template: {choice.reason}")
         comments += made.notes
+        if guest is not None and guest.family is Family.LINUX:
+            comments.append("convert: auto would put drivers and names inside the guest right for Xen")
     comments += _state(machine, row, facts)
     if reasons:
         comments.insert(0, "excluded: " + "; ".join(reasons))

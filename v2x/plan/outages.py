@@ -8,7 +8,7 @@ from v2x.model.downtime import ROLLBACK_SECONDS, downtime_of, show_downtime
 from v2x.model.finding import Finding
 from v2x.model.forecast import Pace
 from v2x.model.machine import Machine
-from v2x.model.plan import PlanRow, Running, Transfer
+from v2x.model.plan import GuestConversion, PlanRow, Running, Transfer
 from v2x.model.units import show_bytes
 from v2x.model.windows import WindowError, parse_window
 from v2x.plan import rules as plan_rules
@@ -35,6 +35,7 @@ def short_windows(
             verify=row.verify,
             brings_down=row.running in {Running.SHUTDOWN, Running.POWER_OFF},
             rollback_seconds=rollback_seconds,
+            converts=row.convert is GuestConversion.AUTO,
         )
         need = outage.seconds(pace.bytes_per_second)
         if 0 < longest[row.window] < need:

@@ -83,6 +83,18 @@ RUNNING = Rule(
     "A machine runs, and its row says to refuse that",
     "Set running to shutdown, snapshot or power-off, or shut the machine down before the batch.",
 )
+CONVERT = Rule(
+    "plan.convert",
+    Severity.INFO,
+    "Guests are put right on their way",
+    "v2x doctor says, on each machine that runs the batch, whether libguestfs is there.",
+)
+CONVERT_TOOLS = Rule(
+    "plan.convert-tools",
+    _W,
+    "Guests cannot be put right on this machine",
+    "apt install python3-guestfs linux-image-amd64, run the batch elsewhere, or set convert to off.",
+)
 WARM = Rule(
     "plan.warm", _B, "Warm transfer is not available for this source", "Set transfer to cold, or use the live source."
 )

@@ -20,6 +20,7 @@ from v2x.model.units import show_bytes
 from v2x.render import aftercare, charts, run
 from v2x.render.assessment import VERDICTS, Assessment, guest_name, pace_words, pool_words, target_name
 from v2x.render.baseline import spoken_verdict
+from v2x.render.guest_changes import change_line
 from v2x.render.payload import payload
 from v2x.render.words import copy_line, show_duration, show_span, show_time
 from v2x.text import plural, printable
@@ -139,6 +140,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(size=show_bytes, time=show_time, plural=plural, guest=guest_name, target=target_name)
     environment.filters.update(
+        change_line=change_line,
         disk_line=run.disk_line,
         card_line=run.card_line,
         copy_line=copy_line,

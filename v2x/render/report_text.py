@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from v2x.model.migration import Migration, Outcome, Report
 from v2x.model.units import show_bytes
 from v2x.render.aftercare import TONES, check_line, health_line, outage_line, part_lines, recorded_line
-from v2x.render.layout import NARROWEST, paint, wrap
+from v2x.render.guest_changes import change_line
+from v2x.render.layout import NARROWEST, fit, paint, wrap
 from v2x.render.run import (
     GOOD,
     after_line,
@@ -86,6 +87,7 @@ class _Page:
                 yield from self._field("", note, "  - ")
         yield from self._said(migration)
         yield from self._disks(migration)
+        yield from self._changes(migration)
         for card in map(card_line, migration.machine.nics if migration.machine is not None else ()):
             yield from self._field(card.label, f"{card.network}, {card.mac or 'a new MAC address'}", "  ")
 
@@ -131,6 +133,13 @@ class _Page:
             yield from wrap(checked, self.width, first=" " * 10)
             if disk.vdi:
                 yield from wrap(f"VDI {printable(disk.vdi)}", self.width, first=" " * 10)
+
+    def _changes(self, migration: Migration) -> Iterator[str]:
+        """What was changed inside the guest; the lines of files keep their blanks, and are cut at the width."""
+        for number, change in enumerate(map(change_line, migration.changes)):
+            yield from self._field("" if number else "Guest", f"{change.verb} {change.what}: {change.why}", "  ")
+            for line in change.lines:
+                yield fit(" " * 12 + printable(line, 1000), self.width).rstrip()
 
     def steps(self, title: str, steps: list[str]) -> Iterator[str]:
         yield ""

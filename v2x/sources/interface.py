@@ -57,6 +57,15 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class ReadsAtRandom(Protocol):
+    """Sources with several ways to a disk's bytes, not all of which can go back."""
+
+    def random_reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
+        """As `reader`, by a way that can be read at random where there is one."""
+        ...
+
+
+@runtime_checkable
 class Integrity(Protocol):
     """Sources whose files carry digests written by whoever exported them."""
 

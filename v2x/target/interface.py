@@ -167,6 +167,10 @@ class ReadBack(Protocol):
 class Patches(Protocol):
     """Targets whose disks can be brought from one point in time to a later one."""
 
+    def takes_patches(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        """Whether `patcher` can open this disk, whose storage may take whole disks only."""
+        ...
+
     def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
         """Opens a disk that was begun for any blocks of it, zeros included; its point stays as it is.
 

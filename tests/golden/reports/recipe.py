@@ -41,6 +41,7 @@ from v2x.model.migration import (
     BlockDigests,
     DiskResult,
     Failure,
+    GuestChange,
     Migration,
     Outcome,
     Phase,
@@ -318,6 +319,15 @@ def report(findings: tuple[Finding, ...]) -> Report:
                 outage=outage(),
                 alarm="its source was started again, seen 2026-05-04 09:20 UTC: two machines with the same addresses "
                 "may run",
+                changes=(
+                    GuestChange(
+                        kind="edit", what="/etc/fstab", why="names of disks change with their bus",
+                        before="proc /proc proc\n/dev/sda1 / ext4 <x>\n", after="proc /proc proc\nUUID=77 / ext4 <x>\n",
+                    ),
+                    GuestChange(kind="link", what="/etc/systemd/system/vmtoolsd.service", after="/dev/null", why="off"),
+                    GuestChange(kind="copy", what="/boot/initrd.img", after="/boot/initrd.img.pre-v2x", why="kept"),
+                    GuestChange(kind="command", what="update-initramfs -u", why="rebuilt with the drivers for Xen"),
+                ),
                 machine=made,
                 change="CHG-4711",
                 approved_by="Ada Lovelace",

@@ -12,13 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests import guests
+from tests.guest_disks import MIB, UUID, debian_disk, in_guest
 from v2x.convert import guestfs
 from v2x.convert.guestfs import GuestDisk, mounted, names_of
 from v2x.errors import TargetError, UsageError
-
-UUID = "3f1c0de5-0000-4000-8000-000000000001"
-MIB = 1 << 20
-FETCHED = Path(__file__).parents[3] / ".setup-guest"
 
 
 @pytest.fixture(autouse=True)
@@ -28,25 +25,7 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A partitioned disk whose first partition holds a Debian 12 of files only."""
-    folder = tmp_path_factory.mktemp("guest")
-    tree = folder / "tree"
-    files = {**guests.debian("12"), "/etc/debian_version": "12.5\n", "/var/lib/dpkg/status": ""}
-    guests.lay(tree, {**files, "/usr/sbin/update-initramfs": UPDATE, "/bin/sh": "->busybox"})
-    (tree / "usr/sbin/update-initramfs").chmod(0o755)
-    shutil.copy(FETCHED / "bin" / "busybox", tree / "bin")  # linked statically, so that it runs in any guest
-    for name in ("bin", "usr/share", "proc", "dev", "sys"):
-        (tree / name).mkdir(parents=True, exist_ok=True)
-    part, whole = folder / "part.raw", folder / "disk.raw"
-    for path, size in ((part, 32 * MIB), (whole, 34 * MIB)):
-        with open(path, "wb") as out:
-            out.truncate(size)
-    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-F", "-U", UUID, "-d", tree, part], check=True)
-    subprocess.run(["sfdisk", "-q", whole], input=f"start=2048, size={32 * 2048}, type=83\n", text=True, check=True)
-    with open(whole, "r+b") as out:
-        out.seek(MIB)
-        out.write(part.read_bytes())
-    return whole
+    return debian_disk(tmp_path_factory.mktemp("guest"))
 
 
 def run(*argv: object) -> subprocess.CompletedProcess[str]:
@@ -145,20 +124,6 @@ def test_one_that_never_calls_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
         opened(tmp_path)
 
 
-UPDATE = """#!/bin/sh
-test -f /etc/initramfs-tools/modules || exit 1
-/bin/busybox cp /etc/initramfs-tools/modules "/boot/initrd.img-$3"
-"""
-
-
-def in_guest(disk: Path, path: str, folder: Path) -> str:
-    """A file of the first partition, read by e2fsprogs."""
-    part = folder / "part.raw"
-    part.write_bytes(disk.read_bytes()[MIB : 33 * MIB])
-    shown = subprocess.run(["debugfs", "-R", f"cat {path}", part], capture_output=True, text=True, check=True)
-    return shown.stdout
-
-
 @pytest.mark.slow
 def test_a_disk_is_written_with_its_guest_put_right(disk: Path, tmp_path: Path) -> None:
     before = hashlib.sha256(disk.read_bytes()).hexdigest()
@@ -167,10 +132,10 @@ def test_a_disk_is_written_with_its_guest_put_right(disk: Path, tmp_path: Path) 
     found = json.loads(ran.stdout)
     assert {one["path"] for one in found["conversion"]["edits"]} >= {"/etc/fstab", "/boot/grub/grub.cfg"}
     out = tmp_path / "out.raw"
-    assert f"UUID={UUID}\t/ ext4" in in_guest(out, "/etc/fstab", tmp_path)
-    assert "xen-blkfront" in in_guest(out, "/boot/initrd.img-6.1.0-21-amd64", tmp_path)
-    assert in_guest(out, "/boot/initrd.img-6.1.0-21-amd64.pre-v2x", tmp_path) == "image of 6.1.0-21-amd64"
-    assert "/dev/sda1" in in_guest(disk, "/etc/fstab", tmp_path)
+    assert f"UUID={UUID}\t/ ext4" in in_guest(out.read_bytes(), "/etc/fstab", tmp_path)
+    assert "xen-blkfront" in in_guest(out.read_bytes(), "/boot/initrd.img-6.1.0-21-amd64", tmp_path)
+    assert in_guest(out.read_bytes(), "/boot/initrd.img-6.1.0-21-amd64.pre-v2x", tmp_path) == "image of 6.1.0-21-amd64"
+    assert "/dev/sda1" in in_guest(disk.read_bytes(), "/etc/fstab", tmp_path)
     assert hashlib.sha256(disk.read_bytes()).hexdigest() == before
     assert sorted(one.name for one in tmp_path.iterdir()) == ["out.raw", "part.raw"]
 
@@ -245,13 +210,6 @@ def test_migrate_converts_on_the_way_and_reports_each_change(disk: Path, tmp_pat
     written = tmp_path / "written.raw"
     (archive,) = (tmp_path / "out").glob("*.xva")
     written.write_bytes(disk_of(archive))
-    assert in_guest(written, "/etc/fstab", tmp_path) == changes["/etc/fstab"]["after"]
-    assert "xen-blkfront" in in_guest(written, "/boot/initrd.img-6.1.0-21-amd64", tmp_path)
+    assert in_guest(written.read_bytes(), "/etc/fstab", tmp_path) == changes["/etc/fstab"]["after"]
+    assert "xen-blkfront" in in_guest(written.read_bytes(), "/boot/initrd.img-6.1.0-21-amd64", tmp_path)
     assert (tmp_path / "m/m-flat.vmdk").read_bytes() == disk.read_bytes()
-
-
-def test_a_warm_migration_does_not_convert_yet(disk: Path, tmp_path: Path) -> None:
-    source = machine(tmp_path / "m", disk)
-    ran = run("migrate", source, "--target", f"xva:{tmp_path}/out", "--warm", "--convert", "auto")
-    assert ran.returncode == 2
-    assert "LATER" in ran.stderr

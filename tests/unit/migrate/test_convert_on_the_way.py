@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from tests.following import follow
+from v2x.convert.guest import ConvertedDisk
 from v2x.convert.interface import Command, Conversion, Edit, FileCopy, Inspection, Proposal, Remark
 from v2x.disks.extent import Extent
 from v2x.disks.stream.feed import BLOCK_BYTES
@@ -66,7 +67,7 @@ def conversions(monkeypatch):
     made = []
 
     @contextlib.contextmanager
-    def convert(disks, folder, *, adapters):
+    def convert(disks, folder, **_):
         number = len(made) + 0x40
         contents = []
         for disk in disks:
@@ -74,7 +75,8 @@ def conversions(monkeypatch):
             changed[BLOCK_BYTES : 3 * BLOCK_BYTES] = bytes([number]) * (2 * BLOCK_BYTES)
             contents.append(bytes(changed))
         made.append(contents)
-        yield DONE, [Changed(content) for content in contents]
+        area = (Extent(BLOCK_BYTES + 5, 2 * BLOCK_BYTES - 10, True),)
+        yield DONE, [ConvertedDisk(Changed(content), area) for content in contents]
 
     monkeypatch.setattr(guest, "converted_guest", convert)
     return made
@@ -129,7 +131,7 @@ def test_a_lost_upload_goes_on_within_one_conversion(world, conversions, monkeyp
 
 def test_a_conversion_that_fails_seals_nothing(world, monkeypatch):
     @contextlib.contextmanager
-    def refuse(disks, folder, *, adapters):
+    def refuse(disks, folder, **_):
         raise TargetError("no kernel")
         yield
 

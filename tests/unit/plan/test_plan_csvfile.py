@@ -13,7 +13,7 @@ from v2x.errors import PlanError
 from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import MacPolicy, PlanRow, Running, Transfer
+from v2x.model.plan import GuestConversion, MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.model.units import GIB
 from v2x.plan.columns import BY_NAME, COLUMNS, tidy_row
@@ -131,7 +131,7 @@ def test_golden(make_row):
                  secure_boot=SecureBoot.FALSE, vtpm=False,
                  template="debian-12", comment='storage: default SR, "quoted"'),
         make_row(2, machine_name="=cmd|' /C calc'!A0", mac=MacPolicy.NEW, transfer=Transfer.WARM,
-                 running=Running.SHUTDOWN,
+                 convert=GuestConversion.AUTO, running=Running.SHUTDOWN,
                  verify=VerifyLevel.SAMPLE, start=True, autostart=True, ha=HaPriority.BEST_EFFORT, host="xcp-1",
                  timezone="+02:00", bios_strings=True, as_template=True, resource_set="U8kmJKszJC0", wave=2, order=10,
                  after=("web01", "uuid-9"), groups=("anti-affinity:web tier", "erp"),

@@ -4,10 +4,12 @@
 import struct
 import sys
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from v2x.disks.chain import MAX_DISK_BYTES
+from v2x.disks.extent import Extent
 from v2x.disks.interface import ByteSource
 from v2x.disks.probe import ImageFacts
 from v2x.disks.probe.fields import field_bytes, require_inside
@@ -67,6 +69,25 @@ def check_qcow2(source: ByteSource, *, backing: bytes | None = None) -> ImageFac
     _check_snapshots(header, source)
     _check_clusters(header, source)
     return ImageFacts(format=DiskFormat.QCOW2, size_bytes=header.size, variant=f"version {header.version}")
+
+
+def written_areas(source: ByteSource) -> Iterator[Extent]:
+    """What an overlay itself holds, zeros that were written to it included; ascending.
+
+    The image was checked before, so that its tables lie within the file.
+    """
+    header = _read(source)
+    if header.incompatible & _EXTENDED_L2:
+        raise Unsupported(f"{source.name} has extended tables, which an overlay of v2x has not")
+    cluster, per_table = header.cluster_bytes, header.cluster_bytes // 8
+    tables = _entries(source, header.l1_offset, header.l1_entries * 8, "the level-1 table")
+    for number, table in enumerate(entry & _OFFSET for entry in tables):
+        if not table:
+            continue
+        for index, entry in enumerate(_entries(source, table, cluster, "a level-2 table")):
+            start = (number * per_table + index) * cluster
+            if entry and start < header.size:
+                yield Extent(start, min(cluster, header.size - start), True)
 
 
 def _read(source: ByteSource) -> _Header:

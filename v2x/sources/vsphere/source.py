@@ -171,6 +171,13 @@ class VsphereSource:
 
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         """Opens a disk over the transport that fits; the errors name the disk and say which would."""
+        return self._opened(machine, disk, at, at_random=False)
+
+    def random_reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
+        """As `reader`, over an export only where nothing else fits or it was asked for."""
+        return self._opened(machine, disk, at, at_random=True)
+
+    def _opened(self, machine: Machine, disk: Disk, at: Checkpoint, *, at_random: bool) -> DiskReader:
         if disk.backing is DiskBacking.EMPTY:
             return EmptyDisk(disk.capacity_bytes)
         if disk.lent_by:
@@ -181,7 +188,7 @@ class VsphereSource:
             )
         from v2x.sources.vsphere.transports import open_disk
 
-        options = replace(self.options.transport, warn=lambda text: self._note(machine, text))
+        options = replace(self.options.transport, warn=lambda text: self._note(machine, text), at_random=at_random)
         return open_disk(self.session, machine, disk, at, options)
 
     def confirm(self, machine: Machine, at: Checkpoint) -> None:

@@ -197,12 +197,16 @@ class XapiTarget:
             settings=self._settings,
         )
 
-    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+    def takes_patches(self, claim: Claim, disk: ClaimedDisk) -> bool:
         target = self._disk(claim, disk)
-        sr = self.client.call("SR.get_record", target.sr)
-        if self._chosen(target, sr) not in streams.SEGMENTED:
+        return self._chosen(target, self.client.call("SR.get_record", target.sr)) in streams.SEGMENTED
+
+    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+        if not self.takes_patches(claim, disk):
+            target = self._disk(claim, disk)
+            name = self.client.call("SR.get_name_label", target.sr)
             raise Unsupported(
-                f"{sr.get('name_label')} takes whole disks only, so that changes cannot be added to {target.name}",
+                f"{name} takes whole disks only, so that changes cannot be added to {target.name}",
                 hint="choose another SR for a warm migration, or migrate the machine cold",
             )
         return self.writer(claim, replace(disk, mark_bytes=0), blocks, disk.point)

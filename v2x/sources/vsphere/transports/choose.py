@@ -97,7 +97,9 @@ def verdicts(situation: Situation, options: TransportOptions) -> list[Verdict]:
     An export reads only what is in use, twice; files are read whole where nothing tells what is in use.
     """
     order = [Transport.VDDK, Transport.HTTPS, Transport.NFC, Transport.SSH]
-    if situation.hollow:
+    if options.at_random:
+        order[2:] = [Transport.SSH, Transport.NFC]
+    elif situation.hollow:
         order[1:3] = [Transport.NFC, Transport.HTTPS]
     return [_judged(transport, situation, options) for transport in order]
 

@@ -121,6 +121,8 @@ class _Pass:
 class NfcReader(Wrapper):
     """A FlowingReader that ends its lease with its close. A clone has a lease of its own."""
 
+    flows_forward = True
+
     def __init__(self, inner: FlowingReader, export: Export) -> None:
         super().__init__(inner)
         self._flowing, self._export = inner, export

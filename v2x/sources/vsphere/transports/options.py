@@ -84,7 +84,7 @@ class TransportOptions:
     """`proxy` is HOST:PORT for the https and nfc transports, empty for none. `warn` gets one line for a person.
 
     `parallel` limits requests under way for one disk over https. `network` is that of the hosts' VMkernel adapters
-    which disks leave by; empty leaves that to the hosts.
+    which disks leave by; empty leaves that to the hosts. `at_random` puts an export last: it flows forward only.
     """
 
     transport: TransportChoice = TransportChoice.AUTO
@@ -94,4 +94,5 @@ class TransportOptions:
     proxy: str = ""
     parallel: int = 12
     network: str = ""
+    at_random: bool = False
     warn: Callable[[str], None] = _LOG.warning

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A conversion sent as a patch, cold and in an outage: killed anywhere, no bytes of two conversions ever meet."""
+
+import contextlib
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from tests.following import follow
+from v2x.convert.guest import ConvertedDisk
+from v2x.convert.interface import Conversion, Edit, Inspection, Proposal
+from v2x.disks.extent import Extent
+from v2x.disks.stream.feed import BLOCK_BYTES
+from v2x.errors import BadImage, NoSpace, Stopped, TargetError, UsageError, V2xError
+from v2x.migrate import guest
+from v2x.migrate.itinerary import COLD, WARM
+from v2x.migrate.observe import Silent
+from v2x.migrate.points import marked, parted
+from v2x.model.machine import PowerState
+from v2x.model.migration import VerifyLevel
+
+DONE = Conversion(
+    inspection=Inspection(os="linux"), proposal=Proposal(edits=(Edit(path="/e", before="a", after="b", why="w"),))
+)
+
+
+class Killed(BaseException):
+    """The program ends here, whatever it was at."""
+
+
+@pytest.fixture(autouse=True)
+def tools(monkeypatch):
+    monkeypatch.setattr("v2x.migrate.steps.require_libguestfs", lambda: None)
+
+
+class Running:
+    """A machine that is written to until it is shut down, at a source that tells what changed."""
+
+    def __init__(self, world):
+        inner = world.source
+        self.machine, self.content, self.readers = inner.machine, inner.content, inner.readers
+        self.inventory, self._reader = inner.inventory, inner.reader
+        self.power, self.released, self.number = PowerState.ON, [], 0
+        self.history = {}
+
+    def track(self, machine, *, allowed):
+        return False
+
+    def untrack(self, machine): ...
+
+    def freeze(self, machine, tag):
+        if self.power is PowerState.ON:
+            self.number += 1
+            name = next(iter(self.content))
+            data = bytearray(self.content[name])
+            data[4 * BLOCK_BYTES : 4 * BLOCK_BYTES + 7] = bytes([self.number]) * 7
+            self.content[name] = bytes(data)
+        self.history[f"c {self.number}"] = dict(self.content)
+        from v2x.sources.interface import Checkpoint
+
+        return Checkpoint(tag=tag, machine_id=machine.id, points=dict.fromkeys(self.content, f"c {self.number}"))
+
+    checkpoint = freeze
+
+    def changed(self, machine, disk, since, at):
+        before, now = self.history[since][disk.id], self.content[disk.id]
+        for start in range(0, len(now), 65536):
+            if before[start : start + 65536] != now[start : start + 65536]:
+                yield Extent(start, len(now[start : start + 65536]), True)
+
+    def reader(self, machine, disk, at):
+        return self._reader(machine, disk, at)
+
+    def release(self, machine, tag):
+        self.released.append(tag)
+
+    def state(self, machine):
+        return self.power
+
+    def shutdown(self, machine, deadline_seconds):
+        self.power = PowerState.OFF
+
+    def power_on(self, machine):
+        self.power = PowerState.ON
+
+    def close(self): ...
+
+
+class Changed:
+    """A converted disk."""
+
+    def __init__(self, data):
+        self.data, self.size, self.block = data, len(data), BLOCK_BYTES
+
+    def read_into(self, offset, buffer):
+        buffer[:] = self.data[offset : offset + len(buffer)]
+
+    def extents(self, start, length):
+        for at in range(start, start + length, BLOCK_BYTES):
+            part = self.data[at : min(at + BLOCK_BYTES, start + length)]
+            yield Extent(at, len(part), part != bytes(len(part)))
+
+    def clone(self):
+        return Changed(self.data)
+
+    def close(self): ...
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """Each writes other bytes than the one before, and to other blocks: the first to 1 and 2, the next to 2 and 3."""
+    made = []
+
+    @contextlib.contextmanager
+    def convert(disks, folder, **_):
+        number, first = len(made) + 0x40, 1 + len(made) % 2
+        contents = []
+        for disk in disks:
+            changed = bytearray(disk.data)
+            changed[first * BLOCK_BYTES : (first + 2) * BLOCK_BYTES] = bytes([number]) * (2 * BLOCK_BYTES)
+            contents.append(bytes(changed))
+        made.append(contents)
+        area = (Extent(first * BLOCK_BYTES + 1, 2 * BLOCK_BYTES - 2, True),)
+        yield DONE, [ConvertedDisk(Changed(content), area) for content in contents]
+
+    monkeypatch.setattr(guest, "converted_guest", convert)
+    return made
+
+
+@pytest.fixture
+def patched(world):
+    from tests.unit.engine.conftest import doubles
+
+    world.target = doubles.PatchedTarget()
+    world.contents.update(
+        a=doubles.content({0: 1, 1: 2, 3: 3}, 5 * BLOCK_BYTES - 512), b=doubles.content({2: 5}, 4 * BLOCK_BYTES)
+    )
+    world.machine = doubles.machine_with(world.contents)
+    world.spec, world.source = doubles.spec_of(world.machine), doubles.MemorySource(world.machine, dict(world.contents))
+    return world
+
+
+class Counted:
+    """Ends the program at the n-th thing that is done to the target."""
+
+    def __init__(self, target, left):
+        self.target, self.left, self.done = target, left, 0
+        for name in ("claim", "remake", "advance", "seal"):
+            setattr(target, name, self.counted(getattr(target, name)))
+        writer, patcher = target.writer, target.patcher
+        target.writer = lambda *args: self.watched(writer(*args))
+        target.patcher = lambda *args: self.watched(patcher(*args))
+
+    def counted(self, call):
+        def run(*args):
+            self.count()
+            answer = call(*args)
+            self.count()
+            return answer
+
+        return run
+
+    def watched(self, writer):
+        writer.write, writer.commit = self.counted(writer.write), self.counted(writer.commit)
+        return writer
+
+    def count(self):
+        self.done += 1
+        if self.done == self.left:
+            raise Killed
+
+
+def arrived(world):
+    disks = world.target.find("tag").disks
+    return [bytes(world.target.vdis[disk.id].data[: len(world.contents[disk.source_disk])]) for disk in disks]
+
+
+def run(world, itinerary, kill=0, **changes):
+    """One program: its end by a kill is no error."""
+    target = replace(world.target)
+    for name in ("sent", "vdis", "claims", "calls"):
+        setattr(target, name, getattr(world.target, name))
+    target.whole = world.target.whole
+    counted = Counted(target, kill)
+    before, world.target = world.target, target
+    try:
+        work = world.work(convert=True, warm=itinerary is WARM, **changes)
+        with contextlib.suppress(Killed):
+            follow(work, itinerary)
+    finally:
+        before.made = target.made
+        world.target = before
+    return counted.done
+
+
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+@pytest.mark.parametrize("verify", [VerifyLevel.FULL, pytest.param(VerifyLevel.NONE, marks=pytest.mark.slow)])
+def test_killed_at_each_step_what_is_sealed_is_one_conversion(patched, conversions, itinerary, verify, monkeypatch):
+    import copy as cloning
+
+    world = patched
+    if itinerary is WARM:
+        world.source = Running(world)
+    fresh = cloning.deepcopy((world.target, world.source.content))
+    steps = run(world, itinerary, verify=verify)
+    assert arrived(world) == conversions[-1]
+    for kill in range(1, steps + 1):
+        conversions.clear()
+        world.target, content = cloning.deepcopy(fresh)
+        world.source.content.clear()
+        world.source.content.update(content)
+        if itinerary is WARM:
+            world.source.power, world.source.history = PowerState.ON, {}
+        run(world, itinerary, kill, verify=verify)
+        run(world, itinerary, verify=verify)
+        assert world.target.find("tag").sealed
+        assert arrived(world) == conversions[-1], kill
+
+
+def test_a_cold_copy_goes_on_from_its_mark_and_only_the_patch_is_made_anew(patched, conversions):
+    world = patched
+    asked = iter([False] * 3 + [True])
+    with pytest.raises(Stopped):
+        follow(world.work(convert=True, stopping=lambda: next(asked, True)))
+    marks = [disk.mark_bytes for disk in world.target.find("tag").disks]
+    assert marks[0] > 0
+    before = len(world.target.sent)
+    follow(world.work(convert=True))
+    assert arrived(world) == conversions[1]
+    assert "remake" not in world.target.calls
+    assert ("vdi1", 0) not in world.target.sent[before:], "what lies below the mark is not sent again"
+
+
+def test_a_disk_that_cannot_be_patched_is_of_the_same_conversion(patched, conversions):
+    world = patched
+    world.target.whole = ("b",)
+    follow(world.work(convert=True))
+    assert arrived(world) == conversions[0]
+    points = {vdi.point for vdi in world.target.vdis.values()}
+    assert len(points) == 2
+
+
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+def test_without_the_wish_a_half_converted_disk_is_brought_back(patched, conversions, itinerary):
+    world = patched
+    if itinerary is WARM:
+        world.source = Running(world)
+    for kill in range(12, 40):
+        if not run(world, itinerary, kill) or len(conversions) < 2:
+            continue
+        break
+    follow(world.work(warm=itinerary is WARM), itinerary)
+    assert arrived(world) == [world.source.content[name] for name in world.contents]
+
+
+def test_in_the_outage_only_what_changed_is_sent(patched, conversions):
+    world = patched
+    world.source = Running(world)
+    work = world.work(convert=True, warm=True)
+    follow(work, WARM)
+    assert len(conversions) == 2, "one was tried before"
+    assert [number for _, number in world.target.sent[-4:]] == [2, 3, 2, 3]
+    assert all(result.verified is VerifyLevel.FULL for result in work.results)
+
+
+def test_a_trial_that_fails_stops_before_anything_is_copied(patched, monkeypatch):
+    world = patched
+    world.source = Running(world)
+
+    @contextlib.contextmanager
+    def refuse(disks, folder, **_):
+        raise TargetError("/boot of the guest could not be mounted")
+        yield
+
+    monkeypatch.setattr(guest, "converted_guest", refuse)
+    with pytest.raises(TargetError, match="/boot"):
+        follow(world.work(convert=True, warm=True), WARM)
+    assert world.target.calls == [] and world.source.power is PowerState.ON
+    assert world.source.released, "its snapshot is gone"
+
+
+def test_one_that_fails_in_the_outage_keeps_the_copy_and_switches_the_source_on(patched, conversions, monkeypatch):
+    world = patched
+    world.source = Running(world)
+    good = guest.converted_guest
+
+    @contextlib.contextmanager
+    def once(*args, **names):
+        if conversions:
+            raise BadImage("a file in the guest is too large")
+        with good(*args, **names) as made:
+            yield made
+
+    monkeypatch.setattr(guest, "converted_guest", once)
+    with pytest.raises(V2xError, match="too large"):
+        follow(world.work(convert=True, warm=True), WARM)
+    assert world.target.find("tag").disks, "hours of copying are not thrown away"
+    assert world.source.power is PowerState.ON
+    monkeypatch.setattr(guest, "converted_guest", good)
+    sent = len(world.target.sent)
+    follow(world.work(convert=True, warm=True), WARM)
+    assert arrived(world) == conversions[-1]
+    assert ("vdi1", 0) not in world.target.sent[sent:]
+
+
+def test_a_disk_that_arrived_damaged_is_made_anew_with_a_conversion_over_all(patched, conversions):
+    world = patched
+    world.source = Running(world)
+    heard = []
+
+    class Heard(Silent):
+        def warning(self, text):
+            heard.append(text)
+
+    class Damaging(Heard):
+        def phase(self, phase):
+            if phase == "verify":
+                next(iter(world.target.vdis.values())).data[0] ^= 1
+
+    follow(world.work(convert=True, warm=True, observer=Damaging()), WARM)
+    assert len(conversions) == 3
+    assert arrived(world) == conversions[-1]
+    assert any("copied once more" in text for text in heard)
+
+
+def test_a_folder_without_room_or_that_cannot_be_is_told(patched, conversions, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be converted in"):
+        follow(patched.work(convert=True, stage=tmp_path / "file"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    with pytest.raises(NoSpace, match="free"):
+        follow(patched.work(convert=True, stage=tmp_path / "new"))
+    assert conversions == []
+
+
+def test_blocks_stand_beside_the_point_and_never_fewer_than_there_are():
+    assert parted(marked("52 a/7", [9, 3, 4, 5])) == ("52 a/7", (3, 4, 5, 9))
+    assert marked("52 a/7", []) == "52 a/7" and parted("52 a/7") == ("52 a/7", ())
+    many = range(0, 30_000, 3)
+    text = marked("p", many)
+    assert len(text) < 4000
+    point, blocks = parted(text)
+    assert point == "p" and set(many) <= set(blocks)
+    assert parted("p+guest:x") == ("p+guest:x", ())

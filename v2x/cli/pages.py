@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from v2x.cli.guest_pages import GUEST_PAGES
 from v2x.cli.transport_pages import TRANSPORT_PAGES
 from v2x.errors import UsageError, V2xError
 
@@ -215,6 +216,7 @@ PAGES = TRANSPORT_PAGES | {
     "migrate those.",
     "VLAN-DIFFERS": "Hosts have port groups of one name with different VLANs. Choose the network in the plan by hand.",
 }
+PAGES |= GUEST_PAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

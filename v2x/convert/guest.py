@@ -9,37 +9,77 @@ from pathlib import Path
 
 from v2x.convert.apply import apply
 from v2x.convert.guestfs import GuestDisk, MountedGuest, mounted
-from v2x.convert.interface import Adapter, Conversion, Inspection, Proposal, Remark
-from v2x.convert.linux import plan_linux
+from v2x.convert.interface import Adapter, Conversion, GuestWishes, Inspection, Proposal, Remark
+from v2x.convert.linux import joined, plan_linux
+from v2x.convert.windows.hibernation import hibernated
+from v2x.convert.windows.plan import plan_windows, protected
+from v2x.convert.windows.view import Hives
+from v2x.convert.windows.volumes import protected_volumes
 from v2x.disks import qemu_img
 from v2x.disks.interface import DiskReader
 from v2x.disks.nbd import open_overlay
 from v2x.disks.serve import DiskExport
 from v2x.errors import TargetError
 
+NOTHING_MORE = GuestWishes()
+
 _NEEDED = frozenset({"/boot", "/boot/efi", "/efi", "/etc", "/usr", "/var"})
 """Without one of these, an edit or a rebuilt image would land in the empty folder below a mount point."""
 
 
-def plan_guest(disks: Sequence[DiskReader], *, adapters: Sequence[Adapter] = ()) -> Conversion:
+def plan_guest(
+    disks: Sequence[DiskReader],
+    *,
+    adapters: Sequence[Adapter] = (),
+    clock_offset_seconds: int | None = None,
+    wishes: GuestWishes = NOTHING_MORE,
+) -> Conversion:
     """What is intended for the guest in `disks`, in the order of its hardware; they are only read, and stay open.
 
     Raises the error of a disk that could not be read, before any that comes of it; UsageError MISSING-TOOL without
-    libguestfs; TargetError if it cannot mount the guest.
+    libguestfs; TargetError if it cannot mount the guest; InputRefused BITLOCKER-KEY if keys were given in vain.
     """
     with _looked_into(disks) as guest:
-        return _planned(guest, adapters)
+        return _planned(guest, adapters, clock_offset_seconds, wishes)[0]
 
 
-def _planned(guest: MountedGuest, adapters: Sequence[Adapter]) -> Conversion:
+def _planned(
+    guest: MountedGuest, adapters: Sequence[Adapter], clock_offset_seconds: int | None, wishes: GuestWishes
+) -> tuple[Conversion, Hives | None]:
+    """What is intended, and the registry of a Windows."""
+    volumes = protected_volumes(guest, wishes.bitlocker_keys)
     if guest.systems == 0:
         remark = Remark(
             text="no operating system was found on the disks",
             remedy="if they are encrypted, see to its drivers and names in the guest; it is copied as it is",
         )
-        return Conversion(inspection=Inspection(), proposal=Proposal(remarks=(remark,)))
-    found = plan_linux(guest, stable_names=guest.stable_names, adapters=adapters)
-    return replace(found, proposal=replace(found.proposal, remarks=(*_remarks(guest), *found.proposal.remarks)))
+        told = joined((protected(volumes, wishes), Proposal(remarks=(remark,))))
+        return Conversion(inspection=Inspection(), proposal=told), None
+    cleaned = _cleaned(guest) if wishes.clean_hibernation else None
+    windows = plan_windows(
+        guest,
+        adapters=adapters,
+        wishes=wishes,
+        clock_offset_seconds=clock_offset_seconds,
+        volumes=volumes,
+        dynamic_disks=len(guest.dynamic),
+        unclean_volume=guest.unclean,
+        cleaned=cleaned,
+    )
+    if windows is not None:
+        found, hives = windows
+    else:
+        found, hives = plan_linux(guest, stable_names=guest.stable_names, adapters=adapters), None
+    remarks = (*_remarks(guest), *found.proposal.remarks)
+    return replace(found, proposal=replace(found.proposal, remarks=remarks)), hives
+
+
+def _cleaned(guest: MountedGuest) -> str | None:
+    """The file with a hibernated Windows's state, removed: only then can its overlay be written to."""
+    path = hibernated(guest)
+    if path is not None and not guest.readonly:
+        guest.clean_hibernation()
+    return path
 
 
 def _remarks(guest: MountedGuest) -> Iterator[Remark]:
@@ -57,14 +97,19 @@ def _remarks(guest: MountedGuest) -> Iterator[Remark]:
 
 @contextlib.contextmanager
 def converted_guest(
-    disks: Sequence[DiskReader], folder: Path, *, adapters: Sequence[Adapter] = ()
+    disks: Sequence[DiskReader],
+    folder: Path,
+    *,
+    adapters: Sequence[Adapter] = (),
+    clock_offset_seconds: int | None = None,
+    wishes: GuestWishes = NOTHING_MORE,
 ) -> Iterator[tuple[Conversion, list[DiskReader]]]:
     """The guest in `disks` put right: what was done, and its disks as they are then, to be copied within the block.
 
     Edits go to overlays in `folder`, which are removed at the end; they take as much room as was written, a few hundred
     MiB for a rebuilt initial RAM disk. The disks themselves are only read. Where nothing is to be done, they are what
-    is given. Raises as `plan_guest`; TargetError or ToolFailed where an edit or a program of the guest fails, and then
-    nothing has happened.
+    is given. Raises as `plan_guest`; InputRefused, with the code of the reason, for a guest that must not be converted;
+    TargetError or ToolFailed where an edit or a program of the guest fails; and then nothing has happened.
     """
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
@@ -73,14 +118,14 @@ def converted_guest(
         for overlay, export in zip(overlays, exports, strict=True):
             qemu_img.create_overlay(overlay, export.path)
         with _problems_first(exports), mounted([GuestDisk(overlay=one) for one in overlays], readonly=False) as guest:
-            conversion = _planned(guest, adapters)
+            conversion, hives = _planned(guest, adapters, clock_offset_seconds, wishes)
             missing = [point for point in guest.unmounted if point in _NEEDED]
             if missing and not conversion.changes_nothing:
                 raise TargetError(
                     f"{', '.join(missing)} of the guest could not be mounted, so it cannot be converted",
                     hint="check these file systems in the guest, or migrate without conversion",
                 )
-            apply(guest, conversion.proposal)
+            apply(guest, conversion.proposal, registry=hives)
         if conversion.changes_nothing:
             yield conversion, list(disks)
             return

@@ -6,13 +6,42 @@ answers are lines of JSON: {"ask": name, …} and {"is": value} or {"failed": me
 """
 
 import base64
+import io
 import json
 import socket
 import sys
+import tarfile
+import tempfile
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+# Isolated Python leaves out the program's own folder; last, since modules there have names of the standard library.
+sys.path.append(str(Path(__file__).parent))
+import guestfs_hives
+
 LARGEST_FILE_BYTES = 8 << 20
+UNREADABLE = {"crypto_LUKS", "BitLocker", "zfs_member"}
+"""Kinds of what may lie on a partition, by blkid's names, that no operating system is found in as it is."""
+LARGEST_PART_BYTES = 1 << 20
+LDM_PARTITIONS = {"5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad"}
+ST_RDONLY = 1
+
+# O:SYG:SYD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA) as Windows stores it (MS-DTYP 2.4.6): the system and administrators may
+# do everything, nobody else anything. What ntfs-3g makes by itself, everybody may write.
+_SYSTEM = bytes.fromhex("010100000000000512000000")
+_ADMINISTRATORS = bytes.fromhex("01020000000000052000000020020000")
+_ALLOW_ALL = bytes.fromhex("ff011f00")
+PRIVATE = (
+    bytes.fromhex("010004901400000020000000000000002c000000")
+    + _SYSTEM * 2
+    + bytes.fromhex("020034000200000000031400")
+    + _ALLOW_ALL
+    + _SYSTEM
+    + bytes.fromhex("00031800")
+    + _ALLOW_ALL
+    + _ADMINISTRATORS
+)
 
 
 class Refused(Exception):
@@ -34,33 +63,136 @@ def launch(guestfs: Any, disks: Iterable[dict[str, str]], readonly: bool) -> Any
 
 
 def mount(handle: Any, readonly: bool) -> dict[str, Any]:
-    """Mounts the first operating system found; says how many were found, and which of its file systems are missing."""
+    """Mounts the first operating system found; says how many were found, and which of its file systems are missing.
+
+    `unclean`: an NTFS that could only be mounted to be read, since its journal is not empty or it is hibernated.
+    """
     roots = sorted(handle.inspect_os())
     if not roots:
-        return {"systems": 0, "unmounted": []}
+        return {"systems": 0, "unmounted": [], "ntfs": False, "unclean": False}
     points = {**handle.inspect_get_mountpoints(roots[0]), "/": roots[0]}
+    ntfs = handle.vfs_type(roots[0]) == "ntfs"
     unmounted = []
     for point in sorted(points, key=len):
         try:
-            (handle.mount_ro if readonly else handle.mount)(points[point], point)
+            if readonly:
+                handle.mount_ro(points[point], point)
+            elif ntfs and point == "/":
+                # ntfs-3g would throw the journal away; with this it mounts to be read only.
+                handle.mount_options("norecover", points[point], point)
+            else:
+                handle.mount(points[point], point)
         except RuntimeError:
             if point == "/":
                 raise
             unmounted.append(point)
-    return {"systems": len(roots), "unmounted": unmounted}
+    unclean = not readonly and bool(handle.statvfs("/")["flag"] & ST_RDONLY)
+    return {"systems": len(roots), "unmounted": unmounted, "ntfs": ntfs, "unclean": ntfs and unclean}
 
 
-def identities(handle: Any) -> dict[str, str]:
-    """Device as libguestfs names it, to the UUID of what lies on it."""
-    found = {}
-    for device in [*handle.list_partitions(), *handle.list_devices()]:
+def opened(handle: Any, readonly: bool) -> dict[str, Any]:
+    """What is on the disks: the mounted system, and what lies beside file systems."""
+    return {**mount(handle, readonly), **identities(handle), "dynamic": dynamic(handle)}
+
+
+def dynamic(handle: Any) -> list[str]:
+    """Windows's dynamic disks: those whose partitions say that a logical disk manager has them."""
+    found = []
+    for disk in handle.list_devices():
         try:
-            uuid = handle.vfs_uuid(device)
+            parts = handle.part_list(disk)
+            gpt = handle.part_get_parttype(disk) == "gpt"
+            kinds = {
+                handle.part_get_gpt_type(disk, part["part_num"]).lower()
+                if gpt
+                else handle.part_get_mbr_id(disk, part["part_num"])
+                for part in parts
+            }
         except RuntimeError:
             continue
-        if uuid and handle.vfs_type(device) not in {"LVM2_member", "linux_raid_member", "zfs_member"}:
-            found[handle.canonical_device_name(device)] = uuid
+        if kinds & (LDM_PARTITIONS | {0x42}):
+            found.append(handle.canonical_device_name(disk))
     return found
+
+
+def unlock(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Opens an encrypted volume with a key, then looks for systems anew."""
+    handle.umount_all()
+    name = "v2x" + request["device"].rpartition("/")[2]
+    handle.cryptsetup_open(request["device"], request["key"], name, readonly=request["readonly"])
+    return opened(handle, request["readonly"])
+
+
+def clean_hibernation(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Removes hiberfil.sys, with which the system's state in memory is gone, so that its volume can be written to."""
+    root = handle.mountpoints()
+    device = next(device for device, point in root.items() if point == "/")
+    handle.umount_all()
+    handle.mount_options("norecover,remove_hiberfile", device, "/")
+    return {"unclean": bool(handle.statvfs("/")["flag"] & ST_RDONLY)}
+
+
+def part(handle: Any, request: dict[str, Any]) -> str:
+    """Some bytes of a device, or of the beginning of a file."""
+    if request["count"] > LARGEST_PART_BYTES:
+        raise Refused("too much is asked for")
+    if "device" in request:
+        data = handle.pread_device(request["device"], request["count"], request["offset"])
+    else:
+        data = handle.pread(request["path"], request["count"], request["offset"])
+    return base64.b64encode(data).decode()
+
+
+def write_part(handle: Any, request: dict[str, Any]) -> None:
+    data = base64.b64decode(request["data"])
+    if handle.pwrite_device(request["device"], data, request["offset"]) != len(data):
+        raise Refused(request["device"] + " took only a part of what was written")
+
+
+def lay(handle: Any, request: dict[str, Any]) -> None:
+    """A file, from `data` or from `source` here, that only the system and administrators may touch, as the folders that
+    are made for it. An archive is how libguestfs sets NTFS's rights."""
+    parts = request["path"].strip("/").split("/")
+    folders = ["/".join(parts[:end]) for end in range(1, len(parts))]
+    with tempfile.TemporaryFile() as archive:
+        with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as made:
+            for folder in folders:
+                if not handle.exists("/" + folder):
+                    made.addfile(entry(folder, tarfile.DIRTYPE, 0o700))
+            inside = entry("/".join(parts), tarfile.REGTYPE, 0o600)
+            if "source" in request:
+                inside.size = Path(request["source"]).stat().st_size
+                with open(request["source"], "rb") as source:
+                    made.addfile(inside, source)
+            else:
+                data = base64.b64decode(request["data"])
+                inside.size = len(data)
+                made.addfile(inside, io.BytesIO(data))
+        archive.flush()
+        handle.tar_in(f"/proc/self/fd/{archive.fileno()}", "/", xattrs=True)
+
+
+def entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.mode = kind, mode
+    made.pax_headers = {"SCHILY.xattr.system.ntfs_acl": PRIVATE.decode("utf-8", "surrogateescape")}
+    return made
+
+
+def identities(handle: Any) -> dict[str, dict[str, str]]:
+    """Devices as libguestfs names them: the UUID of what lies on each, and the kind of what it cannot mount."""
+    uuids, kinds = {}, {}
+    for device in [*handle.list_partitions(), *handle.list_devices()]:
+        try:
+            uuid, kind = handle.vfs_uuid(device), handle.vfs_type(device)
+        except RuntimeError:
+            continue
+        name = handle.canonical_device_name(device)
+        if uuid and kind not in {"LVM2_member", "linux_raid_member", "zfs_member"}:
+            uuids[name] = uuid
+        if kind in UNREADABLE:
+            kinds[name] = kind
+    return {"identities": uuids, "kinds": kinds}
 
 
 def read(handle: Any, request: dict[str, Any]) -> str:
@@ -111,7 +243,26 @@ ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "copy": copy,
     "remove": lambda handle, request: handle.rm_f(request["path"]),
     "run": lambda handle, request: handle.command(request["argv"]),
+    "part": part,
+    "digest": lambda handle, request: handle.checksum("sha256", request["path"]),
+    "write_part": write_part,
+    "lay": lay,
+    "unlock": unlock,
+    "clean_hibernation": clean_hibernation,
 }
+HIVES: dict[str, Callable[[guestfs_hives.OpenHive, Any, dict[str, Any]], Any]] = {
+    "subkeys": guestfs_hives.subkeys,
+    "values": guestfs_hives.values,
+    "value": guestfs_hives.value,
+    "change_hive": guestfs_hives.change,
+}
+
+
+def answer(handle: Any, hive: guestfs_hives.OpenHive, request: dict[str, Any]) -> Any:
+    name = request["ask"]
+    if name in HIVES:
+        return HIVES[name](hive, handle, request)
+    return ANSWERS[name](handle, request)
 
 
 def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
@@ -128,20 +279,22 @@ def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
         say({"unlaunched": str(problem)})
         return
     try:
-        say({"is": {**mount(handle, opening["readonly"]), "identities": identities(handle)}})
+        say({"is": opened(handle, opening["readonly"])})
     except RuntimeError as problem:
         say({"failed": str(problem)})
         return
+    hive = guestfs_hives.OpenHive(handle)
     for line in lines:
         request = json.loads(line)
         try:
             if request["ask"] == "close":
+                hive.close()
                 handle.umount_all()
                 handle.shutdown()
                 handle.close()
                 say({"is": None})
                 return
-            say({"is": ANSWERS[request["ask"]](handle, request)})
+            say({"is": answer(handle, hive, request)})
         except Refused as problem:
             say({"refused": str(problem)})
         except RuntimeError as problem:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from v2x.convert.guest import converted_guest
 from v2x.convert.interface import Conversion
+from v2x.convert.registry import shown
 from v2x.disks.interface import DiskReader
-from v2x.migrate.look import adapters_of
+from v2x.migrate.look import adapters_of, clock_offset_of
 from v2x.migrate.observe import TellsChanges
 from v2x.model.migration import GuestChange, Phase
 
@@ -38,7 +39,14 @@ def converted(work: "Work") -> Iterator[None]:
             readers.append(stack.enter_context(contextlib.closing(reader)))
         folder = work.stage or Path(tempfile.gettempdir())
         adapters = adapters_of(work.machine, work.spec)
-        conversion, changed = stack.enter_context(converted_guest(readers, folder, adapters=adapters))
+        put_right = converted_guest(
+            readers,
+            folder,
+            adapters=adapters,
+            clock_offset_seconds=clock_offset_of(work.spec),
+            wishes=work.wishes,
+        )
+        conversion, changed = stack.enter_context(put_right)
         for remark in conversion.proposal.remarks:
             work.observer.warning(f"{remark.text}; {remark.remedy}" if remark.remedy else remark.text)
         if isinstance(work.observer, TellsChanges):
@@ -54,6 +62,8 @@ def converted(work: "Work") -> Iterator[None]:
 def changes_of(conversion: Conversion) -> Iterator[GuestChange]:
     """Every change, in the order in which it was made; text that is no UTF-8 with escapes."""
     proposal = conversion.proposal
+    for removal in proposal.removals:
+        yield GuestChange(kind="removal", what=removal.path, why=removal.why)
     for edit in proposal.edits:
         yield GuestChange(
             kind="link" if edit.link else "edit",
@@ -62,6 +72,11 @@ def changes_of(conversion: Conversion) -> Iterator[GuestChange]:
             after=_valid(edit.after),
             why=edit.why,
         )
+    for change in proposal.registry:
+        before, after = shown(change)
+        yield GuestChange(kind="registry", what=change.place, before=before, after=after, why=change.why)
+    for addition in proposal.additions:
+        yield GuestChange(kind="file", what=str(addition.source), after=addition.to, why=addition.why)
     for copy in (*proposal.copies, *(one for command in proposal.commands for one in command.copies)):
         yield GuestChange(kind="copy", what=copy.path, after=copy.to, why=copy.why)
     for command in proposal.commands:

@@ -70,8 +70,16 @@ def _planned(
         found, hives = windows
     else:
         found, hives = plan_linux(guest, stable_names=guest.stable_names, adapters=adapters), None
-    remarks = (*_remarks(guest), *found.proposal.remarks)
+    remarks = (*_remarks(guest), *_in_vain(found.inspection, wishes), *found.proposal.remarks)
     return replace(found, proposal=replace(found.proposal, remarks=remarks)), hives
+
+
+def _in_vain(inspection: Inspection, wishes: GuestWishes) -> Iterator[Remark]:
+    if wishes.windows_drivers is not None and inspection.os != "windows":
+        yield Remark(
+            text=f"{wishes.windows_drivers} was not put into this guest, which is no Windows",
+            remedy="Linux has its drivers for Xen in its kernel",
+        )
 
 
 def _cleaned(guest: MountedGuest) -> str | None:

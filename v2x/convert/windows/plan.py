@@ -70,7 +70,12 @@ def plan_windows(
 
 
 def _left(facts: WindowsFacts | None) -> Proposal:
-    text = "this Windows is older than Vista" if facts else "the registry does not say which control set boots"
+    if facts is None:
+        text = "the registry does not say which control set boots"
+    elif facts.version == (0, 0):
+        text = "the registry does not say which Windows this is"
+    else:
+        text = "this Windows is older than Vista"
     return Proposal(remarks=(Remark(text=text, remedy="it is copied as it is"),))
 
 

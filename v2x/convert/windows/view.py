@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from v2x.convert.interface import Adapter, GuestFiles, GuestWishes, Proposal
 from v2x.convert.registry import Hive, Registry, RegistryEdit, RegistryValue, ValueEdit
 
-MOST_STEPS = 64
+_MOST_STEPS = 64
 
 
 class HiveFiles(Protocol):
@@ -141,7 +141,7 @@ def find(files: GuestFiles, path: str) -> str | None:
     if files.exists(path):
         return path
     reached = ""
-    for part in [one for one in path.split("/") if one][:MOST_STEPS]:
+    for part in [one for one in path.split("/") if one][:_MOST_STEPS]:
         names = files.listdir(reached or "/")
         found = part if part in names else next((one for one in names if one.casefold() == part.casefold()), None)
         if found is None:

@@ -250,6 +250,12 @@ def test_older_than_vista_passes_untouched(tmp_path: Path) -> None:
     assert "older than Vista" in conversion.proposal.remarks[0].text
 
 
+def test_unknown_what_has_no_version(tmp_path: Path) -> None:
+    conversion, _ = planned(lay_windows(tmp_path / "w", software_keys={"Microsoft": {}}))
+    assert conversion.changes_nothing
+    assert "which Windows this is" in conversion.proposal.remarks[0].text
+
+
 def test_windows_11_is_called_so(tmp_path: Path) -> None:
     about = software()
     about["Microsoft\\Windows NT\\CurrentVersion"] |= {

@@ -20,7 +20,7 @@ from tests import bitlocker_volume
 from tests.bitlocker_volume import CLEAR, RECOVERY, RECOVERY_KEY, TPM
 from tests.windows_guests import MAC, MSI, SYSTEM, lay_windows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 MIB = 1 << 20
 SIZE = 24 * MIB
 HERE = "Program Files/v2x/firstboot"

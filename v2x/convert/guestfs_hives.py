@@ -9,11 +9,15 @@ from typing import Any
 
 
 class OpenHive:
-    """The hive that was asked for last, kept open for reading until another one is, or it is written."""
+    """The hive that was asked for last, kept open for reading until another one is, or it is written.
+
+    Each step on the way to a key is a question to the appliance, so that nodes are remembered.
+    """
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
         self._path = ""
+        self._nodes: dict[str, int] = {}
 
     def close(self) -> None:
         if self._path:
@@ -26,7 +30,15 @@ class OpenHive:
             self.close()
             self._handle.hivex_open(path)
             self._path = path
-        return walked(self._handle, self._handle.hivex_root(), key)
+            self._nodes = {"": self._handle.hivex_root()}
+        return self._known(key.strip("\\"))
+
+    def _known(self, key: str) -> int:
+        if key not in self._nodes:
+            above, _, name = key.rpartition("\\")
+            parent = self._known(above)
+            self._nodes[key] = self._handle.hivex_node_get_child(parent, name) if parent else 0
+        return self._nodes[key]
 
     def change(self, path: str, edits: list[dict[str, Any]]) -> None:
         """Sets values and removes keys, and writes the hive once, at the end."""

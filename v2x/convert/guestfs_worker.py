@@ -6,12 +6,9 @@ answers are lines of JSON: {"ask": name, …} and {"is": value} or {"failed": me
 """
 
 import base64
-import io
 import json
 import socket
 import sys
-import tarfile
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,29 +16,11 @@ from typing import Any
 # Isolated Python leaves out the program's own folder; last, since modules there have names of the standard library.
 sys.path.append(str(Path(__file__).parent))
 import guestfs_hives
+import guestfs_windows
 
 LARGEST_FILE_BYTES = 8 << 20
 UNREADABLE = {"crypto_LUKS", "BitLocker", "zfs_member"}
 """Kinds of what may lie on a partition, by blkid's names, that no operating system is found in as it is."""
-LARGEST_PART_BYTES = 1 << 20
-LDM_PARTITIONS = {"5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad"}
-ST_RDONLY = 1
-
-# O:SYG:SYD:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA) as Windows stores it (MS-DTYP 2.4.6): the system and administrators may
-# do everything, nobody else anything. What ntfs-3g makes by itself, everybody may write.
-_SYSTEM = bytes.fromhex("010100000000000512000000")
-_ADMINISTRATORS = bytes.fromhex("01020000000000052000000020020000")
-_ALLOW_ALL = bytes.fromhex("ff011f00")
-PRIVATE = (
-    bytes.fromhex("010004901400000020000000000000002c000000")
-    + _SYSTEM * 2
-    + bytes.fromhex("020034000200000000031400")
-    + _ALLOW_ALL
-    + _SYSTEM
-    + bytes.fromhex("00031800")
-    + _ALLOW_ALL
-    + _ADMINISTRATORS
-)
 
 
 class Refused(Exception):
@@ -86,97 +65,13 @@ def mount(handle: Any, readonly: bool) -> dict[str, Any]:
             if point == "/":
                 raise
             unmounted.append(point)
-    unclean = not readonly and bool(handle.statvfs("/")["flag"] & ST_RDONLY)
+    unclean = not readonly and guestfs_windows.is_read_only(handle)
     return {"systems": len(roots), "unmounted": unmounted, "ntfs": ntfs, "unclean": ntfs and unclean}
 
 
 def opened(handle: Any, readonly: bool) -> dict[str, Any]:
     """What is on the disks: the mounted system, and what lies beside file systems."""
-    return {**mount(handle, readonly), **identities(handle), "dynamic": dynamic(handle)}
-
-
-def dynamic(handle: Any) -> list[str]:
-    """Windows's dynamic disks: those whose partitions say that a logical disk manager has them."""
-    found = []
-    for disk in handle.list_devices():
-        try:
-            parts = handle.part_list(disk)
-            gpt = handle.part_get_parttype(disk) == "gpt"
-            kinds = {
-                handle.part_get_gpt_type(disk, part["part_num"]).lower()
-                if gpt
-                else handle.part_get_mbr_id(disk, part["part_num"])
-                for part in parts
-            }
-        except RuntimeError:
-            continue
-        if kinds & (LDM_PARTITIONS | {0x42}):
-            found.append(handle.canonical_device_name(disk))
-    return found
-
-
-def unlock(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Opens an encrypted volume with a key, then looks for systems anew."""
-    handle.umount_all()
-    name = "v2x" + request["device"].rpartition("/")[2]
-    handle.cryptsetup_open(request["device"], request["key"], name, readonly=request["readonly"])
-    return opened(handle, request["readonly"])
-
-
-def clean_hibernation(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Removes hiberfil.sys, with which the system's state in memory is gone, so that its volume can be written to."""
-    root = handle.mountpoints()
-    device = next(device for device, point in root.items() if point == "/")
-    handle.umount_all()
-    handle.mount_options("norecover,remove_hiberfile", device, "/")
-    return {"unclean": bool(handle.statvfs("/")["flag"] & ST_RDONLY)}
-
-
-def part(handle: Any, request: dict[str, Any]) -> str:
-    """Some bytes of a device, or of the beginning of a file."""
-    if request["count"] > LARGEST_PART_BYTES:
-        raise Refused("too much is asked for")
-    if "device" in request:
-        data = handle.pread_device(request["device"], request["count"], request["offset"])
-    else:
-        data = handle.pread(request["path"], request["count"], request["offset"])
-    return base64.b64encode(data).decode()
-
-
-def write_part(handle: Any, request: dict[str, Any]) -> None:
-    data = base64.b64decode(request["data"])
-    if handle.pwrite_device(request["device"], data, request["offset"]) != len(data):
-        raise Refused(request["device"] + " took only a part of what was written")
-
-
-def lay(handle: Any, request: dict[str, Any]) -> None:
-    """A file, from `data` or from `source` here, that only the system and administrators may touch, as the folders that
-    are made for it. An archive is how libguestfs sets NTFS's rights."""
-    parts = request["path"].strip("/").split("/")
-    folders = ["/".join(parts[:end]) for end in range(1, len(parts))]
-    with tempfile.TemporaryFile() as archive:
-        with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as made:
-            for folder in folders:
-                if not handle.exists("/" + folder):
-                    made.addfile(entry(folder, tarfile.DIRTYPE, 0o700))
-            inside = entry("/".join(parts), tarfile.REGTYPE, 0o600)
-            if "source" in request:
-                inside.size = Path(request["source"]).stat().st_size
-                with open(request["source"], "rb") as source:
-                    made.addfile(inside, source)
-            else:
-                data = base64.b64decode(request["data"])
-                inside.size = len(data)
-                made.addfile(inside, io.BytesIO(data))
-        archive.flush()
-        handle.tar_in(f"/proc/self/fd/{archive.fileno()}", "/", xattrs=True)
-
-
-def entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
-    made = tarfile.TarInfo(name)
-    made.type, made.mode = kind, mode
-    made.pax_headers = {"SCHILY.xattr.system.ntfs_acl": PRIVATE.decode("utf-8", "surrogateescape")}
-    return made
+    return {**mount(handle, readonly), **identities(handle), "dynamic": guestfs_windows.dynamic(handle)}
 
 
 def identities(handle: Any) -> dict[str, dict[str, str]]:
@@ -193,6 +88,14 @@ def identities(handle: Any) -> dict[str, dict[str, str]]:
         if kind in UNREADABLE:
             kinds[name] = kind
     return {"identities": uuids, "kinds": kinds}
+
+
+def unlock(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Opens an encrypted volume with a key, then looks for systems anew."""
+    handle.umount_all()
+    name = "v2x" + request["device"].rpartition("/")[2]
+    handle.cryptsetup_open(request["device"], request["key"], name, readonly=request["readonly"])
+    return opened(handle, request["readonly"])
 
 
 def read(handle: Any, request: dict[str, Any]) -> str:
@@ -243,12 +146,8 @@ ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "copy": copy,
     "remove": lambda handle, request: handle.rm_f(request["path"]),
     "run": lambda handle, request: handle.command(request["argv"]),
-    "part": part,
-    "digest": lambda handle, request: handle.checksum("sha256", request["path"]),
-    "write_part": write_part,
-    "lay": lay,
     "unlock": unlock,
-    "clean_hibernation": clean_hibernation,
+    **guestfs_windows.ANSWERS,
 }
 HIVES: dict[str, Callable[[guestfs_hives.OpenHive, Any, dict[str, Any]], Any]] = {
     "subkeys": guestfs_hives.subkeys,

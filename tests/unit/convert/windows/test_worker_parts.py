@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.windows_guests import SOFTWARE, SYSTEM, WindowsFolder
-from v2x.convert import guestfs_worker as worker
+from v2x.convert import guestfs_windows, guestfs_worker
 
 
 class Handle:
@@ -49,11 +49,11 @@ def test_dynamic_disks_are_known_by_their_partitions(table: str, kind: Any, foun
         part_get_mbr_id=kind,
         canonical_device_name="/dev/sda",
     )
-    assert worker.dynamic(handle) == (["/dev/sda"] if found else [])
+    assert guestfs_windows.dynamic(handle) == (["/dev/sda"] if found else [])
 
 
 def test_a_disk_without_partitions_is_not_dynamic() -> None:
-    assert worker.dynamic(Handle(list_devices=["/dev/vda"], part_list=RuntimeError("no table"))) == []
+    assert guestfs_windows.dynamic(Handle(list_devices=["/dev/vda"], part_list=RuntimeError("no table"))) == []
 
 
 @pytest.mark.parametrize(("flag", "unclean"), [(4096, False), (4097, True)])
@@ -64,10 +64,10 @@ def test_ntfs_is_written_to_only_with_an_empty_journal(flag: int, unclean: bool)
         vfs_type="ntfs",
         statvfs={"flag": flag},
     )
-    found = worker.mount(handle, readonly=False)
+    found = guestfs_worker.mount(handle, readonly=False)
     assert (found["ntfs"], found["unclean"]) == (True, unclean)
     assert ("mount_options", "norecover", "/dev/sda2", "/") in handle.asked
-    readonly = worker.mount(handle, readonly=True)
+    readonly = guestfs_worker.mount(handle, readonly=True)
     assert not readonly["unclean"] and ("mount_ro", "/dev/sda2", "/") in handle.asked
 
 
@@ -82,12 +82,12 @@ def test_private_files_come_with_their_folders_and_rights(tmp_path: Path) -> Non
             for member in archive:
                 file = archive.extractfile(member)
                 rights = member.pax_headers["SCHILY.xattr.system.ntfs_acl"].encode("utf-8", "surrogateescape")
-                assert rights == worker.PRIVATE
+                assert rights == guestfs_windows.PRIVATE
                 seen.append((member.name, file.read() if file else None, oct(member.mode)))
 
     handle = Handle(exists=lambda path: path == "/Program Files", tar_in=unpack)
-    worker.lay(handle, {"path": "/Program Files/v2x/a.txt", "data": base64.b64encode(b"text").decode()})
-    worker.lay(handle, {"path": "/Program Files/x.msi", "source": str(package)})
+    guestfs_windows.lay(handle, {"path": "/Program Files/v2x/a.txt", "data": base64.b64encode(b"text").decode()})
+    guestfs_windows.lay(handle, {"path": "/Program Files/x.msi", "source": str(package)})
     assert seen == [
         ("Program Files/v2x", None, "0o700"),
         ("Program Files/v2x/a.txt", b"text", "0o600"),
@@ -114,7 +114,7 @@ def test_one_hive_is_open_at_a_time_and_written_once(guest: WindowsFolder) -> No
 
 
 def test_more_than_a_part_is_refused() -> None:
-    with pytest.raises(worker.Refused):
-        worker.part(Handle(), {"path": "/x", "offset": 0, "count": (1 << 20) + 1})
-    with pytest.raises(worker.Refused, match="only a part"):
-        worker.write_part(Handle(pwrite_device=3), {"device": "/dev/sda1", "offset": 0, "data": "AAAAAAA="})
+    with pytest.raises(RuntimeError, match="too much"):
+        guestfs_windows.part(Handle(), {"path": "/x", "offset": 0, "count": (1 << 20) + 1})
+    with pytest.raises(RuntimeError, match="only a part"):
+        guestfs_windows.write_part(Handle(pwrite_device=3), {"device": "/dev/sda1", "offset": 0, "data": "AAAAAAA="})

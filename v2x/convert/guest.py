@@ -84,7 +84,7 @@ def _in_vain(inspection: Inspection, wishes: GuestWishes) -> Iterator[Remark]:
 
 def _cleaned(guest: MountedGuest) -> str | None:
     """The file with a hibernated Windows's state, removed: only then can its overlay be written to."""
-    path = hibernated(guest)
+    path = hibernated(guest) if guest.ntfs else None
     if path is not None and not guest.readonly:
         guest.clean_hibernation()
     return path

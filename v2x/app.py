@@ -9,6 +9,7 @@ from pathlib import Path
 
 from v2x import __version__
 from v2x.config import Config, load_config
+from v2x.convert.interface import GuestWishes
 from v2x.endpoints import address_of, no_source_network
 from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
@@ -69,6 +70,7 @@ class App:
     target_side: Side = field(default_factory=Side)
     ask: Ask | None = None
     stage: Path | None = None
+    wishes: GuestWishes = field(default_factory=GuestWishes)
     read_all: bool = False
     keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
@@ -314,6 +316,7 @@ class App:
             keep_off=self.keep_off or row.transfer is Transfer.WARM,
             stage=str(self.stage) if self.stage else "",
             convert=self._converts(row, inventory),
+            wishes=self.wishes,
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),

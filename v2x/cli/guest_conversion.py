@@ -16,7 +16,7 @@ from v2x.convert.interface import Adapter, Conversion
 from v2x.disks.export import copy_to_file
 from v2x.disks.interface import DiskReader
 from v2x.errors import UsageError
-from v2x.migrate.look import look_into, own_disks, told_interfaces
+from v2x.migrate.look import look_into, own_disks, told_addresses, told_interfaces
 from v2x.model.machine import Machine
 from v2x.model.plan import Plan
 
@@ -39,7 +39,8 @@ def convert_with_guest(given: Given, wish: Wish, output: Path, *, qemu: bool) ->
     with guest_disks(wish) as (readers, machine):
         number = own_disks(machine).index(chosen_disk(machine, wish.disk)) if machine is not None else 0
         show.note(_PATIENCE, quiet=given.quiet)
-        with converted_guest(readers, output.absolute().parent, adapters=adapters_of(machine)) as (conversion, changed):
+        put_right = converted_guest(readers, output.absolute().parent, adapters=adapters_of(machine), wishes=wish.guest)
+        with put_right as (conversion, changed):
             written = changed[number].reader
             size = written.size
             with progress_bar(given, size, output.name) as progress:
@@ -60,7 +61,7 @@ def show_guest_plan(given: Given, wish: Wish) -> None:
     """Prints what would be changed inside the guest; of an appliance, all disks are looked at together."""
     with guest_disks(wish) as (readers, machine):
         show.note(_PATIENCE, quiet=given.quiet)
-        conversion = plan_guest(readers, adapters=adapters_of(machine))
+        conversion = plan_guest(readers, adapters=adapters_of(machine), wishes=wish.guest)
     _print(given, conversion)
 
 
@@ -104,4 +105,8 @@ def adapters_of(machine: Machine | None) -> list[Adapter]:
         return []
     told = told_interfaces(machine)
     nics = sorted(machine.nics, key=lambda nic: nic.position)
-    return [Adapter(mac=nic.mac, interface=told.get(nic.mac, "")) for nic in nics if nic.mac]
+    return [
+        Adapter(mac=nic.mac, interface=told.get(nic.mac, ""), addresses=told_addresses(machine, nic.mac))
+        for nic in nics
+        if nic.mac
+    ]

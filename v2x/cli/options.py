@@ -46,6 +46,11 @@ class Given:
     ssh_user: str | None = None
     ssh_identity: Path | None = None
     ssh_host: str | None = None
+    windows_drivers: Path | None = None
+    clean_hibernation: bool = False
+    bitlocker_suspended: bool = False
+    bitlocker_key_file: list[Path] | None = None
+    bitlocker_ask: bool = False
 
 
 CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")]
@@ -200,20 +205,43 @@ _PROXY: dict[str, Any] = {
         typer.Option(metavar="HOST:PORT", help="HTTP proxy to vSphere; without it none is used", show_default=False),
     ],
 }
+_GUEST: dict[str, Any] = {
+    "windows_drivers": _file("conversion: .msi with the Xen PV drivers, which Windows installs at its first boot"),
+    "clean_hibernation": Annotated[
+        bool, typer.Option("--clean-hibernation", help="conversion: throw a hibernated Windows's state in memory away")
+    ],
+    "bitlocker_suspended": Annotated[
+        bool,
+        typer.Option(
+            "--bitlocker-suspended",
+            help="conversion: BitLocker was suspended before the last shutdown, where its disk does not tell",
+        ),
+    ],
+    "bitlocker_key_file": Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="conversion: file (mode 0600) with the recovery key of a BitLocker volume; repeatable",
+            show_default=False,
+        ),
+    ],
+    "bitlocker_ask": Annotated[bool, typer.Option("--bitlocker-ask", help="conversion: ask for that recovery key")],
+}
 
 
 def shared(
-    *, source: bool = False, target: bool = False, reading: bool = False
+    *, source: bool = False, target: bool = False, reading: bool = False, guest: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Adds the shared options to a command whose first parameter is the `Given` record they end up in.
 
-    `reading` are those of commands that read disks of a live source.
+    `reading` are those of commands that read disks of a live source, `guest` of those that convert guests.
     """
     extra = {
         **_COMMON,
         **({**_SOURCE, **_PROXY} if source else {}),
         **(_TARGET if target else {}),
         **(_READING if reading else {}),
+        **(_GUEST if guest else {}),
     }
     absent = Given()
 

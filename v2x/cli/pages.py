@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from v2x.cli.batch_pages import BATCH_PAGES
+from v2x.cli.guest_pages import GUEST_PAGES
 from v2x.cli.rehearsal_pages import REHEARSAL_PAGES
 from v2x.cli.transport_pages import TRANSPORT_PAGES
 from v2x.errors import UsageError, V2xError
@@ -236,7 +237,7 @@ PAGES = _OF_THEIR_OWN | {
     "migrate those.",
     "VLAN-DIFFERS": "Hosts have port groups of one name with different VLANs. Choose the network in the plan by hand.",
 }
-PAGES |= BATCH_PAGES
+PAGES |= BATCH_PAGES | GUEST_PAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

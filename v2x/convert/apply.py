@@ -4,8 +4,17 @@
 from typing import Protocol
 
 from v2x.convert.files import bytes_of, text_of
-from v2x.convert.interface import Edit, FileCopy, GuestFiles, Proposal, RunningGuest, WritableGuest
-from v2x.errors import TargetError
+from v2x.convert.interface import (
+    Edit,
+    FileCopy,
+    GuestFiles,
+    PrivateGuest,
+    Proposal,
+    RunningGuest,
+    WritableGuest,
+)
+from v2x.convert.registry import KeyRemoval, Registry, RegistryEdit, WritableRegistry
+from v2x.errors import InputRefused, TargetError
 from v2x.text import printable
 
 
@@ -13,18 +22,24 @@ class ChangeableGuest(GuestFiles, WritableGuest, Protocol):
     """A guest that can be read and written."""
 
 
-def apply(guest: ChangeableGuest, proposal: Proposal) -> None:
-    """Edits, copies, then commands. TargetError if a file is not what it was when the conversion was planned, or if
-    there is a command and the guest's programs cannot be run; then nothing was changed."""
-    for edit in proposal.edits:
-        if _now(guest, edit) != edit.before:
-            raise TargetError(
-                f"{printable(edit.path)} in the guest is not what it was", hint="plan the conversion again"
-            )
-    if proposal.commands and not isinstance(guest, RunningGuest):
-        raise TargetError("the guest's own programs cannot be run here", hint="convert it where libguestfs is")
+class ChangeableRegistry(Registry, WritableRegistry, Protocol):
+    """A registry that can be read and written."""
+
+
+def apply(guest: ChangeableGuest, proposal: Proposal, *, registry: ChangeableRegistry | None = None) -> None:
+    """Removals, edits, registry, additions, copies, then commands. InputRefused, with its code, for a guest that is
+    refused; TargetError if something is not what it was when the conversion was planned, or if this guest cannot take
+    what is proposed; then nothing was changed."""
+    _check(guest, proposal, registry)
+    for removal in proposal.removals:
+        guest.remove(removal.path)
     for edit in proposal.edits:
         _edit(guest, edit)
+    if registry is not None and proposal.registry:
+        registry.change(proposal.registry)
+    if isinstance(guest, PrivateGuest):
+        for addition in proposal.additions:
+            guest.add_private(addition.source, addition.to)
     for copy in proposal.copies:
         _copy(guest, copy)
     for command in proposal.commands:
@@ -34,13 +49,41 @@ def apply(guest: ChangeableGuest, proposal: Proposal) -> None:
             guest.run(command.argv)
 
 
+def _check(guest: ChangeableGuest, proposal: Proposal, registry: ChangeableRegistry | None) -> None:
+    for refusal in proposal.refusals:
+        raise InputRefused(refusal.text, hint=refusal.remedy, code=refusal.code)
+    for edit in proposal.edits:
+        if _now(guest, edit) != edit.before:
+            raise _changed(edit.path)
+    for change in proposal.registry:
+        if registry is None or not _as_before(registry, change):
+            raise _changed(change.place)
+    private = bool(proposal.additions) or any(edit.private for edit in proposal.edits)
+    if private and not isinstance(guest, PrivateGuest):
+        raise TargetError("private files cannot be made here", hint="convert it where libguestfs is")
+    if proposal.commands and not isinstance(guest, RunningGuest):
+        raise TargetError("the guest's own programs cannot be run here", hint="convert it where libguestfs is")
+
+
 def _now(guest: GuestFiles, edit: Edit) -> str | None:
     return guest.link_of(edit.path) if edit.link else text_of(guest, edit.path)
+
+
+def _as_before(registry: Registry, change: RegistryEdit) -> bool:
+    if isinstance(change, KeyRemoval):
+        return registry.values(change.hive, change.key) == dict(change.values)
+    return registry.value(change.hive, change.key, change.name) == change.before
+
+
+def _changed(place: str) -> TargetError:
+    return TargetError(f"{printable(place)} in the guest is not what it was", hint="plan the conversion again")
 
 
 def _edit(guest: WritableGuest, edit: Edit) -> None:
     if edit.after is None:
         guest.remove(edit.path)
+    elif edit.private and isinstance(guest, PrivateGuest):
+        guest.write_private(edit.path, bytes_of(edit.after))
     elif edit.link:
         guest.symlink(edit.path, edit.after)
     else:

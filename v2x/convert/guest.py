@@ -9,11 +9,15 @@ from pathlib import Path
 
 from v2x.convert.apply import apply
 from v2x.convert.guestfs import GuestDisk, MountedGuest, mounted
-from v2x.convert.interface import Adapter, Conversion, Inspection, Proposal, Remark
-from v2x.convert.linux import plan_linux
-from v2x.disks import qemu_img
+from v2x.convert.interface import Adapter, Conversion, GuestWishes, Inspection, Proposal, Remark
+from v2x.convert.linux import joined, plan_linux
+from v2x.convert.windows.hibernation import hibernated
+from v2x.convert.windows.plan import plan_windows, protected
+from v2x.convert.windows.view import Hives
+from v2x.convert.windows.volumes import protected_volumes
+from v2x.disks import extent, qemu_img
 from v2x.disks.bytesource import FileSource
-from v2x.disks.extent import Extent, joined
+from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.nbd import open_overlay
 from v2x.disks.probe.qcow2 import written_areas
@@ -22,6 +26,7 @@ from v2x.errors import TargetError
 
 Turn = Callable[[], contextlib.AbstractContextManager[object]]
 """Lets one wait until a virtual machine may be started here."""
+NOTHING_MORE = GuestWishes()
 
 _NEEDED = frozenset({"/boot", "/boot/efi", "/efi", "/etc", "/usr", "/var"})
 """Without one of these, an edit or a rebuilt image would land in the empty folder below a mount point."""
@@ -35,25 +40,67 @@ class ConvertedDisk:
     areas: tuple[Extent, ...] = ()
 
 
-def plan_guest(disks: Sequence[DiskReader], *, adapters: Sequence[Adapter] = ()) -> Conversion:
+def plan_guest(
+    disks: Sequence[DiskReader],
+    *,
+    adapters: Sequence[Adapter] = (),
+    clock_offset_seconds: int | None = None,
+    wishes: GuestWishes = NOTHING_MORE,
+) -> Conversion:
     """What is intended for the guest in `disks`, in the order of its hardware; they are only read, and stay open.
 
     Raises the error of a disk that could not be read, before any that comes of it; UsageError MISSING-TOOL without
-    libguestfs; TargetError if it cannot mount the guest.
+    libguestfs; TargetError if it cannot mount the guest; InputRefused BITLOCKER-KEY if keys were given in vain.
     """
     with _looked_into(disks) as guest:
-        return _planned(guest, adapters)
+        return _planned(guest, adapters, clock_offset_seconds, wishes)[0]
 
 
-def _planned(guest: MountedGuest, adapters: Sequence[Adapter]) -> Conversion:
+def _planned(
+    guest: MountedGuest, adapters: Sequence[Adapter], clock_offset_seconds: int | None, wishes: GuestWishes
+) -> tuple[Conversion, Hives | None]:
+    """What is intended, and the registry of a Windows."""
+    volumes = protected_volumes(guest, wishes.bitlocker_keys)
     if guest.systems == 0:
         remark = Remark(
             text="no operating system was found on the disks",
             remedy="if they are encrypted, see to its drivers and names in the guest; it is copied as it is",
         )
-        return Conversion(inspection=Inspection(), proposal=Proposal(remarks=(remark,)))
-    found = plan_linux(guest, stable_names=guest.stable_names, adapters=adapters)
-    return replace(found, proposal=replace(found.proposal, remarks=(*_remarks(guest), *found.proposal.remarks)))
+        told = joined((protected(volumes, wishes), Proposal(remarks=(remark,))))
+        return Conversion(inspection=Inspection(), proposal=told), None
+    cleaned = _cleaned(guest) if wishes.clean_hibernation else None
+    windows = plan_windows(
+        guest,
+        adapters=adapters,
+        wishes=wishes,
+        clock_offset_seconds=clock_offset_seconds,
+        volumes=volumes,
+        dynamic_disks=len(guest.dynamic),
+        unclean_volume=guest.unclean,
+        cleaned=cleaned,
+    )
+    if windows is not None:
+        found, hives = windows
+    else:
+        found, hives = plan_linux(guest, stable_names=guest.stable_names, adapters=adapters), None
+    remarks = (*_remarks(guest), *_in_vain(found.inspection, wishes), *found.proposal.remarks)
+    return replace(found, proposal=replace(found.proposal, remarks=remarks)), hives
+
+
+def _in_vain(inspection: Inspection, wishes: GuestWishes) -> Iterator[Remark]:
+    if wishes.windows_drivers is not None and inspection.os != "windows":
+        yield Remark(
+            text=f"{wishes.windows_drivers} was not put into this guest, which is no Windows",
+            remedy="Linux has its drivers for Xen in its kernel",
+        )
+
+
+def _cleaned(guest: MountedGuest) -> str | None:
+    """The file with a hibernated Windows's state, removed: only then can its overlay be written to."""
+    path = hibernated(guest) if guest.ntfs else None
+    if path is not None and not guest.readonly:
+        guest.clean_hibernation()
+    return path
 
 
 def _remarks(guest: MountedGuest) -> Iterator[Remark]:
@@ -75,6 +122,8 @@ def converted_guest(
     folder: Path,
     *,
     adapters: Sequence[Adapter] = (),
+    clock_offset_seconds: int | None = None,
+    wishes: GuestWishes = NOTHING_MORE,
     turn: Turn = contextlib.nullcontext,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[Conversion, list[ConvertedDisk]]]:
@@ -83,8 +132,8 @@ def converted_guest(
     Edits go to overlays in `folder`, which are removed at the end; they take as much room as was written, a few hundred
     MiB for a rebuilt initial RAM disk. The disks themselves are only read. Where nothing is to be done, they are what
     is given. The virtual machine runs within `turn()`, and is ended when `stopping()` becomes true. Raises as
-    `plan_guest`; TargetError or ToolFailed where an edit or a program of the guest fails, and then nothing has
-    happened; Stopped.
+    `plan_guest`; InputRefused, with the code of the reason, for a guest that must not be converted; TargetError or
+    ToolFailed where an edit or a program of the guest fails, and then nothing has happened; Stopped.
     """
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
@@ -94,9 +143,9 @@ def converted_guest(
             qemu_img.create_overlay(overlay, export.path)
         drives = [GuestDisk(overlay=one) for one in overlays]
         with turn(), _problems_first(exports), mounted(drives, readonly=False, stopping=stopping) as guest:
-            conversion = _planned(guest, adapters)
+            conversion, hives = _planned(guest, adapters, clock_offset_seconds, wishes)
             _refuse_unmounted(guest, conversion)
-            apply(guest, conversion.proposal)
+            apply(guest, conversion.proposal, registry=hives)
         if conversion.changes_nothing:
             yield conversion, [ConvertedDisk(disk) for disk in disks]
             return
@@ -119,7 +168,7 @@ def _refuse_unmounted(guest: MountedGuest, conversion: Conversion) -> None:
 
 def _areas(overlay: Path) -> tuple[Extent, ...]:
     with contextlib.closing(FileSource.open(overlay)) as source:
-        return tuple(joined(written_areas(source)))
+        return tuple(extent.joined(written_areas(source)))
 
 
 @contextlib.contextmanager

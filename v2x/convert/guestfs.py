@@ -20,6 +20,7 @@ from typing import Any
 from v2x import proc
 from v2x.disks.unix_socket import socket_folder
 from v2x.errors import InputRefused, Stopped, TargetError, UsageError
+from v2x.secrets import Secret
 from v2x.text import printable
 
 PYTHON = "/usr/bin/python3"
@@ -67,7 +68,9 @@ class MountedGuest:
     """A guest's files and programs. `systems` is how many operating systems its disks hold; the first is mounted,
     all but its `unmounted` mount points.
 
-    `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`.
+    `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`. `ntfs` says that
+    its root is one, `unclean` that this may not be written to; `kinds` are of those devices that nothing is found in as
+    they are (crypto_LUKS, BitLocker, zfs_member), `dynamic` Windows's dynamic disks.
     """
 
     _connection: socket.socket
@@ -76,6 +79,11 @@ class MountedGuest:
     unmounted: tuple[str, ...] = ()
     stable_names: dict[str, str] = field(default_factory=dict)
     _stopping: Callable[[], bool] = lambda: False
+    ntfs: bool = False
+    unclean: bool = False
+    kinds: dict[str, str] = field(default_factory=dict)
+    dynamic: tuple[str, ...] = ()
+    readonly: bool = True
     _rest: bytearray = field(default_factory=bytearray)
 
     def exists(self, path: str) -> bool:
@@ -110,8 +118,60 @@ class MountedGuest:
         except TargetError as problem:
             raise proc.ToolFailed(f"{argv[0]} in the guest failed: {problem.message}") from None
 
-    def _ask(self, name: str, **details: Any) -> Any:
-        return self._exchange({"ask": name, **details}, _ANSWER_SECONDS)
+    def head(self, path: str, count: int) -> bytes:
+        """The first bytes of a file, whatever its size."""
+        return base64.b64decode(self._ask("part", path=path, offset=0, count=count))
+
+    def device(self, device: str, offset: int, count: int) -> bytes:
+        """Bytes of a device that libguestfs named."""
+        return base64.b64decode(self._ask("part", device=device, offset=offset, count=count))
+
+    def write_device(self, device: str, offset: int, data: bytes) -> None:
+        """Of a disk that is only read, the appliance has an overlay of its own, which goes with it."""
+        self._ask("write_part", device=device, offset=offset, data=base64.b64encode(data).decode())
+
+    def digest(self, path: str) -> str:
+        """A file's SHA-256, in hexadecimal."""
+        return str(self._ask("digest", path=path))
+
+    def write_private(self, path: str, data: bytes) -> None:
+        self._ask("lay", path=path, data=base64.b64encode(data).decode())
+
+    def add_private(self, source: Path, to: str) -> None:
+        self._ask("lay", path=to, source=str(source.absolute()))
+
+    def subkeys(self, hive: str, key: str) -> list[str]:
+        return [str(name) for name in self._ask("subkeys", hive=hive, key=key)]
+
+    def values(self, hive: str, key: str) -> list[list[Any]] | None:
+        """Name, type and base64 of each value; `hive` is its file."""
+        found: list[list[Any]] | None = self._ask("values", hive=hive, key=key)
+        return found
+
+    def value(self, hive: str, key: str, name: str) -> list[Any] | None:
+        found: list[Any] | None = self._ask("value", hive=hive, key=key, name=name)
+        return found
+
+    def change_hive(self, hive: str, edits: list[dict[str, Any]]) -> None:
+        self._ask("change_hive", hive=hive, edits=edits)
+
+    def unlock(self, device: str, key: Secret) -> None:
+        """Opens an encrypted volume and mounts the guest that is found then. TargetError if the key is not its own."""
+        self._found(self._ask("unlock", device=device, key=key.reveal(), readonly=self.readonly))
+
+    def clean_hibernation(self) -> None:
+        """Removes the hibernated state, for good."""
+        self.unclean = bool(self._ask("clean_hibernation")["unclean"])
+
+    def _found(self, found: dict[str, Any]) -> None:
+        self.systems = int(found["systems"])
+        self.unmounted = tuple(found["unmounted"])
+        self.stable_names = names_of(found["identities"])
+        self.ntfs, self.unclean = bool(found.get("ntfs")), bool(found.get("unclean"))
+        self.kinds, self.dynamic = dict(found.get("kinds", {})), tuple(found.get("dynamic", ()))
+
+    def _ask(self, what: str, /, **details: Any) -> Any:
+        return self._exchange({"ask": what, **details}, _ANSWER_SECONDS)
 
     def _exchange(self, request: dict[str, Any], seconds: float) -> Any:
         try:
@@ -198,10 +258,8 @@ def _launched(
     env = {**settings, "TMPDIR": str(folder)}
     child = stack.enter_context(proc.start(argv, limits=limits, env=env))
     guest = MountedGuest(stack.enter_context(_caller(listener, child)), child, _stopping=stopping)
-    found = guest._exchange(opening, _LAUNCH_SECONDS)
-    guest.systems = int(found["systems"])
-    guest.unmounted = tuple(found["unmounted"])
-    guest.stable_names = names_of(found["identities"])
+    guest.readonly = bool(opening["readonly"])
+    guest._found(guest._exchange(opening, _LAUNCH_SECONDS))
     return guest
 
 

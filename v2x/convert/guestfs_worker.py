@@ -10,9 +10,17 @@ import json
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
+# Isolated Python leaves out the program's own folder; last, since modules there have names of the standard library.
+sys.path.append(str(Path(__file__).parent))
+import guestfs_hives
+import guestfs_windows
+
 LARGEST_FILE_BYTES = 8 << 20
+UNREADABLE = {"crypto_LUKS", "BitLocker", "zfs_member"}
+"""Kinds of what may lie on a partition, by blkid's names, that no operating system is found in as it is."""
 
 
 class Refused(Exception):
@@ -34,33 +42,60 @@ def launch(guestfs: Any, disks: Iterable[dict[str, str]], readonly: bool) -> Any
 
 
 def mount(handle: Any, readonly: bool) -> dict[str, Any]:
-    """Mounts the first operating system found; says how many were found, and which of its file systems are missing."""
+    """Mounts the first operating system found; says how many were found, and which of its file systems are missing.
+
+    `unclean`: an NTFS that could only be mounted to be read, since its journal is not empty or it is hibernated.
+    """
     roots = sorted(handle.inspect_os())
     if not roots:
-        return {"systems": 0, "unmounted": []}
+        return {"systems": 0, "unmounted": [], "ntfs": False, "unclean": False}
     points = {**handle.inspect_get_mountpoints(roots[0]), "/": roots[0]}
+    ntfs = handle.vfs_type(roots[0]) == "ntfs"
     unmounted = []
     for point in sorted(points, key=len):
         try:
-            (handle.mount_ro if readonly else handle.mount)(points[point], point)
+            if readonly:
+                handle.mount_ro(points[point], point)
+            elif ntfs and point == "/":
+                # ntfs-3g would throw the journal away; with this it mounts to be read only.
+                handle.mount_options("norecover", points[point], point)
+            else:
+                handle.mount(points[point], point)
         except RuntimeError:
             if point == "/":
                 raise
             unmounted.append(point)
-    return {"systems": len(roots), "unmounted": unmounted}
+    unclean = not readonly and guestfs_windows.is_read_only(handle)
+    return {"systems": len(roots), "unmounted": unmounted, "ntfs": ntfs, "unclean": ntfs and unclean}
 
 
-def identities(handle: Any) -> dict[str, str]:
-    """Device as libguestfs names it, to the UUID of what lies on it."""
-    found = {}
+def opened(handle: Any, readonly: bool) -> dict[str, Any]:
+    """What is on the disks: the mounted system, and what lies beside file systems."""
+    return {**mount(handle, readonly), **identities(handle), "dynamic": guestfs_windows.dynamic(handle)}
+
+
+def identities(handle: Any) -> dict[str, dict[str, str]]:
+    """Devices as libguestfs names them: the UUID of what lies on each, and the kind of what it cannot mount."""
+    uuids, kinds = {}, {}
     for device in [*handle.list_partitions(), *handle.list_devices()]:
         try:
-            uuid = handle.vfs_uuid(device)
+            uuid, kind = handle.vfs_uuid(device), handle.vfs_type(device)
         except RuntimeError:
             continue
-        if uuid and handle.vfs_type(device) not in {"LVM2_member", "linux_raid_member", "zfs_member"}:
-            found[handle.canonical_device_name(device)] = uuid
-    return found
+        name = handle.canonical_device_name(device)
+        if uuid and kind not in {"LVM2_member", "linux_raid_member", "zfs_member"}:
+            uuids[name] = uuid
+        if kind in UNREADABLE:
+            kinds[name] = kind
+    return {"identities": uuids, "kinds": kinds}
+
+
+def unlock(handle: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Opens an encrypted volume with a key, then looks for systems anew."""
+    handle.umount_all()
+    name = "v2x" + request["device"].rpartition("/")[2]
+    handle.cryptsetup_open(request["device"], request["key"], name, readonly=request["readonly"])
+    return opened(handle, request["readonly"])
 
 
 def read(handle: Any, request: dict[str, Any]) -> str:
@@ -111,7 +146,22 @@ ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "copy": copy,
     "remove": lambda handle, request: handle.rm_f(request["path"]),
     "run": lambda handle, request: handle.command(request["argv"]),
+    "unlock": unlock,
+    **guestfs_windows.ANSWERS,
 }
+HIVES: dict[str, Callable[[guestfs_hives.OpenHive, Any, dict[str, Any]], Any]] = {
+    "subkeys": guestfs_hives.subkeys,
+    "values": guestfs_hives.values,
+    "value": guestfs_hives.value,
+    "change_hive": guestfs_hives.change,
+}
+
+
+def answer(handle: Any, hive: guestfs_hives.OpenHive, request: dict[str, Any]) -> Any:
+    name = request["ask"]
+    if name in HIVES:
+        return HIVES[name](hive, handle, request)
+    return ANSWERS[name](handle, request)
 
 
 def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
@@ -128,20 +178,22 @@ def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
         say({"unlaunched": str(problem)})
         return
     try:
-        say({"is": {**mount(handle, opening["readonly"]), "identities": identities(handle)}})
+        say({"is": opened(handle, opening["readonly"])})
     except RuntimeError as problem:
         say({"failed": str(problem)})
         return
+    hive = guestfs_hives.OpenHive(handle)
     for line in lines:
         request = json.loads(line)
         try:
             if request["ask"] == "close":
+                hive.close()
                 handle.umount_all()
                 handle.shutdown()
                 handle.close()
                 say({"is": None})
                 return
-            say({"is": ANSWERS[request["ask"]](handle, request)})
+            say({"is": answer(handle, hive, request)})
         except Refused as problem:
             say({"refused": str(problem)})
         except RuntimeError as problem:

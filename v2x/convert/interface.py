@@ -8,7 +8,11 @@ again after its edits were made proposes nothing.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
+
+from v2x.convert.registry import RegistryEdit
+from v2x.secrets import Secret
 
 
 class Family(StrEnum):
@@ -48,7 +52,7 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What a guest is, read from its own files. `os` is `linux`, or empty for what is not known.
+    """What a guest is, read from its own files. `os` is `linux` or `windows`, or empty for what is not known.
 
     `root_device` is the root file system as its fstab names it. `zfs`, `lvm`, `luks` and `btrfs` say that the guest
     is set up for them, not that its root lies there.
@@ -75,10 +79,30 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """A network adapter that the machine will have again, with the same MAC. `interface` where the guest told it."""
+    """A network adapter that the machine will have: its MAC, and `source_mac` where it had another before.
+
+    `interface` and `addresses` (`ADDRESS/PREFIX`) where the guest's agent told them.
+    """
 
     mac: str
     interface: str = ""
+    addresses: tuple[str, ...] = ()
+    source_mac: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestWishes:
+    """What is asked for beyond what every guest needs.
+
+    `windows_drivers` is an installer (.msi) of the Xen PV drivers, for the first boot. `clean_hibernation` throws a
+    hibernated Windows's state away. `bitlocker_suspended` says that protection was suspended before the last shutdown,
+    where the disk itself does not tell; `bitlocker_keys` are recovery keys.
+    """
+
+    windows_drivers: Path | None = None
+    clean_hibernation: bool = False
+    bitlocker_suspended: bool = False
+    bitlocker_keys: tuple[Secret, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +120,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """A file before and after. None: there is no such file. `link`: `after` is where a symbolic link leads.
+    """A file before and after. None: there is no such file. `link`: `after` is where a symbolic link leads. `private`:
+    made with its folders so that only the system and its administrators may read or write it.
 
     Text is UTF-8 with surrogate escapes, so that a file of any encoding comes back byte for byte.
     """
@@ -107,6 +132,7 @@ class Edit:
     why: str
     mode: int = 0o644
     link: bool = False
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +162,44 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A file of this machine that is put into the guest, to stay; one that is there with these bytes is left alone."""
+
+    source: Path
+    to: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """A file that is removed, of which nothing is kept: it holds no data of a person's."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why this guest must not be converted, nor started on the pool, as it is; `code` has a page in `v2x explain`."""
+
+    code: str
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What one concern, or all of them together, would do. Order matters: edits, copies, then commands."""
+    """What one concern, or all of them together, would do. Order matters: removals, edits, registry, additions,
+    copies, then commands. With a refusal, none of it is done."""
 
     edits: tuple[Edit, ...] = ()
     copies: tuple[FileCopy, ...] = ()
     commands: tuple[Command, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    registry: tuple[RegistryEdit, ...] = ()
+    additions: tuple[Addition, ...] = ()
+    removals: tuple[Removal, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +211,10 @@ class Conversion:
 
     @property
     def changes_nothing(self) -> bool:
-        return not (self.proposal.edits or self.proposal.copies or self.proposal.commands)
+        whole = self.proposal
+        return not (
+            whole.edits or whole.copies or whole.commands or whole.registry or whole.additions or whole.removals
+        )
 
 
 class GuestFiles(Protocol):
@@ -190,6 +250,17 @@ class WritableGuest(Protocol):
     def copy(self, path: str, to: str) -> None: ...
 
     def remove(self, path: str) -> None: ...
+
+
+@runtime_checkable
+class PrivateGuest(Protocol):
+    """A guest in which files can be made that its users cannot touch."""
+
+    def write_private(self, path: str, data: bytes) -> None: ...
+
+    def add_private(self, source: Path, to: str) -> None:
+        """Copies a file of this machine into the guest, as private as the other."""
+        ...
 
 
 @runtime_checkable

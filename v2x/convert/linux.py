@@ -2,6 +2,7 @@
 """What is put right in a Linux guest: every concern asked in turn, and their answers in one."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 
 from v2x.convert.boot_loader import command_lines
 from v2x.convert.clock import clocks
@@ -48,10 +49,10 @@ def joined(proposals: Iterable[Proposal]) -> Proposal:
     """Several proposals as one, each part in its order."""
     found = list(proposals)
     return Proposal(
-        edits=tuple(one for proposal in found for one in proposal.edits),
-        copies=tuple(one for proposal in found for one in proposal.copies),
-        commands=tuple(one for proposal in found for one in proposal.commands),
-        remarks=tuple(one for proposal in found for one in proposal.remarks),
+        **{
+            part.name: tuple(one for proposal in found for one in getattr(proposal, part.name))
+            for part in fields(Proposal)
+        }
     )
 
 

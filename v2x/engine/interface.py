@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from v2x.convert.interface import GuestWishes
 from v2x.migrate.observe import Observer
 from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.health import Aftercare
@@ -28,7 +29,8 @@ class Order:
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
     be; its foretold end and then `rollback_seconds` have to lie inside. `apart` are teams of which no two are ever cut
     over at once. `row` is the plan's, for reports. What the order knows of the machine is as of `listed`. With
-    `convert`, its guest is put right on its way. `care` is what follows its start.
+    `convert`, its guest is put right on its way; `wishes` are what is asked for in the guest beyond that: they may hold
+    keys, and are never written down. `care` is what follows its start.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Order:
     convert: bool = False
     rollback_seconds: float = ROLLBACK_SECONDS
     care: Aftercare = field(default_factory=Aftercare)
+    wishes: GuestWishes = field(default_factory=GuestWishes)
 
     @property
     def size_bytes(self) -> int:

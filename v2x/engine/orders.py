@@ -41,6 +41,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         convert=order.convert,
         care=order.care,
         role=order.role,
+        wishes=order.wishes,
         place=order.target,
         source_name=order.source,
         **running,

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from v2x.convert.guest import ConvertedDisk, converted_guest
 from v2x.convert.interface import Conversion
+from v2x.convert.registry import shown
 from v2x.disks.extent import touched_blocks
 from v2x.disks.interface import DiskReader, ForwardOnly
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import NoSpace, UsageError
 from v2x.migrate.copy import DiskCopy, copy_disk
-from v2x.migrate.look import adapters_of
+from v2x.migrate.look import adapters_of, clock_offset_of
 from v2x.migrate.observe import TellsChanges
 from v2x.migrate.points import marked, parted
 from v2x.migrate.stage import staged
@@ -62,6 +63,8 @@ def put_right(work: "Work", at: Checkpoint) -> Iterator[dict[str, GuestDisk]]:
                 readers,
                 _overlay_folder(work.stage),
                 adapters=adapters_of(work.machine, work.spec),
+                clock_offset_seconds=clock_offset_of(work.spec),
+                wishes=work.wishes,
                 turn=lambda: work.appliance(work.stopping),
                 stopping=work.stopping,
             )
@@ -204,6 +207,8 @@ def with_patch(
 def changes_of(conversion: Conversion) -> Iterator[GuestChange]:
     """Every change, in the order in which it was made; text that is no UTF-8 with escapes."""
     proposal = conversion.proposal
+    for removal in proposal.removals:
+        yield GuestChange(kind="removal", what=removal.path, why=removal.why)
     for edit in proposal.edits:
         yield GuestChange(
             kind="link" if edit.link else "edit",
@@ -212,6 +217,11 @@ def changes_of(conversion: Conversion) -> Iterator[GuestChange]:
             after=_valid(edit.after),
             why=edit.why,
         )
+    for change in proposal.registry:
+        before, after = shown(change)
+        yield GuestChange(kind="registry", what=change.place, before=before, after=after, why=change.why)
+    for addition in proposal.additions:
+        yield GuestChange(kind="file", what=str(addition.source), after=addition.to, why=addition.why)
     for copy in (*proposal.copies, *(one for command in proposal.commands for one in command.copies)):
         yield GuestChange(kind="copy", what=copy.path, after=copy.to, why=copy.why)
     for command in proposal.commands:

@@ -37,7 +37,12 @@ def look_into(work: "Work") -> Conversion:
                 reader = work.source.reader(work.machine, disk, at)
                 readers.append(stack.enter_context(contextlib.closing(reader)))
             adapters = adapters_of(work.machine, work.spec)
-            found = plan_guest(readers, adapters=adapters)
+            found = plan_guest(
+                readers,
+                adapters=adapters,
+                clock_offset_seconds=clock_offset_of(work.spec),
+                wishes=work.wishes,
+            )
     finally:
         work.source.release(work.machine, tag)
     if len(adapters) == len(work.spec.nics):
@@ -47,6 +52,11 @@ def look_into(work: "Work") -> Conversion:
         remedy="keep the addresses (--mac keep), or name the interfaces in the guest afterwards",
     )
     return replace(found, proposal=replace(found.proposal, remarks=(remark, *found.proposal.remarks)))
+
+
+def clock_offset_of(spec: TargetMachine) -> int:
+    """Seconds that the new machine's hardware clock is ahead of UTC when it first starts."""
+    return int(spec.platform.get("timeoffset") or 0)
 
 
 def own_disks(machine: Machine) -> list[Disk]:
@@ -59,12 +69,23 @@ def told_interfaces(machine: Machine) -> dict[str, str]:
     return {one.mac.lower(): one.interface for one in machine.guest.addresses}
 
 
+def told_addresses(machine: Machine, mac: str) -> tuple[str, ...]:
+    """ADDRESS/PREFIX that the guest's agent told of the adapter with this MAC."""
+    told = (one for one in machine.guest.addresses if mac and one.mac.lower() == mac.lower())
+    return tuple(address for one in told for address in one.addresses)
+
+
 def adapters_of(machine: Machine, spec: TargetMachine) -> Sequence[Adapter]:
     """The adapters that the machine will have, with the names that its agent told; no address, no adapter."""
     told = told_interfaces(machine)
-    before = {nic.position: nic.mac for nic in machine.nics}
+    before = {nic.position: nic.mac.lower() for nic in machine.nics}
     return [
-        Adapter(mac=nic.mac.lower(), interface=told.get(before.get(nic.source_position, ""), ""))
+        Adapter(
+            mac=nic.mac.lower(),
+            interface=told.get(before.get(nic.source_position, ""), ""),
+            addresses=told_addresses(machine, before.get(nic.source_position, "")),
+            source_mac=before.get(nic.source_position, ""),
+        )
         for nic in spec.nics
         if nic.mac
     ]

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from v2x.convert.interface import GuestWishes
 from v2x.errors import SourceError, TargetError
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.listings import Listings
@@ -45,7 +46,8 @@ class Work:
     it is predicted to take no longer than `outage_seconds`. With `convert`, the guest is put right for Xen on its way;
     `rehearsed` says that this was tried on a snapshot before, `appliance` lets one wait for the virtual machine that
     does it. No two conversions write the same bytes: disks that are `patchable` hold their source's point and name the
-    blocks that differ, any other is of a point of its own, named by `conversion_id`.
+    blocks that differ, any other is of a point of its own, named by `conversion_id`. `wishes` are what is asked for in
+    the guest beyond that.
     `care` is what follows the start: `before` is the guest before its outage, `health` what was found after it;
     `started` that the machine was started on the target. `outage` is its outage in parts, `history` those of other
     machines of the run, `contention` how much slower the last pass will be for those that are cut over with it.
@@ -87,6 +89,7 @@ class Work:
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
     convert: bool = False
+    wishes: GuestWishes = field(default_factory=GuestWishes)
     rehearsed: bool = False
     appliance: Callable[[Callable[[], bool]], AbstractContextManager[object]] = nullcontext
     converted: "dict[str, GuestDisk]" = field(default_factory=dict)

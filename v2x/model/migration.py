@@ -103,8 +103,9 @@ class DiskResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestChange:
-    """Something that was changed inside a guest on its way. `kind` is edit, link, copy or command, `what` a file or the
-    command; of a copy, `after` is where it went. None: there is no such file."""
+    """Something that was changed inside a guest on its way. `kind` is edit, link, copy, registry, file (put into it),
+    removal or command, `what` a file, a value of the registry or the command; of a copy and of a file, `after` is where
+    it went. None: there is no such file or value."""
 
     kind: str
     what: str

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from v2x.model.migration import GuestChange
 from v2x.text import plural
 
+_PLAIN = {"command": ("ran", False), "copy": ("copied", True), "file": ("put", True)}
+"""Changes without a before: what they are called, and whether they lead somewhere."""
 _MOST_LINES = 40
 _LONGEST_TEXT = 200_000
 """Of longer files no difference is looked for: that takes time by the square of their lines."""
@@ -24,10 +26,12 @@ class ChangeLine:
 
 
 def change_line(change: GuestChange) -> ChangeLine:
-    if change.kind == "command":
-        return ChangeLine("ran", change.what, change.why)
-    if change.kind == "copy":
-        return ChangeLine("copied", f"{change.what} to {change.after}", change.why)
+    if change.kind in _PLAIN:
+        verb, leads = _PLAIN[change.kind]
+        return ChangeLine(verb, f"{change.what} to {change.after}" if leads else change.what, change.why)
+    if change.kind == "registry":
+        values = f"{change.before or 'none'} becomes {change.after or 'none'}"
+        return ChangeLine("set", change.what, f"{values}: {change.why}")
     if change.after is None:
         return ChangeLine("removed", change.what, change.why)
     if change.kind == "link":

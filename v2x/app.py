@@ -9,6 +9,7 @@ from pathlib import Path
 
 from v2x import __version__, secrets
 from v2x.config import Config, load_config
+from v2x.convert.interface import GuestWishes
 from v2x.endpoints import address_of, no_source_network
 from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
@@ -71,6 +72,7 @@ class App:
     ask: Ask | None = None
     stage: Path | None = None
     convert: bool = False
+    wishes: GuestWishes = field(default_factory=GuestWishes)
     read_all: bool = False
     keep_off: bool = False
     rules: Rules = field(default_factory=Rules)
@@ -335,6 +337,7 @@ class App:
             keep_off=self.keep_off or row.transfer is Transfer.WARM,
             stage=str(self.stage) if self.stage else "",
             convert=self.convert,
+            wishes=self.wishes,
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),

@@ -18,7 +18,7 @@ class Tool(StrEnum):
     QEMU_IMG = "qemu-img"
 
 
-@shared()
+@shared(guest=True)
 def convert(
     given: Given,
     source: Annotated[
@@ -52,12 +52,19 @@ def convert(
     """Converts a disk, or an appliance, from file to file; the format is given, never guessed."""
     from v2x.cli import show
     from v2x.cli.converting import Wish, convert_appliance, convert_disk, describe_disk
+    from v2x.cli.guest_wishes import guest_wishes
     from v2x.errors import UsageError
 
     if native_4k and tool is Tool.QEMU_IMG:
         raise UsageError("qemu-img reads no disks with 4096-byte sectors", hint="leave out --tool")
     wish = Wish(
-        source=source, source_format=source_format, disk=disk, force=force, compare=compare, native_4k=native_4k
+        source=source,
+        source_format=source_format,
+        disk=disk,
+        force=force,
+        compare=compare,
+        native_4k=native_4k,
+        guest=guest_wishes(given, converts=convert_guest or guest_plan, how="--convert-guest or --guest-plan"),
     )
     if serve is not None or guest_plan:
         if info or output is not None or convert_guest or compare or tool is Tool.QEMU_IMG or (serve and guest_plan):

@@ -4,11 +4,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2x.cli.options import Given
+from v2x.convert.interface import GuestWishes
 from v2x.disks.bytesource import FileSource
 from v2x.disks.export import copy_to_file
 from v2x.disks.interface import DiskReader
@@ -46,6 +47,7 @@ class Wish:
     force: bool = False
     compare: bool = False
     native_4k: bool = False
+    guest: GuestWishes = field(default_factory=GuestWishes)
 
     @property
     def is_appliance(self) -> bool:

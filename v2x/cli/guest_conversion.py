@@ -39,7 +39,8 @@ def convert_with_guest(given: Given, wish: Wish, output: Path, *, qemu: bool) ->
     with guest_disks(wish) as (readers, machine):
         number = own_disks(machine).index(chosen_disk(machine, wish.disk)) if machine is not None else 0
         show.note(_PATIENCE, quiet=given.quiet)
-        with converted_guest(readers, output.absolute().parent, adapters=adapters_of(machine)) as (conversion, changed):
+        put_right = converted_guest(readers, output.absolute().parent, adapters=adapters_of(machine), wishes=wish.guest)
+        with put_right as (conversion, changed):
             size = changed[number].size
             with progress_bar(given, size, output.name) as progress:
                 copy_to_file(changed[number], output, target, progress=progress, replace=wish.force)
@@ -59,7 +60,7 @@ def show_guest_plan(given: Given, wish: Wish) -> None:
     """Prints what would be changed inside the guest; of an appliance, all disks are looked at together."""
     with guest_disks(wish) as (readers, machine):
         show.note(_PATIENCE, quiet=given.quiet)
-        conversion = plan_guest(readers, adapters=adapters_of(machine))
+        conversion = plan_guest(readers, adapters=adapters_of(machine), wishes=wish.guest)
     _print(given, conversion)
 
 

@@ -36,7 +36,7 @@ class Ha(StrEnum):
     BEST_EFFORT = "best-effort"
 
 
-@shared(source=True, target=True, reading=True)
+@shared(source=True, target=True, reading=True, guest=True)
 def migrate(
     given: Given,
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="address, path or alias of the source")],
@@ -113,6 +113,7 @@ def migrate(
     from v2x.cli import show
     from v2x.cli.build import build
     from v2x.cli.guest_conversion import show_guest_of
+    from v2x.cli.guest_wishes import guest_wishes
     from v2x.cli.running import check_report_folder, conclude, report_file, run_plan, write_report
     from v2x.cli.single import Choices, describe, single_plan
     from v2x.text import plural
@@ -153,6 +154,7 @@ def migrate(
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format, app.keep_off = upload_format, keep_source_off
     app.convert = convert is Convert.AUTO
+    app.wishes = guest_wishes(given, converts=convert is not Convert.OFF, how="--convert auto or --convert plan")
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     plan, findings = single_plan(app, choices)
     if convert is Convert.PLAN:

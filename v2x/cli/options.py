@@ -45,6 +45,10 @@ class Given:
     ssh_user: str | None = None
     ssh_identity: Path | None = None
     ssh_host: str | None = None
+    luks_key_file: list[Path] | None = None
+    luks_ask: bool = False
+    remove_tools: bool = False
+    guest_agent: Path | None = None
 
 
 CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")]
@@ -168,20 +172,37 @@ _PROXY: dict[str, Any] = {
         typer.Option(metavar="HOST:PORT", help="HTTP proxy to vSphere; without it none is used", show_default=False),
     ],
 }
+_GUEST: dict[str, Any] = {
+    "luks_key_file": Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="conversion: file (mode 0600) with the passphrase of an encrypted Linux disk; repeatable",
+            show_default=False,
+        ),
+    ],
+    "luks_ask": Annotated[bool, typer.Option("--luks-ask", help="conversion: ask for that passphrase")],
+    "remove_tools": Annotated[
+        bool,
+        typer.Option("--remove-tools", help="conversion: remove the old hypervisor's packages, not just mask them"),
+    ],
+    "guest_agent": _file("conversion: .deb or .rpm of the pool's guest agent, installed in the guest"),
+}
 
 
 def shared(
-    *, source: bool = False, target: bool = False, reading: bool = False
+    *, source: bool = False, target: bool = False, reading: bool = False, guest: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Adds the shared options to a command whose first parameter is the `Given` record they end up in.
 
-    `reading` are those of commands that read disks of a live source.
+    `reading` are those of commands that read disks of a live source, `guest` of those that convert guests.
     """
     extra = {
         **_COMMON,
         **({**_SOURCE, **_PROXY} if source else {}),
         **(_TARGET if target else {}),
         **(_READING if reading else {}),
+        **(_GUEST if guest else {}),
     }
     absent = Given()
 

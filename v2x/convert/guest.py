@@ -9,36 +9,58 @@ from pathlib import Path
 
 from v2x.convert.apply import apply
 from v2x.convert.guestfs import GuestDisk, MountedGuest, mounted
-from v2x.convert.interface import Adapter, Conversion, Inspection, Proposal, Remark
+from v2x.convert.interface import Adapter, Conversion, GuestWishes, Inspection, Proposal, Remark
 from v2x.convert.linux import plan_linux
+from v2x.convert.locked import locked_disks, nothing_found
+from v2x.convert.room import refuse_shortage, shortages
 from v2x.disks import qemu_img
 from v2x.disks.interface import DiskReader
 from v2x.disks.nbd import open_overlay
 from v2x.disks.serve import DiskExport
-from v2x.errors import TargetError
+from v2x.errors import InputRefused, TargetError
+
+NOTHING_MORE = GuestWishes()
 
 _NEEDED = frozenset({"/boot", "/boot/efi", "/efi", "/etc", "/usr", "/var"})
 """Without one of these, an edit or a rebuilt image would land in the empty folder below a mount point."""
 
 
-def plan_guest(disks: Sequence[DiskReader], *, adapters: Sequence[Adapter] = ()) -> Conversion:
+def plan_guest(
+    disks: Sequence[DiskReader],
+    *,
+    adapters: Sequence[Adapter] = (),
+    clock_offset_seconds: int | None = None,
+    wishes: GuestWishes = NOTHING_MORE,
+) -> Conversion:
     """What is intended for the guest in `disks`, in the order of its hardware; they are only read, and stay open.
 
     Raises the error of a disk that could not be read, before any that comes of it; UsageError MISSING-TOOL without
-    libguestfs; TargetError if it cannot mount the guest.
+    libguestfs; TargetError if it cannot mount the guest; InputRefused GUEST-LOCKED if keys were given in vain.
     """
-    with _looked_into(disks) as guest:
-        return _planned(guest, adapters)
+    with _looked_into(disks, wishes) as guest:
+        found = _planned(guest, adapters, clock_offset_seconds, wishes)
+        short = [one.remark for one in shortages(guest, found.proposal)]
+    return replace(found, proposal=replace(found.proposal, remarks=(*short, *found.proposal.remarks)))
 
 
-def _planned(guest: MountedGuest, adapters: Sequence[Adapter]) -> Conversion:
-    if guest.systems == 0:
-        remark = Remark(
-            text="no operating system was found on the disks",
-            remedy="if they are encrypted, see to its drivers and names in the guest; it is copied as it is",
+def _planned(
+    guest: MountedGuest, adapters: Sequence[Adapter], clock_offset_seconds: int | None, wishes: GuestWishes
+) -> Conversion:
+    if wishes.keys and guest.locked and len(guest.locked) == list(guest.kinds.values()).count("crypto_LUKS"):
+        raise InputRefused(
+            f"no key that was given opens {', '.join(guest.locked)}",
+            hint="give the passphrase of the guest's disk, or leave the key out: it is copied as it is then",
+            code="GUEST-LOCKED",
         )
-        return Conversion(inspection=Inspection(), proposal=Proposal(remarks=(remark,)))
-    found = plan_linux(guest, stable_names=guest.stable_names, adapters=adapters)
+    if guest.systems == 0:
+        return Conversion(inspection=Inspection(), proposal=Proposal(remarks=tuple(nothing_found(guest))))
+    found = plan_linux(
+        guest,
+        stable_names=guest.stable_names,
+        adapters=adapters,
+        clock_offset_seconds=clock_offset_seconds,
+        wishes=wishes,
+    )
     return replace(found, proposal=replace(found.proposal, remarks=(*_remarks(guest), *found.proposal.remarks)))
 
 
@@ -53,18 +75,24 @@ def _remarks(guest: MountedGuest) -> Iterator[Remark]:
             text=f"{', '.join(guest.unmounted)} could not be mounted, so nothing there was looked at",
             remedy="check these file systems in the guest",
         )
+    yield from locked_disks(guest)
 
 
 @contextlib.contextmanager
 def converted_guest(
-    disks: Sequence[DiskReader], folder: Path, *, adapters: Sequence[Adapter] = ()
+    disks: Sequence[DiskReader],
+    folder: Path,
+    *,
+    adapters: Sequence[Adapter] = (),
+    clock_offset_seconds: int | None = None,
+    wishes: GuestWishes = NOTHING_MORE,
 ) -> Iterator[tuple[Conversion, list[DiskReader]]]:
     """The guest in `disks` put right: what was done, and its disks as they are then, to be copied within the block.
 
     Edits go to overlays in `folder`, which are removed at the end; they take as much room as was written, a few hundred
     MiB for a rebuilt initial RAM disk. The disks themselves are only read. Where nothing is to be done, they are what
-    is given. Raises as `plan_guest`; TargetError or ToolFailed where an edit or a program of the guest fails, and then
-    nothing has happened.
+    is given. Raises as `plan_guest`; InputRefused GUEST-ROOM where a file system of the guest is too full; TargetError
+    or ToolFailed where an edit or a program of the guest fails, and then nothing has happened.
     """
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
@@ -72,15 +100,17 @@ def converted_guest(
         overlays = [place / f"{number}.qcow2" for number in range(len(exports))]
         for overlay, export in zip(overlays, exports, strict=True):
             qemu_img.create_overlay(overlay, export.path)
-        with _problems_first(exports), mounted([GuestDisk(overlay=one) for one in overlays], readonly=False) as guest:
-            conversion = _planned(guest, adapters)
+        drives = [GuestDisk(overlay=one) for one in overlays]
+        with _problems_first(exports), mounted(drives, readonly=False, keys=wishes.keys) as guest:
+            conversion = _planned(guest, adapters, clock_offset_seconds, wishes)
             missing = [point for point in guest.unmounted if point in _NEEDED]
             if missing and not conversion.changes_nothing:
                 raise TargetError(
                     f"{', '.join(missing)} of the guest could not be mounted, so it cannot be converted",
                     hint="check these file systems in the guest, or migrate without conversion",
                 )
-            apply(guest, conversion.proposal)
+            refuse_shortage(guest, conversion.proposal)
+            conversion = replace(conversion, proposal=apply(guest, conversion.proposal))
         if conversion.changes_nothing:
             yield conversion, list(disks)
             return
@@ -103,8 +133,9 @@ def _problems_first(exports: Sequence[DiskExport]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _looked_into(disks: Sequence[DiskReader]) -> Iterator[MountedGuest]:
+def _looked_into(disks: Sequence[DiskReader], wishes: GuestWishes) -> Iterator[MountedGuest]:
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
-        with _problems_first(exports), mounted([GuestDisk(socket=one.path) for one in exports], readonly=True) as guest:
+        drives = [GuestDisk(socket=one.path) for one in exports]
+        with _problems_first(exports), mounted(drives, readonly=True, keys=wishes.keys) as guest:
             yield guest

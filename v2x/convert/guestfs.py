@@ -20,6 +20,7 @@ from typing import Any
 from v2x import proc
 from v2x.disks.unix_socket import socket_folder
 from v2x.errors import InputRefused, TargetError, UsageError
+from v2x.secrets import Secret
 from v2x.text import printable
 
 PYTHON = "/usr/bin/python3"
@@ -55,7 +56,8 @@ class MountedGuest:
     """A guest's files and programs. `systems` is how many operating systems its disks hold; the first is mounted,
     all but its `unmounted` mount points.
 
-    `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`.
+    `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`. `kinds` are of
+    those that nothing is found in as they are: crypto_LUKS, BitLocker, zfs_member; `locked` those that no key opened.
     """
 
     _connection: socket.socket
@@ -63,6 +65,8 @@ class MountedGuest:
     systems: int = 0
     unmounted: tuple[str, ...] = ()
     stable_names: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    locked: tuple[str, ...] = ()
     _rest: bytearray = field(default_factory=bytearray)
 
     def exists(self, path: str) -> bool:
@@ -86,6 +90,16 @@ class MountedGuest:
 
     def copy(self, path: str, to: str) -> None:
         self._ask("copy", path=path, to=to)
+
+    def upload(self, source: Path, to: str) -> None:
+        self._ask("upload", source=str(source.absolute()), to=to)
+
+    def size_bytes(self, path: str) -> int:
+        return int(self._ask("size", path=path))
+
+    def free_bytes(self, path: str) -> tuple[str, int]:
+        point, free = self._ask("free", path=path)
+        return str(point), int(free)
 
     def remove(self, path: str) -> None:
         self._ask("remove", path=path)
@@ -141,13 +155,18 @@ class _Unlaunched(TargetError):
 
 
 @contextlib.contextmanager
-def mounted(disks: Sequence[GuestDisk], *, readonly: bool) -> Iterator[MountedGuest]:
+def mounted(disks: Sequence[GuestDisk], *, readonly: bool, keys: Sequence[Secret] = ()) -> Iterator[MountedGuest]:
     """The guest in `disks`, which are in the order of the machine's hardware. What was written is on disk at the end.
 
+    Each of `keys` is tried on all that is encrypted with LUKS; they go over the private socket.
     Where KVM is there but does not work, as in some virtual machines, it is started again without it. UsageError
     MISSING-TOOL without libguestfs; TargetError if it cannot start, or cannot mount the guest.
     """
-    opening = {"disks": [disk.described for disk in disks], "readonly": readonly}
+    opening = {
+        "disks": [disk.described for disk in disks],
+        "readonly": readonly,
+        "keys": [key.reveal() for key in keys],
+    }
     with contextlib.ExitStack() as stack:
         settings = _settings()
         attempt = stack.enter_context(contextlib.ExitStack())
@@ -177,6 +196,8 @@ def _launched(stack: contextlib.ExitStack, opening: dict[str, Any], settings: di
     guest.systems = int(found["systems"])
     guest.unmounted = tuple(found["unmounted"])
     guest.stable_names = names_of(found["identities"])
+    guest.kinds = dict(found["kinds"])
+    guest.locked = tuple(found["locked"])
     return guest
 
 

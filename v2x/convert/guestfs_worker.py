@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 LARGEST_FILE_BYTES = 8 << 20
+UNREADABLE = {"crypto_LUKS", "BitLocker", "zfs_member"}
+"""Kinds of what may lie on a partition, by blkid's names, that no operating system is found in as it is."""
 
 
 class Refused(Exception):
@@ -33,6 +35,56 @@ def launch(guestfs: Any, disks: Iterable[dict[str, str]], readonly: bool) -> Any
     return handle
 
 
+def unlock(handle: Any, keys: list[str], readonly: bool) -> list[str]:
+    """Opens what is encrypted with LUKS, by the name that the guest's crypttab has for it; returns what no key opens.
+
+    Only with its own name does the guest's tool for the initial RAM disk know again what is unlocked at boot.
+    """
+    encrypted = [device for device, kind in handle.list_filesystems().items() if kind == "crypto_LUKS"]
+    names = {device: "luks-" + handle.luks_uuid(device) for device in encrypted}
+    opened = {
+        device: key for device in encrypted if (key := opening_key(handle, device, keys, names[device], readonly))
+    }
+    if opened:
+        handle.lvm_scan(True)
+        wanted = {**names, **names_in_crypttab(handle, opened)}
+        if any(wanted[device] != names[device] for device in opened):
+            handle.vg_activate_all(False)
+            for device in opened:
+                handle.cryptsetup_close("/dev/mapper/" + names[device])
+            for device, key in opened.items():
+                handle.cryptsetup_open(device, key, wanted[device], readonly=readonly)
+            handle.lvm_scan(True)
+    return [handle.canonical_device_name(device) for device in encrypted if device not in opened]
+
+
+def opening_key(handle: Any, device: str, keys: list[str], name: str, readonly: bool) -> str | None:
+    for key in keys:
+        try:
+            handle.cryptsetup_open(device, key, name, readonly=readonly)
+        except RuntimeError:
+            continue
+        return key
+    return None
+
+
+def names_in_crypttab(handle: Any, devices: Iterable[str]) -> dict[str, str]:
+    """Device to the name that the first operating system's crypttab gives it."""
+    roots = sorted(handle.inspect_os())
+    if not roots:
+        return {}
+    handle.mount_ro(roots[0], "/")
+    lines = handle.read_lines("/etc/crypttab") if handle.is_file("/etc/crypttab") else []
+    handle.umount_all()
+    found = {}
+    for fields in (line.split() for line in lines if not line.lstrip().startswith("#")):
+        for device in devices:
+            uuid = handle.luks_uuid(device)
+            if len(fields) >= 2 and fields[1] in {"UUID=" + uuid, "/dev/disk/by-uuid/" + uuid, device}:
+                found[device] = fields[0]
+    return found
+
+
 def mount(handle: Any, readonly: bool) -> dict[str, Any]:
     """Mounts the first operating system found; says how many were found, and which of its file systems are missing."""
     roots = sorted(handle.inspect_os())
@@ -50,17 +102,20 @@ def mount(handle: Any, readonly: bool) -> dict[str, Any]:
     return {"systems": len(roots), "unmounted": unmounted}
 
 
-def identities(handle: Any) -> dict[str, str]:
-    """Device as libguestfs names it, to the UUID of what lies on it."""
-    found = {}
+def identities(handle: Any) -> dict[str, dict[str, str]]:
+    """Devices as libguestfs names them: the UUID of what lies on each, and the kind of what it cannot mount."""
+    uuids, kinds = {}, {}
     for device in [*handle.list_partitions(), *handle.list_devices()]:
         try:
-            uuid = handle.vfs_uuid(device)
+            uuid, kind = handle.vfs_uuid(device), handle.vfs_type(device)
         except RuntimeError:
             continue
-        if uuid and handle.vfs_type(device) not in {"LVM2_member", "linux_raid_member", "zfs_member"}:
-            found[handle.canonical_device_name(device)] = uuid
-    return found
+        name = handle.canonical_device_name(device)
+        if uuid and kind not in {"LVM2_member", "linux_raid_member", "zfs_member"}:
+            uuids[name] = uuid
+        if kind in UNREADABLE:
+            kinds[name] = kind
+    return {"identities": uuids, "kinds": kinds}
 
 
 def read(handle: Any, request: dict[str, Any]) -> str:
@@ -91,6 +146,20 @@ def copy(handle: Any, request: dict[str, Any]) -> None:
     handle.cp(request["path"], request["to"])
 
 
+def upload(handle: Any, request: dict[str, Any]) -> None:
+    handle.mkdir_p(request["to"].rsplit("/", 1)[0] or "/")
+    handle.upload(request["source"], request["to"])
+
+
+def free(handle: Any, request: dict[str, Any]) -> list[Any]:
+    """The mount point that a path lies on, and the bytes free there."""
+    path = request["path"].rstrip("/") + "/"
+    points = [point for point in handle.mountpoints().values() if path.startswith(point.rstrip("/") + "/")]
+    point = max(points, key=len)
+    told = handle.statvfs(point)
+    return [point, told["bavail"] * told["frsize"]]
+
+
 def link_of(handle: Any, request: dict[str, Any]) -> str | None:
     path = request["path"]
     return str(handle.readlink(path)) if handle.is_symlink(path) else None
@@ -109,6 +178,9 @@ ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "write": write,
     "symlink": symlink,
     "copy": copy,
+    "upload": upload,
+    "size": lambda handle, request: handle.filesize(request["path"]) if handle.is_file(request["path"]) else 0,
+    "free": free,
     "remove": lambda handle, request: handle.rm_f(request["path"]),
     "run": lambda handle, request: handle.command(request["argv"]),
 }
@@ -128,7 +200,8 @@ def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
         say({"unlaunched": str(problem)})
         return
     try:
-        say({"is": {**mount(handle, opening["readonly"]), "identities": identities(handle)}})
+        locked = unlock(handle, opening["keys"], opening["readonly"])
+        say({"is": {**mount(handle, opening["readonly"]), **identities(handle), "locked": locked}})
     except RuntimeError as problem:
         say({"failed": str(problem)})
         return

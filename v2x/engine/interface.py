@@ -2,10 +2,11 @@
 """What runs migrations: how many at once, in which order, and what survives a crash."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from v2x.convert.interface import GuestWishes
 from v2x.migrate.observe import Observer
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
@@ -25,7 +26,8 @@ class Order:
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
     be. `apart` are teams of which no two are ever cut over at once. `row` is the plan's, for reports. What the order
     knows of the machine is as of `listed`. With `convert`, its guest is put right on its way: by the engine without a
-    journal only, since each attempt writes other bytes.
+    journal only, since each attempt writes other bytes. `wishes` are what is asked for in the guest beyond that; they
+    may hold keys, and are never written down.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Order:
     row: PlanRow | None = None
     listed: datetime | None = None
     convert: bool = False
+    wishes: GuestWishes = field(default_factory=GuestWishes)
 
     @property
     def size_bytes(self) -> int:

@@ -36,6 +36,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         enable_tracking=order.enable_tracking,
         outage_seconds=order.outage_seconds,
         convert=order.convert,
+        wishes=order.wishes,
         place=order.target,
         **running,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from v2x.convert.guest import converted_guest
 from v2x.convert.interface import Conversion
 from v2x.disks.interface import DiskReader
-from v2x.migrate.look import adapters_of
+from v2x.migrate.look import adapters_of, clock_offset_of
 from v2x.migrate.observe import TellsChanges
 from v2x.model.migration import GuestChange, Phase
 
@@ -38,7 +38,14 @@ def converted(work: "Work") -> Iterator[None]:
             readers.append(stack.enter_context(contextlib.closing(reader)))
         folder = work.stage or Path(tempfile.gettempdir())
         adapters = adapters_of(work.machine, work.spec)
-        conversion, changed = stack.enter_context(converted_guest(readers, folder, adapters=adapters))
+        put_right = converted_guest(
+            readers,
+            folder,
+            adapters=adapters,
+            clock_offset_seconds=clock_offset_of(work.spec),
+            wishes=work.wishes,
+        )
+        conversion, changed = stack.enter_context(put_right)
         for remark in conversion.proposal.remarks:
             work.observer.warning(f"{remark.text}; {remark.remedy}" if remark.remedy else remark.text)
         if isinstance(work.observer, TellsChanges):

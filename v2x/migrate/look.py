@@ -37,7 +37,12 @@ def look_into(work: "Work") -> Conversion:
                 reader = work.source.reader(work.machine, disk, at)
                 readers.append(stack.enter_context(contextlib.closing(reader)))
             adapters = adapters_of(work.machine, work.spec)
-            found = plan_guest(readers, adapters=adapters)
+            found = plan_guest(
+                readers,
+                adapters=adapters,
+                clock_offset_seconds=clock_offset_of(work.spec),
+                wishes=work.wishes,
+            )
     finally:
         work.source.release(work.machine, tag)
     if len(adapters) == len(work.spec.nics):
@@ -47,6 +52,11 @@ def look_into(work: "Work") -> Conversion:
         remedy="keep the addresses (--mac keep), or name the interfaces in the guest afterwards",
     )
     return replace(found, proposal=replace(found.proposal, remarks=(remark, *found.proposal.remarks)))
+
+
+def clock_offset_of(spec: TargetMachine) -> int:
+    """Seconds that the new machine's hardware clock is ahead of UTC when it first starts."""
+    return int(spec.platform.get("timeoffset") or 0)
 
 
 def own_disks(machine: Machine) -> list[Disk]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from v2x.convert.interface import GuestWishes
 from v2x.disks.interface import DiskReader
 from v2x.errors import SourceError, TargetError
 from v2x.migrate.integrity import IntegrityCheck
@@ -32,7 +33,8 @@ class Work:
     automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
     `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
     a pass takes no longer than `outage_seconds`. With `convert`, the guest is put right for Xen on its way; no two
-    conversions write the same bytes, so that each attempt is a point of its own, named by `conversion_id`.
+    conversions write the same bytes, so that each attempt is a point of its own, named by `conversion_id`. `wishes` are
+    what is asked for in the guest beyond that.
     """
 
     tag: str
@@ -68,6 +70,7 @@ class Work:
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
     convert: bool = False
+    wishes: GuestWishes = field(default_factory=GuestWishes)
     converted: dict[str, DiskReader] = field(default_factory=dict)
     conversion_id: str = field(default_factory=lambda: secrets.token_hex(8))
 

@@ -66,7 +66,7 @@ def conversions(monkeypatch):
     made = []
 
     @contextlib.contextmanager
-    def convert(disks, folder, *, adapters):
+    def convert(disks, folder, **more):
         number = len(made) + 0x40
         contents = []
         for disk in disks:
@@ -129,7 +129,7 @@ def test_a_lost_upload_goes_on_within_one_conversion(world, conversions, monkeyp
 
 def test_a_conversion_that_fails_seals_nothing(world, monkeypatch):
     @contextlib.contextmanager
-    def refuse(disks, folder, *, adapters):
+    def refuse(disks, folder, **more):
         raise TargetError("no kernel")
         yield
 

@@ -46,7 +46,7 @@ def plan_guest(
 def _planned(
     guest: MountedGuest, adapters: Sequence[Adapter], clock_offset_seconds: int | None, wishes: GuestWishes
 ) -> Conversion:
-    if wishes.keys and guest.locked and len(guest.locked) == list(guest.kinds.values()).count("crypto_LUKS"):
+    if wishes.keys and guest.locked and not guest.unlocked:
         raise InputRefused(
             f"no key that was given opens {', '.join(guest.locked)}",
             hint="give the passphrase of the guest's disk, or leave the key out: it is copied as it is then",

@@ -57,7 +57,8 @@ class MountedGuest:
     all but its `unmounted` mount points.
 
     `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`. `kinds` are of
-    those that nothing is found in as they are: crypto_LUKS, BitLocker, zfs_member; `locked` those that no key opened.
+    those that nothing is found in as they are: crypto_LUKS, BitLocker, zfs_member; `locked` and `unlocked` are
+    volumes of LUKS, by whether a key opened them.
     """
 
     _connection: socket.socket
@@ -67,6 +68,7 @@ class MountedGuest:
     stable_names: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     locked: tuple[str, ...] = ()
+    unlocked: tuple[str, ...] = ()
     _rest: bytearray = field(default_factory=bytearray)
 
     def exists(self, path: str) -> bool:
@@ -197,7 +199,7 @@ def _launched(stack: contextlib.ExitStack, opening: dict[str, Any], settings: di
     guest.unmounted = tuple(found["unmounted"])
     guest.stable_names = names_of(found["identities"])
     guest.kinds = dict(found["kinds"])
-    guest.locked = tuple(found["locked"])
+    guest.locked, guest.unlocked = tuple(found["locked"]), tuple(found["unlocked"])
     return guest
 
 

@@ -35,8 +35,8 @@ def launch(guestfs: Any, disks: Iterable[dict[str, str]], readonly: bool) -> Any
     return handle
 
 
-def unlock(handle: Any, keys: list[str], readonly: bool) -> list[str]:
-    """Opens what is encrypted with LUKS, by the name that the guest's crypttab has for it; returns what no key opens.
+def unlock(handle: Any, keys: list[str], readonly: bool) -> dict[str, list[str]]:
+    """Opens what is encrypted with LUKS, by the name that the guest's crypttab has for it.
 
     Only with its own name does the guest's tool for the initial RAM disk know again what is unlocked at boot.
     """
@@ -55,7 +55,11 @@ def unlock(handle: Any, keys: list[str], readonly: bool) -> list[str]:
             for device, key in opened.items():
                 handle.cryptsetup_open(device, key, wanted[device], readonly=readonly)
             handle.lvm_scan(True)
-    return [handle.canonical_device_name(device) for device in encrypted if device not in opened]
+    named = {device: handle.canonical_device_name(device) for device in encrypted}
+    return {
+        "unlocked": [named[device] for device in opened],
+        "locked": [named[device] for device in encrypted if device not in opened],
+    }
 
 
 def opening_key(handle: Any, device: str, keys: list[str], name: str, readonly: bool) -> str | None:
@@ -200,8 +204,8 @@ def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
         say({"unlaunched": str(problem)})
         return
     try:
-        locked = unlock(handle, opening["keys"], opening["readonly"])
-        say({"is": {**mount(handle, opening["readonly"]), **identities(handle), "locked": locked}})
+        opened = unlock(handle, opening["keys"], opening["readonly"])
+        say({"is": {**mount(handle, opening["readonly"]), **identities(handle), **opened}})
     except RuntimeError as problem:
         say({"failed": str(problem)})
         return

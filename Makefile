@@ -15,7 +15,7 @@ PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin ope
 # … and what the tests use beside that, which boot virtual machines too.
 # (Node.js from elsewhere brings its own npm, which Debian's would be in the way of.)
 TEST_PACKAGES := $(PACKAGES) cpio chromium nbdkit-plugin-python openssh-client openssh-server postgresql \
-  linux-image-amd64 python3-guestfs python3-libvhdi samba qemu-system-x86 ovmf mmdebstrap golang-go golang-github-vmware-govmomi-dev \
+  linux-image-amd64 python3-guestfs python3-libvhdi samba qemu-system-x86 ovmf mmdebstrap cryptsetup-bin golang-go golang-github-vmware-govmomi-dev \
   $(if $(shell command -v npm),,nodejs npm)
 
 help:

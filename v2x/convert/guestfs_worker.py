@@ -40,7 +40,8 @@ def unlock(handle: Any, keys: list[str], readonly: bool) -> dict[str, list[str]]
 
     Only with its own name does the guest's tool for the initial RAM disk know again what is unlocked at boot.
     """
-    encrypted = [device for device, kind in handle.list_filesystems().items() if kind == "crypto_LUKS"]
+    volumes = [*handle.list_partitions(), *handle.list_devices(), *handle.lvs()]
+    encrypted = [device for device in volumes if kind_of(handle, device) == "crypto_LUKS"]
     names = {device: "luks-" + handle.luks_uuid(device) for device in encrypted}
     opened = {
         device: key for device in encrypted if (key := opening_key(handle, device, keys, names[device], readonly))
@@ -60,6 +61,14 @@ def unlock(handle: Any, keys: list[str], readonly: bool) -> dict[str, list[str]]
         "unlocked": [named[device] for device in opened],
         "locked": [named[device] for device in encrypted if device not in opened],
     }
+
+
+def kind_of(handle: Any, device: str) -> str:
+    """What lies on a device, by blkid's names; empty where that is nothing."""
+    try:
+        return str(handle.vfs_type(device))
+    except RuntimeError:
+        return ""
 
 
 def opening_key(handle: Any, device: str, keys: list[str], name: str, readonly: bool) -> str | None:

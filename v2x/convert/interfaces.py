@@ -22,6 +22,8 @@ _PORTS = re.compile(
     r"^\s*(?:bond-slaves|bond_slaves|slaves|bridge_ports|bridge-ports|vlan-raw-device|vlan_raw_device)\s+(.+)$",
     re.MULTILINE,
 )
+_NO_PORTS = {"none", "all", "regex", "noregex"}
+"""Words of bridge-utils-interfaces(5) where names stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,8 @@ def _ifupdown(files: GuestFiles) -> Iterator[Interface]:
         for name in re.findall(r"^\s*iface\s+(\S+)\s+inet6?\s", text, re.MULTILINE):
             yield Interface(name=name.split(".")[0], mac="", path=path)
         for name in " ".join(_PORTS.findall(text)).split():
-            yield Interface(name=name.split(".")[0], mac="", path=path)
+            if name not in _NO_PORTS:
+                yield Interface(name=name.split(".")[0], mac="", path=path)
 
 
 def _ifcfg(files: GuestFiles) -> Iterator[Interface]:

@@ -18,6 +18,7 @@ NETPLAN = "/etc/netplan/1.yaml"
     [
         ({"/etc/network/interfaces": "iface bond0 inet dhcp\n  bond-slaves ens192 ens224\n"}, {"ens192", "ens224"}),
         ({"/etc/network/interfaces": "iface br0 inet dhcp\n  bridge_ports ens192\n"}, {"ens192"}),
+        ({"/etc/network/interfaces": "iface br0 inet dhcp\n  bridge_ports none\n"}, set()),
         ({"/etc/network/interfaces": "iface ens192.7 inet dhcp\n"}, {"ens192"}),
         ({"/etc/network/interfaces": "iface vlan7 inet dhcp\n  vlan-raw-device ens192\n"}, {"ens192"}),
         ({f"{RED_HAT}ens192": "DEVICE=ens192\nMASTER=bond0\nSLAVE=yes\n"}, {"ens192"}),

@@ -53,8 +53,8 @@ class GuestDisk:
 
 @dataclass(slots=True)
 class MountedGuest:
-    """A guest's files and programs. `systems` is how many operating systems its disks hold; the first is mounted,
-    all but its `unmounted` mount points.
+    """A guest's files and programs. `systems` is how many operating systems its disks hold; the first is mounted
+    at its `mounted` points, but not at the `unmounted` ones.
 
     `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`. `kinds` are of
     those that nothing is found in as they are: crypto_LUKS, BitLocker, zfs_member; `locked` and `unlocked` are
@@ -64,6 +64,7 @@ class MountedGuest:
     _connection: socket.socket
     _child: proc.Child
     systems: int = 0
+    mounted: tuple[str, ...] = ()
     unmounted: tuple[str, ...] = ()
     stable_names: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
@@ -100,8 +101,9 @@ class MountedGuest:
         return int(self._ask("size", path=path))
 
     def free_bytes(self, path: str) -> tuple[str, int]:
-        point, free = self._ask("free", path=path)
-        return str(point), int(free)
+        within = [point for point in self.mounted if f"{path}/".startswith(f"{point.rstrip('/')}/")]
+        point = max(within, key=len)
+        return point, int(self._ask("free", path=point))
 
     def remove(self, path: str) -> None:
         self._ask("remove", path=path)
@@ -196,7 +198,7 @@ def _launched(stack: contextlib.ExitStack, opening: dict[str, Any], settings: di
     guest = MountedGuest(stack.enter_context(_caller(listener, child)), child)
     found = guest._exchange(opening, _LAUNCH_SECONDS)
     guest.systems = int(found["systems"])
-    guest.unmounted = tuple(found["unmounted"])
+    guest.mounted, guest.unmounted = tuple(found["mounted"]), tuple(found["unmounted"])
     guest.stable_names = names_of(found["identities"])
     guest.kinds = dict(found["kinds"])
     guest.locked, guest.unlocked = tuple(found["locked"]), tuple(found["unlocked"])

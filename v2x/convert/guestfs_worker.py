@@ -102,7 +102,7 @@ def mount(handle: Any, readonly: bool) -> dict[str, Any]:
     """Mounts the first operating system found; says how many were found, and which of its file systems are missing."""
     roots = sorted(handle.inspect_os())
     if not roots:
-        return {"systems": 0, "unmounted": []}
+        return {"systems": 0, "mounted": [], "unmounted": []}
     points = {**handle.inspect_get_mountpoints(roots[0]), "/": roots[0]}
     unmounted = []
     for point in sorted(points, key=len):
@@ -112,7 +112,8 @@ def mount(handle: Any, readonly: bool) -> dict[str, Any]:
             if point == "/":
                 raise
             unmounted.append(point)
-    return {"systems": len(roots), "unmounted": unmounted}
+    mounted = [point for point in points if point not in unmounted]
+    return {"systems": len(roots), "mounted": mounted, "unmounted": unmounted}
 
 
 def identities(handle: Any) -> dict[str, dict[str, str]]:
@@ -164,13 +165,10 @@ def upload(handle: Any, request: dict[str, Any]) -> None:
     handle.upload(request["source"], request["to"])
 
 
-def free(handle: Any, request: dict[str, Any]) -> list[Any]:
-    """The mount point that a path lies on, and the bytes free there."""
-    path = request["path"].rstrip("/") + "/"
-    points = [point for point in handle.mountpoints().values() if path.startswith(point.rstrip("/") + "/")]
-    point = max(points, key=len)
-    told = handle.statvfs(point)
-    return [point, told["bavail"] * told["frsize"]]
+def free(handle: Any, request: dict[str, Any]) -> int:
+    """Bytes free on a file system; libguestfs's own list of them has a device with two subvolumes once."""
+    told = handle.statvfs(request["path"])
+    return int(told["bavail"] * told["frsize"])
 
 
 def link_of(handle: Any, request: dict[str, Any]) -> str | None:

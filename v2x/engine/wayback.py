@@ -5,7 +5,7 @@ First the machine on the target is stopped and kept from starting, then the sour
 two of one machine never run. What the target wrote since its first start is lost with it, so that takes consent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -32,13 +32,20 @@ class Returns:
     def __init__(self, store: Store, ledger: Ledger, doors: Doors) -> None:
         self._store, self._ledger, self._doors = store, ledger, doors
 
-    def roll_back(self, batch: Batch, row: str, *, accept_data_loss: bool = False, force_dc: bool = False) -> str:
+    def roll_back(
+        self, batch: Batch, row: str, *, accept_data_loss: bool = False, force_dc: bool = False, discard: bool = False
+    ) -> str:
         """Stops the target, puts the source back as it was and starts it if it ran. What to say of it.
+
+        With `discard`, the machine on the target and its disks are removed at the end, also of one that was rolled back
+        before.
 
         Conflict NOT-THROUGH for a machine that is not through (cancel it instead), FINALIZED once the way back was
         given up, DATA-LOSS where the target has run and that was not accepted, DOMAIN-CONTROLLER for one that has run.
         """
-        order, facts = self._through(batch, row)
+        order, facts = self._through(batch, row, {*_THROUGH, Outcome.ROLLED_BACK} if discard else _THROUGH)
+        if self._outcome(batch, row) is Outcome.ROLLED_BACK:
+            return self._removed(batch, row, order)
         if FINALIZED in facts:
             raise Conflict(
                 f"{order.machine.name} is finalized: its way back was given up",
@@ -73,6 +80,16 @@ class Returns:
         )
         values = {"state": State.ENDED, "outcome": Outcome.ROLLED_BACK, "phase": Phase.DONE, "cutover": False}
         self._ledger.record(batch.id, row, "rollback", said, None, **values)
+        return f"{said}; {self._removed(batch, row, order)}" if discard else said
+
+    def _removed(self, batch: Batch, row: str, order: Order) -> str:
+        """Removes what was rolled back from the target; already gone is success."""
+        with self._opened(order) as (_, target):
+            claim = target.find(order.id)
+            if claim is not None and claim.sealed and isinstance(target, WayBack):
+                target.remove(claim)
+        said = f"{order.spec.name} is removed from {order.target}"
+        self._note(batch, row, said)
         return said
 
     def finalize(self, batch: Batch, row: str) -> str:
@@ -92,7 +109,15 @@ class Returns:
         if WAS_ON in facts and isinstance(source, PowerControl):
             source.power_on(order.machine)
 
-    def _through(self, batch: Batch, row: str) -> tuple[Order, tuple[str, ...]]:
+    def _outcome(self, batch: Batch, row: str) -> Outcome:
+        of = tables.rows
+        with self._store.reading() as connection:
+            found = connection.execute(sa.select(of.c.outcome).where(of.c.batch == batch.id, of.c.id == row)).scalar()
+        return Outcome(str(found))
+
+    def _through(
+        self, batch: Batch, row: str, through: Collection[Outcome] = _THROUGH
+    ) -> tuple[Order, tuple[str, ...]]:
         of = tables.rows
         with self._store.reading() as connection:
             found = connection.execute(
@@ -101,7 +126,7 @@ class Returns:
             if found is None:
                 raise UsageError(f"no row {row} in batch {batch.id}", hint="v2x batch status lists them")
             order, facts = batches.order(connection, batch.id, row), batches.facts(connection, batch.id, row)
-        if found.state != State.ENDED or Outcome(found.outcome) not in _THROUGH:
+        if found.state != State.ENDED or Outcome(found.outcome) not in through:
             raise Conflict(
                 f"{order.machine.name} is not through: {found.outcome if found.state == State.ENDED else found.state}",
                 code="NOT-THROUGH",

@@ -15,7 +15,7 @@ from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.guest import converted
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
-from v2x.migrate.power import bring_down, refuse_running, stay_off
+from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
 from v2x.migrate.room import Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
@@ -87,6 +87,7 @@ def preflight(work: Work) -> None:
         )
     if not work.warm:
         refuse_running(work)
+        rehearse(work)
     _check_room(work, found)
 
 

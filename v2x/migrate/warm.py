@@ -25,7 +25,7 @@ from v2x.migrate.verify import VerifyMismatch, verify_disk
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
-from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, TrackingLost
+from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, Thaws, TrackingLost
 from v2x.target.interface import ClaimedDisk, Patches, ReadBack
 
 MOST_PASSES = 20
@@ -67,9 +67,13 @@ def sync(work: Work) -> None:
 
 @contextmanager
 def _frozen(work: Work, source: ChangeTracking) -> Iterator[Checkpoint]:
-    """The disks frozen for as long as they are read; let go of whatever happens."""
+    """The disks frozen for as long as they are read; then let go of, as far as the next pass can do without."""
     work.checkpoint = source.freeze(work.machine, work.tag)
     steps.tell(work)
+    if isinstance(work.source, Thaws):
+        yield work.checkpoint
+        work.source.thaw(work.machine, work.tag)
+        return
     try:
         yield work.checkpoint
     finally:

@@ -97,6 +97,16 @@ class DiskWriter(Protocol):
 
 
 @runtime_checkable
+class ByTasks(Protocol):
+    """Writers whose uploads are tasks of the pool."""
+
+    @property
+    def task_references(self) -> Sequence[str]:
+        """References of the tasks that ended well so far, as the pool's own logs have them."""
+        ...
+
+
+@runtime_checkable
 class LeavesOut(Protocol):
     """Writers that can pass over an announced block: what the disk holds there stays."""
 
@@ -188,6 +198,10 @@ class WayBack(Protocol):
 
     def halt(self, claim: Claim) -> None:
         """Stops it and keeps it from starting; its disks stay as they are. Safe to call twice."""
+        ...
+
+    def remove(self, claim: Claim) -> None:
+        """Removes it and its migrated disks, after `halt` only. Conflict where it may start, or has snapshots."""
         ...
 
 

@@ -3,7 +3,8 @@
 
 from datetime import datetime
 
-from v2x.errors import V2xError
+from v2x.errors import Conflict, V2xError
+from v2x.target.xapi import protection, tags, vdi
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import xapi_code
 
@@ -35,6 +36,35 @@ def halt(client: Client, vm: str) -> None:
     for operation in _BLOCKED:
         client.call("VM.remove_from_blocked_operations", vm, operation)
         client.call("VM.add_to_blocked_operations", vm, operation, REASON)
+
+
+def remove(client: Client, vm: str, tag: str) -> None:
+    """Removes a machine that was rolled back, with those of its disks that came with its migration.
+
+    Conflict for one that runs or may start, and for one that somebody took snapshots of; nothing is removed then. Disks
+    that were added later, or that another machine has attached, stay.
+    """
+    record = client.call("VM.get_record", vm)
+    name = str(record.get("name_label"))
+    blocked = record.get("blocked_operations")
+    if record.get("power_state") != "Halted" or not isinstance(blocked, dict) or blocked.get("start") != REASON:
+        raise Conflict(
+            f"{name} is not as the rollback left it: it runs, or may start", hint="roll it back again, then remove it"
+        )
+    if record.get("snapshots"):
+        raise Conflict(
+            f"{name} has snapshots that are not of v2x",
+            code="HAS-SNAPSHOTS",
+            hint="remove them on the pool, then again",
+        )
+    for vbd in record.get("VBDs") or ():
+        disk = str(client.call("VBD.get_VDI", vbd))
+        if client.call("VBD.get_type", vbd) != "Disk" or disk == "OpaqueRef:NULL":
+            continue
+        held = client.call("VDI.get_record", disk)
+        if tags.sealed_by(held, tag) and not vdi.attached_elsewhere(client, held, vm):
+            vdi.destroy(client, disk)
+    protection.destroy(client, vm)
 
 
 def unblock(client: Client, vm: str) -> None:

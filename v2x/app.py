@@ -18,10 +18,7 @@ from v2x.errors import LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
-from v2x.model.address import (
-    Address,
-    Scheme,
-)
+from v2x.model.address import Address, Scheme
 from v2x.model.finding import Finding
 from v2x.model.inventory import Inventory
 from v2x.model.migration import Report

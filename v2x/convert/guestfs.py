@@ -29,6 +29,7 @@ PYTHON = "/usr/bin/python3"
 _WORKER = Path(__file__).with_name("guestfs_worker.py")
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
+_END_SECONDS = 5.0
 # Without KVM, the appliance takes from half a minute to some minutes to start.
 _LAUNCH_SECONDS = 900.0
 _ANSWER_SECONDS = 900.0
@@ -127,6 +128,7 @@ class MountedGuest:
         except TimeoutError:
             raise TargetError(f"libguestfs has not answered for {seconds:g} seconds") from None
         except (OSError, ValueError, EOFError):
+            self._child.ends_within(_END_SECONDS)  # its last words come after its connection's end
             said = [line for line in self._child.stderr.splitlines() if line.strip()]
             raise TargetError(f"libguestfs ended: {said[-1] if said else 'it said nothing'}") from None
         if "missing" in answer:

@@ -15,7 +15,8 @@ PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin ope
 # … and what the tests use beside that, which boot virtual machines too.
 # (Node.js from elsewhere brings its own npm, which Debian's would be in the way of.)
 TEST_PACKAGES := $(PACKAGES) cpio chromium nbdkit-plugin-python openssh-client openssh-server postgresql \
-  linux-image-amd64 python3-guestfs python3-hivex python3-libregf ntfs-3g cryptsetup-bin python3-libvhdi samba qemu-system-x86 ovmf golang-go golang-github-vmware-govmomi-dev \
+  linux-image-amd64 python3-guestfs python3-hivex python3-libregf ntfs-3g cryptsetup-bin mmdebstrap python3-libvhdi samba \
+  qemu-system-x86 ovmf golang-go golang-github-vmware-govmomi-dev \
   $(if $(shell command -v npm),,nodejs npm)
 
 help:
@@ -36,7 +37,8 @@ demo: setup
 test: setup .setup-packages-test .setup-vcsim/.complete .setup-clients/.complete
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-slow: setup .setup-packages-test .setup-vcsim/.complete
+test-slow: setup .setup-packages-test .setup-vcsim/.complete \
+    .setup-debian/.complete .setup-xen/.complete .setup-linux-tools/.complete
 	$(BIN)/python -m pytest -m slow
 
 check: .venv/.installed
@@ -69,6 +71,16 @@ clean:
 
 .setup-vcsim/.complete: .ci/vcsim tests/vcsim/main.go tests/vcsim/client/main.go | .setup-packages-test
 	@.ci/vcsim .setup-vcsim
+
+# A Debian that left VMware, a real Xen to boot it on, and the programs that read what is written into a guest.
+.setup-debian/.complete: .ci/debian-guest $(shell find tests/debian/guest -type f) | .setup-packages-test
+	@.ci/debian-guest .setup-debian
+
+.setup-xen/.complete: .ci/xen-host $(wildcard tests/debian/xen-host/*) | .setup-packages-test
+	@.ci/xen-host .setup-xen
+
+.setup-linux-tools/.complete: .ci/linux-tools | .setup-packages-test
+	@.ci/linux-tools .setup-linux-tools
 
 # Clients of XAPI that are not ours, which the tests set on the simulated pool.
 .setup-clients/.complete: tests/clients/package.json | .setup-packages-test

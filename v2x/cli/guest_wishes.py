@@ -2,6 +2,7 @@
 """What the command line asks for inside a guest; checked before anything long begins."""
 
 import sys
+from pathlib import Path
 
 from v2x import secrets
 from v2x.cli.build import ask_password
@@ -10,49 +11,70 @@ from v2x.convert.interface import GuestWishes
 from v2x.errors import UsageError
 from v2x.secrets import Secret
 
+_PACKAGES = (".deb", ".rpm")
+_COMPOUND_FILE = bytes.fromhex("d0cf11e0a1b11ae1")
+"""An installer is a compound file, which begins with these eight bytes (MS-CFB 2.2)."""
+
 
 def guest_wishes(given: Given, *, converts: bool, how: str) -> GuestWishes:
     """The wishes, with keys read from their files or asked for. UsageError for one that comes to nothing without a
-    conversion, which `how` says how to ask for; for drivers that are none; for a key that cannot be read."""
-    files = given.bitlocker_key_file or []
-    named = [
-        option
-        for option, wished in (
-            ("--windows-drivers", given.windows_drivers is not None),
-            ("--clean-hibernation", given.clean_hibernation),
-            ("--bitlocker-suspended", given.bitlocker_suspended),
-            ("--bitlocker-key-file", bool(files)),
-            ("--bitlocker-ask", given.bitlocker_ask),
-        )
-        if wished
-    ]
+    conversion, which `how` says how to ask for; for a package that is none; for a key that cannot be read."""
+    wished = {
+        "--luks-key-file": bool(given.luks_key_file),
+        "--luks-ask": given.luks_ask,
+        "--remove-tools": given.remove_tools,
+        "--guest-agent": given.guest_agent is not None,
+        "--windows-drivers": given.windows_drivers is not None,
+        "--clean-hibernation": given.clean_hibernation,
+        "--bitlocker-suspended": given.bitlocker_suspended,
+        "--bitlocker-key-file": bool(given.bitlocker_key_file),
+        "--bitlocker-ask": given.bitlocker_ask,
+    }
+    named = [option for option, holds in wished.items() if holds]
     if named and not converts:
         raise UsageError(f"{named[0]} is for the conversion of a guest", hint=f"add {how}, or leave it out")
-    _check_drivers(given)
-    keys = [secrets.from_file(file) for file in files]
+    if given.guest_agent is not None:
+        _check_agent(given.guest_agent)
+    if given.windows_drivers is not None:
+        _check_drivers(given.windows_drivers)
+    keys = [secrets.from_file(file) for file in given.luks_key_file or []]
+    if given.luks_ask:
+        keys.append(_asked("--luks-ask", "--luks-key-file", "Passphrase of the guest's encrypted disk: "))
+    recovery = [secrets.from_file(file) for file in given.bitlocker_key_file or []]
     if given.bitlocker_ask:
-        keys.append(_asked("--bitlocker-ask", "--bitlocker-key-file", "Recovery key of the BitLocker volume: "))
+        recovery.append(_asked("--bitlocker-ask", "--bitlocker-key-file", "Recovery key of the BitLocker volume: "))
     return GuestWishes(
+        remove_tools=given.remove_tools,
+        agent=given.guest_agent,
+        keys=tuple(keys),
         windows_drivers=given.windows_drivers,
         clean_hibernation=given.clean_hibernation,
         bitlocker_suspended=given.bitlocker_suspended,
-        bitlocker_keys=tuple(keys),
+        bitlocker_keys=tuple(recovery),
     )
 
 
-def _check_drivers(given: Given) -> None:
-    """An installer is a compound file, which begins with these eight bytes (MS-CFB 2.2)."""
-    package = given.windows_drivers
-    if package is None:
-        return
-    if not package.is_file():
-        raise UsageError(f"there is no file {package}", hint="check the path")
+def _check_agent(package: Path) -> None:
+    if package.suffix.lower() not in _PACKAGES:
+        raise UsageError(
+            f"{package} is no package of a guest agent", hint="give its .deb for Debian and Ubuntu, its .rpm for others"
+        )
+    _check_there(package)
+
+
+def _check_drivers(package: Path) -> None:
+    _check_there(package)
     with open(package, "rb") as file:
-        begins = file.read(8)
-    if begins != bytes.fromhex("d0cf11e0a1b11ae1"):
+        begins = file.read(len(_COMPOUND_FILE))
+    if begins != _COMPOUND_FILE:
         raise UsageError(
             f"{package} is no Windows installer", hint="give the .msi of the PV drivers, as XenTools-x64.msi of XCP-ng"
         )
+
+
+def _check_there(package: Path) -> None:
+    if not package.is_file():
+        raise UsageError(f"there is no file {package}", hint="check the path")
 
 
 def _asked(option: str, instead: str, prompt: str) -> Secret:

@@ -51,6 +51,10 @@ class Given:
     bitlocker_suspended: bool = False
     bitlocker_key_file: list[Path] | None = None
     bitlocker_ask: bool = False
+    luks_key_file: list[Path] | None = None
+    luks_ask: bool = False
+    remove_tools: bool = False
+    guest_agent: Path | None = None
 
 
 CreateNetworks = Annotated[bool, typer.Option("--create-networks", help="make missing VLAN networks on the whole pool")]
@@ -226,6 +230,20 @@ _GUEST: dict[str, Any] = {
         ),
     ],
     "bitlocker_ask": Annotated[bool, typer.Option("--bitlocker-ask", help="conversion: ask for that recovery key")],
+    "luks_key_file": Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="conversion: file (mode 0600) with the passphrase of an encrypted Linux disk; repeatable",
+            show_default=False,
+        ),
+    ],
+    "luks_ask": Annotated[bool, typer.Option("--luks-ask", help="conversion: ask for that passphrase")],
+    "remove_tools": Annotated[
+        bool,
+        typer.Option("--remove-tools", help="conversion: remove the old hypervisor's packages, not just mask them"),
+    ],
+    "guest_agent": _file("conversion: .deb or .rpm of the pool's guest agent, installed in the guest"),
 }
 
 

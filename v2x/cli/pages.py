@@ -58,6 +58,11 @@ PAGES = _OF_THEIR_OWN | {
     "EVIDENCE": "An archive of evidence was changed since it was written, or is not whole; the text names the part.",
     "FINALIZED": "The way back of this machine was given up with v2x batch finalize.",
     "GONE": "The machine is not on the target any more, so there is nothing to go back from.",
+    "GUEST-LOCKED": "The guest's disks are encrypted with LUKS, and none of the given passphrases opens them. "
+    "Nothing was changed. Without a passphrase the guest is copied as it is, and unlocked at its start as ever.",
+    "GUEST-ROOM": "A file system of the guest is too full: its initial RAM disks are rebuilt with drivers for Xen, and "
+    "the old ones stay beside them. Nothing was changed. Make room in the guest (old kernels), or migrate without "
+    "conversion.",
     "GUEST-STILL-ON": "The guest was asked to shut down and did not in time. v2x switches nothing off by itself: look "
     "at its console, wait longer (--shutdown-minutes), or allow it (--running power-off).",
     "GENERATION-2": "The machine is of generation 2 and comes from a .vmcx file, whose format Microsoft does not "

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Doing what a conversion intends, in a guest that may be written to: never on a source, only on an overlay."""
 
+from dataclasses import replace
 from typing import Protocol
 
 from v2x.convert.files import bytes_of, text_of
 from v2x.convert.interface import (
+    Command,
     Edit,
     FileCopy,
     GuestFiles,
     PrivateGuest,
     Proposal,
+    Remark,
     RunningGuest,
     WritableGuest,
 )
 from v2x.convert.registry import KeyRemoval, Registry, RegistryEdit, WritableRegistry
 from v2x.errors import InputRefused, TargetError
+from v2x.proc import ToolFailed
 from v2x.text import printable
 
 
@@ -26,10 +30,14 @@ class ChangeableRegistry(Registry, WritableRegistry, Protocol):
     """A registry that can be read and written."""
 
 
-def apply(guest: ChangeableGuest, proposal: Proposal, *, registry: ChangeableRegistry | None = None) -> None:
-    """Removals, edits, registry, additions, copies, then commands. InputRefused, with its code, for a guest that is
-    refused; TargetError if something is not what it was when the conversion was planned, or if this guest cannot take
-    what is proposed; then nothing was changed."""
+def apply(guest: ChangeableGuest, proposal: Proposal, *, registry: ChangeableRegistry | None = None) -> Proposal:
+    """Removals, edits, registry, additions, copies, then commands; returns what was done, which is less where a
+    command failed that may.
+
+    InputRefused, with its code, for a guest that is refused; TargetError if something is not what it was when the
+    conversion was planned, or if this guest cannot take what is proposed; then nothing was changed. ToolFailed where a
+    command fails that must not.
+    """
     _check(guest, proposal, registry)
     for removal in proposal.removals:
         guest.remove(removal.path)
@@ -42,11 +50,39 @@ def apply(guest: ChangeableGuest, proposal: Proposal, *, registry: ChangeableReg
             guest.add_private(addition.source, addition.to)
     for copy in proposal.copies:
         _copy(guest, copy)
+    done: list[Command] = []
+    instead: list[Edit] = []
+    remarks = list(proposal.remarks)
     for command in proposal.commands:
-        for copy in command.copies:
-            _copy(guest, copy)
+        problem = _run(guest, command)
+        if problem is None or command.otherwise is None:
+            done.append(command)
+            continue
+        for edit in command.otherwise.edits:
+            _edit(guest, edit)
+        instead += command.otherwise.edits
+        remarks.append(Remark(text=f"{command.otherwise.text}: {problem.message}", remedy=command.otherwise.remedy))
+    edits = (*proposal.edits, *instead)
+    return replace(proposal, edits=edits, commands=tuple(done), remarks=tuple(remarks))
+
+
+def _run(guest: ChangeableGuest, command: Command) -> ToolFailed | None:
+    """Runs a command with its copies and its file; what failed, where it may fail."""
+    for copy in command.copies:
+        _copy(guest, copy)
+    if command.upload is not None:
+        guest.upload(command.upload.source, command.upload.to)
+    try:
         if isinstance(guest, RunningGuest):
             guest.run(command.argv)
+    except ToolFailed as problem:
+        if command.otherwise is None:
+            raise
+        return problem
+    finally:
+        if command.upload is not None:
+            guest.remove(command.upload.to)
+    return None
 
 
 def _check(guest: ChangeableGuest, proposal: Proposal, registry: ChangeableRegistry | None) -> None:

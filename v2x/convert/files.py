@@ -70,6 +70,11 @@ class FolderFiles:
         real.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(self._real(path), real)
 
+    def upload(self, source: Path, to: str) -> None:
+        real = self._real(to)
+        real.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, real)
+
     def remove(self, path: str) -> None:
         self._place(path).unlink(missing_ok=True)
 

@@ -11,6 +11,8 @@ from v2x.convert.apply import apply
 from v2x.convert.guestfs import GuestDisk, MountedGuest, mounted
 from v2x.convert.interface import Adapter, Conversion, GuestWishes, Inspection, Proposal, Remark
 from v2x.convert.linux import joined, plan_linux
+from v2x.convert.locked import locked_disks, nothing_found
+from v2x.convert.room import refuse_shortage, shortages
 from v2x.convert.windows.hibernation import hibernated
 from v2x.convert.windows.plan import plan_windows, protected
 from v2x.convert.windows.view import Hives
@@ -22,7 +24,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.nbd import open_overlay
 from v2x.disks.probe.qcow2 import written_areas
 from v2x.disks.serve import DiskExport
-from v2x.errors import TargetError
+from v2x.errors import InputRefused, TargetError
 
 Turn = Callable[[], contextlib.AbstractContextManager[object]]
 """Lets one wait until a virtual machine may be started here."""
@@ -50,10 +52,13 @@ def plan_guest(
     """What is intended for the guest in `disks`, in the order of its hardware; they are only read, and stay open.
 
     Raises the error of a disk that could not be read, before any that comes of it; UsageError MISSING-TOOL without
-    libguestfs; TargetError if it cannot mount the guest; InputRefused BITLOCKER-KEY if keys were given in vain.
+    libguestfs; TargetError if it cannot mount the guest; InputRefused BITLOCKER-KEY or GUEST-LOCKED if keys were given
+    in vain.
     """
-    with _looked_into(disks) as guest:
-        return _planned(guest, adapters, clock_offset_seconds, wishes)[0]
+    with _looked_into(disks, wishes) as guest:
+        found, _ = _planned(guest, adapters, clock_offset_seconds, wishes)
+        short = [one.remark for one in shortages(guest, found.proposal)]
+    return replace(found, proposal=replace(found.proposal, remarks=(*short, *found.proposal.remarks)))
 
 
 def _planned(
@@ -61,12 +66,14 @@ def _planned(
 ) -> tuple[Conversion, Hives | None]:
     """What is intended, and the registry of a Windows."""
     volumes = protected_volumes(guest, wishes.bitlocker_keys)
-    if guest.systems == 0:
-        remark = Remark(
-            text="no operating system was found on the disks",
-            remedy="if they are encrypted, see to its drivers and names in the guest; it is copied as it is",
+    if wishes.keys and guest.locked and not guest.unlocked:
+        raise InputRefused(
+            f"no key that was given opens {', '.join(guest.locked)}",
+            hint="give the passphrase of the guest's disk, or leave the key out: it is copied as it is then",
+            code="GUEST-LOCKED",
         )
-        told = joined((protected(volumes, wishes), Proposal(remarks=(remark,))))
+    if guest.systems == 0:
+        told = joined((protected(volumes, wishes), Proposal(remarks=tuple(nothing_found(guest)))))
         return Conversion(inspection=Inspection(), proposal=told), None
     cleaned = _cleaned(guest) if wishes.clean_hibernation else None
     windows = plan_windows(
@@ -82,7 +89,14 @@ def _planned(
     if windows is not None:
         found, hives = windows
     else:
-        found, hives = plan_linux(guest, stable_names=guest.stable_names, adapters=adapters), None
+        hives = None
+        found = plan_linux(
+            guest,
+            stable_names=guest.stable_names,
+            adapters=adapters,
+            clock_offset_seconds=clock_offset_seconds,
+            wishes=wishes,
+        )
     remarks = (*_remarks(guest), *_in_vain(found.inspection, wishes), *found.proposal.remarks)
     return replace(found, proposal=replace(found.proposal, remarks=remarks)), hives
 
@@ -114,6 +128,7 @@ def _remarks(guest: MountedGuest) -> Iterator[Remark]:
             text=f"{', '.join(guest.unmounted)} could not be mounted, so nothing there was looked at",
             remedy="check these file systems in the guest",
         )
+    yield from locked_disks(guest)
 
 
 @contextlib.contextmanager
@@ -132,8 +147,8 @@ def converted_guest(
     Edits go to overlays in `folder`, which are removed at the end; they take as much room as was written, a few hundred
     MiB for a rebuilt initial RAM disk. The disks themselves are only read. Where nothing is to be done, they are what
     is given. The virtual machine runs within `turn()`, and is ended when `stopping()` becomes true. Raises as
-    `plan_guest`; InputRefused, with the code of the reason, for a guest that must not be converted; TargetError or
-    ToolFailed where an edit or a program of the guest fails, and then nothing has happened; Stopped.
+    `plan_guest`; InputRefused, with the code of the reason, for a guest that must not be converted or has no room for
+    it; TargetError or ToolFailed where an edit or a program of the guest fails, and then nothing has happened; Stopped.
     """
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
@@ -142,10 +157,12 @@ def converted_guest(
         for overlay, export in zip(overlays, exports, strict=True):
             qemu_img.create_overlay(overlay, export.path)
         drives = [GuestDisk(overlay=one) for one in overlays]
-        with turn(), _problems_first(exports), mounted(drives, readonly=False, stopping=stopping) as guest:
+        opening = mounted(drives, readonly=False, keys=wishes.keys, stopping=stopping)
+        with turn(), _problems_first(exports), opening as guest:
             conversion, hives = _planned(guest, adapters, clock_offset_seconds, wishes)
             _refuse_unmounted(guest, conversion)
-            apply(guest, conversion.proposal, registry=hives)
+            refuse_shortage(guest, conversion.proposal)
+            conversion = replace(conversion, proposal=apply(guest, conversion.proposal, registry=hives))
         if conversion.changes_nothing:
             yield conversion, [ConvertedDisk(disk) for disk in disks]
             return
@@ -183,8 +200,9 @@ def _problems_first(exports: Sequence[DiskExport]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _looked_into(disks: Sequence[DiskReader]) -> Iterator[MountedGuest]:
+def _looked_into(disks: Sequence[DiskReader], wishes: GuestWishes) -> Iterator[MountedGuest]:
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
-        with _problems_first(exports), mounted([GuestDisk(socket=one.path) for one in exports], readonly=True) as guest:
+        drives = [GuestDisk(socket=one.path) for one in exports]
+        with _problems_first(exports), mounted(drives, readonly=True, keys=wishes.keys) as guest:
             yield guest

@@ -30,6 +30,7 @@ _WORKER = Path(__file__).with_name("guestfs_worker.py")
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.2
 _POLL_SECONDS = 0.5
+_END_SECONDS = 5.0
 # Without KVM, the appliance takes from half a minute to some minutes to start.
 _LAUNCH_SECONDS = 900.0
 _ANSWER_SECONDS = 900.0
@@ -65,17 +66,19 @@ class GuestDisk:
 
 @dataclass(slots=True)
 class MountedGuest:
-    """A guest's files and programs. `systems` is how many operating systems its disks hold; the first is mounted,
-    all but its `unmounted` mount points.
+    """A guest's files and programs. `systems` is how many operating systems its disks hold; the first is mounted
+    at its `mounted` points, but not at the `unmounted` ones.
 
     `stable_names` leads from each device, under every name that a guest may have for it, to `UUID=…`. `ntfs` says that
     its root is one, `unclean` that this may not be written to; `kinds` are of those devices that nothing is found in as
-    they are (crypto_LUKS, BitLocker, zfs_member), `dynamic` Windows's dynamic disks.
+    they are (crypto_LUKS, BitLocker, zfs_member), `dynamic` Windows's dynamic disks; `locked` and `unlocked` are
+    volumes of LUKS, by whether a key opened them.
     """
 
     _connection: socket.socket
     _child: proc.Child
     systems: int = 0
+    mounted: tuple[str, ...] = ()
     unmounted: tuple[str, ...] = ()
     stable_names: dict[str, str] = field(default_factory=dict)
     _stopping: Callable[[], bool] = lambda: False
@@ -84,6 +87,8 @@ class MountedGuest:
     kinds: dict[str, str] = field(default_factory=dict)
     dynamic: tuple[str, ...] = ()
     readonly: bool = True
+    locked: tuple[str, ...] = ()
+    unlocked: tuple[str, ...] = ()
     _rest: bytearray = field(default_factory=bytearray)
 
     def exists(self, path: str) -> bool:
@@ -107,6 +112,17 @@ class MountedGuest:
 
     def copy(self, path: str, to: str) -> None:
         self._ask("copy", path=path, to=to)
+
+    def upload(self, source: Path, to: str) -> None:
+        self._ask("upload", source=str(source.absolute()), to=to)
+
+    def size_bytes(self, path: str) -> int:
+        return int(self._ask("size", path=path))
+
+    def free_bytes(self, path: str) -> tuple[str, int]:
+        within = [point for point in self.mounted if f"{path}/".startswith(f"{point.rstrip('/')}/")]
+        point = max(within, key=len)
+        return point, int(self._ask("free", path=point))
 
     def remove(self, path: str) -> None:
         self._ask("remove", path=path)
@@ -165,10 +181,15 @@ class MountedGuest:
 
     def _found(self, found: dict[str, Any]) -> None:
         self.systems = int(found["systems"])
-        self.unmounted = tuple(found["unmounted"])
+        self.mounted, self.unmounted = tuple(found["mounted"]), tuple(found["unmounted"])
         self.stable_names = names_of(found["identities"])
         self.ntfs, self.unclean = bool(found.get("ntfs")), bool(found.get("unclean"))
         self.kinds, self.dynamic = dict(found.get("kinds", {})), tuple(found.get("dynamic", ()))
+        # A volume that is opened later is BitLocker's, and tells nothing of those of LUKS.
+        self.locked, self.unlocked = (
+            tuple(found.get("locked", self.locked)),
+            tuple(found.get("unlocked", self.unlocked)),
+        )
 
     def _ask(self, what: str, /, **details: Any) -> Any:
         return self._exchange({"ask": what, **details}, _ANSWER_SECONDS)
@@ -182,6 +203,7 @@ class MountedGuest:
         except TimeoutError:
             raise TargetError(f"libguestfs has not answered for {seconds:g} seconds") from None
         except (OSError, ValueError, EOFError):
+            self._child.ends_within(_END_SECONDS)  # its last words come after its connection's end
             said = [line for line in self._child.stderr.splitlines() if line.strip()]
             raise TargetError(f"libguestfs ended: {said[-1] if said else 'it said nothing'}") from None
         if "missing" in answer:
@@ -222,15 +244,24 @@ class _Unlaunched(TargetError):
 
 @contextlib.contextmanager
 def mounted(
-    disks: Sequence[GuestDisk], *, readonly: bool, stopping: Callable[[], bool] = lambda: False
+    disks: Sequence[GuestDisk],
+    *,
+    readonly: bool,
+    keys: Sequence[Secret] = (),
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Iterator[MountedGuest]:
     """The guest in `disks`, which are in the order of the machine's hardware. What was written is on disk at the end.
 
+    Each of `keys` is tried on all that is encrypted with LUKS; they go over the private socket.
     Where KVM is there but does not work, as in some virtual machines, it is started again without it. UsageError
     MISSING-TOOL without libguestfs; TargetError if it cannot start, or cannot mount the guest; Stopped as soon as
     `stopping()` says so.
     """
-    opening = {"disks": [disk.described for disk in disks], "readonly": readonly}
+    opening = {
+        "disks": [disk.described for disk in disks],
+        "readonly": readonly,
+        "keys": [key.reveal() for key in keys],
+    }
     with contextlib.ExitStack() as stack:
         settings = _settings()
         attempt = stack.enter_context(contextlib.ExitStack())

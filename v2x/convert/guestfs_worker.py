@@ -41,6 +41,69 @@ def launch(guestfs: Any, disks: Iterable[dict[str, str]], readonly: bool) -> Any
     return handle
 
 
+def unlock_luks(handle: Any, keys: list[str], readonly: bool) -> dict[str, list[str]]:
+    """Opens what is encrypted with LUKS, by the name that the guest's crypttab has for it.
+
+    Only with its own name does the guest's tool for the initial RAM disk know again what is unlocked at boot.
+    """
+    volumes = [*handle.list_partitions(), *handle.list_devices(), *handle.lvs()]
+    encrypted = [device for device in volumes if kind_of(handle, device) == "crypto_LUKS"]
+    names = {device: "luks-" + handle.luks_uuid(device) for device in encrypted}
+    opened = {
+        device: key for device in encrypted if (key := opening_key(handle, device, keys, names[device], readonly))
+    }
+    if opened:
+        handle.lvm_scan(True)
+        wanted = {**names, **names_in_crypttab(handle, opened)}
+        if any(wanted[device] != names[device] for device in opened):
+            handle.vg_activate_all(False)
+            for device in opened:
+                handle.cryptsetup_close("/dev/mapper/" + names[device])
+            for device, key in opened.items():
+                handle.cryptsetup_open(device, key, wanted[device], readonly=readonly)
+            handle.lvm_scan(True)
+    named = {device: handle.canonical_device_name(device) for device in encrypted}
+    return {
+        "unlocked": [named[device] for device in opened],
+        "locked": [named[device] for device in encrypted if device not in opened],
+    }
+
+
+def kind_of(handle: Any, device: str) -> str:
+    """What lies on a device, by blkid's names; empty where that is nothing."""
+    try:
+        return str(handle.vfs_type(device))
+    except RuntimeError:
+        return ""
+
+
+def opening_key(handle: Any, device: str, keys: list[str], name: str, readonly: bool) -> str | None:
+    for key in keys:
+        try:
+            handle.cryptsetup_open(device, key, name, readonly=readonly)
+        except RuntimeError:
+            continue
+        return key
+    return None
+
+
+def names_in_crypttab(handle: Any, devices: Iterable[str]) -> dict[str, str]:
+    """Device to the name that the first operating system's crypttab gives it."""
+    roots = sorted(handle.inspect_os())
+    if not roots:
+        return {}
+    handle.mount_ro(roots[0], "/")
+    lines = handle.read_lines("/etc/crypttab") if handle.is_file("/etc/crypttab") else []
+    handle.umount_all()
+    found = {}
+    for fields in (line.split() for line in lines if not line.lstrip().startswith("#")):
+        for device in devices:
+            uuid = handle.luks_uuid(device)
+            if len(fields) >= 2 and fields[1] in {"UUID=" + uuid, "/dev/disk/by-uuid/" + uuid, device}:
+                found[device] = fields[0]
+    return found
+
+
 def mount(handle: Any, readonly: bool) -> dict[str, Any]:
     """Mounts the first operating system found; says how many were found, and which of its file systems are missing.
 
@@ -48,7 +111,7 @@ def mount(handle: Any, readonly: bool) -> dict[str, Any]:
     """
     roots = sorted(handle.inspect_os())
     if not roots:
-        return {"systems": 0, "unmounted": [], "ntfs": False, "unclean": False}
+        return {"systems": 0, "mounted": [], "unmounted": [], "ntfs": False, "unclean": False}
     points = {**handle.inspect_get_mountpoints(roots[0]), "/": roots[0]}
     ntfs = handle.vfs_type(roots[0]) == "ntfs"
     unmounted = []
@@ -66,7 +129,14 @@ def mount(handle: Any, readonly: bool) -> dict[str, Any]:
                 raise
             unmounted.append(point)
     unclean = not readonly and guestfs_windows.is_read_only(handle)
-    return {"systems": len(roots), "unmounted": unmounted, "ntfs": ntfs, "unclean": ntfs and unclean}
+    mounted = [point for point in points if point not in unmounted]
+    return {
+        "systems": len(roots),
+        "mounted": mounted,
+        "unmounted": unmounted,
+        "ntfs": ntfs,
+        "unclean": ntfs and unclean,
+    }
 
 
 def opened(handle: Any, readonly: bool) -> dict[str, Any]:
@@ -126,6 +196,17 @@ def copy(handle: Any, request: dict[str, Any]) -> None:
     handle.cp(request["path"], request["to"])
 
 
+def upload(handle: Any, request: dict[str, Any]) -> None:
+    handle.mkdir_p(request["to"].rsplit("/", 1)[0] or "/")
+    handle.upload(request["source"], request["to"])
+
+
+def free(handle: Any, request: dict[str, Any]) -> int:
+    """Bytes free on a file system; libguestfs's own list of them has a device with two subvolumes once."""
+    told = handle.statvfs(request["path"])
+    return int(told["bavail"] * told["frsize"])
+
+
 def link_of(handle: Any, request: dict[str, Any]) -> str | None:
     path = request["path"]
     return str(handle.readlink(path)) if handle.is_symlink(path) else None
@@ -144,6 +225,9 @@ ANSWERS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "write": write,
     "symlink": symlink,
     "copy": copy,
+    "upload": upload,
+    "size": lambda handle, request: handle.filesize(request["path"]) if handle.is_file(request["path"]) else 0,
+    "free": free,
     "remove": lambda handle, request: handle.rm_f(request["path"]),
     "run": lambda handle, request: handle.command(request["argv"]),
     "unlock": unlock,
@@ -178,7 +262,8 @@ def serve(lines: Any, say: Callable[[dict[str, Any]], None]) -> None:
         say({"unlaunched": str(problem)})
         return
     try:
-        say({"is": opened(handle, opening["readonly"])})
+        unlocked = unlock_luks(handle, opening["keys"], opening["readonly"])
+        say({"is": {**opened(handle, opening["readonly"]), **unlocked}})
     except RuntimeError as problem:
         say({"failed": str(problem)})
         return

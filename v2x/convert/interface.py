@@ -92,13 +92,18 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestWishes:
-    """What is asked for beyond what every guest needs.
+    """What is asked for beyond what every guest needs. A wish that a guest cannot be granted is a remark, no error.
 
+    `remove_tools` takes the old hypervisor's packages out instead of switching their services off; `agent` is a
+    package file of the pool's guest agent, to be installed. `keys` are passphrases for encrypted Linux disks.
     `windows_drivers` is an installer (.msi) of the Xen PV drivers, for the first boot. `clean_hibernation` throws a
     hibernated Windows's state away. `bitlocker_suspended` says that protection was suspended before the last shutdown,
     where the disk itself does not tell; `bitlocker_keys` are recovery keys.
     """
 
+    remove_tools: bool = False
+    agent: Path | None = None
+    keys: tuple[Secret, ...] = field(default=(), compare=False, repr=False)
     windows_drivers: Path | None = None
     clean_hibernation: bool = False
     bitlocker_suspended: bool = False
@@ -110,12 +115,15 @@ class Facts:
     """What a concern is told beside the guest's files.
 
     `stable_names` leads from a device as the guest knows it now (`/dev/sda1`) to a name that stays (`UUID=…`);
-    `adapters` are in the order of the machine's hardware.
+    `adapters` are in the order of the machine's hardware. `clock_offset_seconds` is how far the new machine's hardware
+    clock is ahead of UTC at its first start, None where nobody knows that yet.
     """
 
     inspection: Inspection
     stable_names: Mapping[str, str] = field(default_factory=dict)
     adapters: tuple[Adapter, ...] = ()
+    clock_offset_seconds: int | None = None
+    wishes: GuestWishes = field(default_factory=GuestWishes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +153,34 @@ class FileCopy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file from this machine, laid into the guest for a command and removed after it."""
+
+    source: Path
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Otherwise:
+    """What is done where a command fails that may: `edits` in its place, and a remark that begins with `text`."""
+
+    text: str
+    remedy: str = ""
+    edits: tuple[Edit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A program of the guest, run inside it after the edits. `copies` are made before it runs."""
+    """A program of the guest, run inside it after the edits. `copies` are made before it runs.
+
+    Its failure is an error, unless it says what is done `otherwise`.
+    """
 
     argv: tuple[str, ...]
     why: str
     copies: tuple[FileCopy, ...] = ()
+    upload: Upload | None = None
+    otherwise: Otherwise | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +279,10 @@ class WritableGuest(Protocol):
 
     def copy(self, path: str, to: str) -> None: ...
 
+    def upload(self, source: Path, to: str) -> None:
+        """Lays a file of this machine into the guest, and makes the folders above it."""
+        ...
+
     def remove(self, path: str) -> None: ...
 
 
@@ -269,6 +303,19 @@ class RunningGuest(Protocol):
 
     def run(self, argv: tuple[str, ...]) -> str:
         """What the program printed. ToolFailed if it fails or there is no such program."""
+        ...
+
+
+@runtime_checkable
+class MeasuredGuest(Protocol):
+    """A guest whose file systems can be measured."""
+
+    def size_bytes(self, path: str) -> int:
+        """Of a file; 0 where there is none."""
+        ...
+
+    def free_bytes(self, path: str) -> tuple[str, int]:
+        """The mount point that the folder `path` lies on, and what is free there."""
         ...
 
 

@@ -4,6 +4,9 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import yaml
 
 from v2x.convert.files import text_of
 from v2x.convert.interface import GuestFiles
@@ -14,6 +17,13 @@ _MAC = re.compile(r"^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$")
 _RED_HAT, _SUSE = "/etc/sysconfig/network-scripts", "/etc/sysconfig/network"
 _KEYFILES, _NETPLAN, _NETWORKD = "/etc/NetworkManager/system-connections", "/etc/netplan", "/etc/systemd/network"
 _RULES = "/etc/udev/rules.d"
+_LONGEST_YAML = 1 << 20
+_PORTS = re.compile(
+    r"^\s*(?:bond-slaves|bond_slaves|slaves|bridge_ports|bridge-ports|vlan-raw-device|vlan_raw_device)\s+(.+)$",
+    re.MULTILINE,
+)
+_NO_PORTS = {"none", "all", "regex", "noregex"}
+"""Words of bridge-utils-interfaces(5) where names stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +92,15 @@ def _ini(text: str) -> dict[str, dict[str, str]]:
 
 
 def _ifupdown(files: GuestFiles) -> Iterator[Interface]:
+    """Also those that only a bond, a bridge or a VLAN names."""
     folder = "/etc/network/interfaces.d"
     for path in ("/etc/network/interfaces", *(f"{folder}/{name}" for name in files.listdir(folder))):
-        for name in re.findall(r"^\s*iface\s+(\S+)\s+inet6?\s", text_of(files, path) or "", re.MULTILINE):
-            yield Interface(name=name, mac="", path=path)
+        text = text_of(files, path) or ""
+        for name in re.findall(r"^\s*iface\s+(\S+)\s+inet6?\s", text, re.MULTILINE):
+            yield Interface(name=name.split(".")[0], mac="", path=path)
+        for name in " ".join(_PORTS.findall(text)).split():
+            if name not in _NO_PORTS:
+                yield Interface(name=name.split(".")[0], mac="", path=path)
 
 
 def _ifcfg(files: GuestFiles) -> Iterator[Interface]:
@@ -95,6 +110,7 @@ def _ifcfg(files: GuestFiles) -> Iterator[Interface]:
             if not file.startswith("ifcfg-") or file.endswith((".bak", ".orig", ".rpmsave", "~")):
                 continue
             text = text_of(files, f"{folder}/{file}") or ""
+            yield from (Interface(name=name, mac="", path=f"{folder}/{file}") for name in _ports_in_ifcfg(text))
             values = dict(re.findall(r"^\s*([A-Z_0-9]+)\s*=\s*['\"]?([^'\"\n]*?)['\"]?\s*$", text, re.MULTILINE))
             if values.get("TYPE", "Ethernet").lower() != "ethernet" or values.keys() & {
                 *("BONDING_MASTER", "BONDING_OPTS", "ETHERDEVICE", "TEAM_RUNNER"),
@@ -107,10 +123,20 @@ def _ifcfg(files: GuestFiles) -> Iterator[Interface]:
             yield Interface(name=name, mac=mac, path=f"{folder}/{file}")
 
 
+def _ports_in_ifcfg(text: str) -> Iterator[str]:
+    """What a VLAN, a bridge or a bond of Red Hat's or SUSE's is made of."""
+    setting = r"^\s*(?:PHYSDEV|ETHERDEVICE|BRIDGE_PORTS|BONDING_SLAVE_?\d+)\s*=\s*['\"]?([^'\"\n]*)"
+    for value in re.findall(setting, text, re.MULTILINE):
+        yield from (name.split(".")[0] for name in value.split())
+
+
 def _keyfiles(files: GuestFiles) -> Iterator[Interface]:
     for path in _in(files, _KEYFILES, ""):
         sections = _ini(text_of(files, path) or "")
         connection = sections.get("connection", {})
+        parent = sections.get("vlan", {}).get("parent", "")
+        if parent:
+            yield Interface(name=parent, mac="", path=path)
         if connection.get("type") not in {"ethernet", "802-3-ethernet"}:
             continue
         wired = sections.get("ethernet", {}) or sections.get("802-3-ethernet", {})
@@ -133,40 +159,34 @@ def _netplan(files: GuestFiles) -> Iterator[Interface]:
 
 
 def _netplan_entries(files: GuestFiles) -> Iterator[tuple[Interface, str]]:
-    """Each entry of `ethernets:`, with its set-name. Netplan's files are written in YAML's block style, by indentation.
+    """Each entry of `ethernets:`, with its set-name.
 
     An entry with `match:` is no interface's name; then only what it matches and sets counts.
     """
     for path in _in(files, _NETPLAN, ".yaml"):
-        for key, block in _blocks(text_of(files, path) or ""):
-            mac = re.search(r"^\s*macaddress:\s*(\S+)", block, re.MULTILINE)
-            set_name = re.search(r"^\s*set-name:\s*[\"']?([\w-]+)", block, re.MULTILINE)
-            matches = re.search(r"^(\s*)match:", block, re.MULTILINE)
-            inside = re.search(r"^\s*name:\s*[\"']?([\w-]+)[\"']?\s*$", block, re.MULTILINE)
-            name = (inside[1] if inside else "") if matches else key
-            found = Interface(name=name, mac=mac[1] if mac and matches else "", path=path)
-            yield found, set_name[1] if set_name else ""
+        for key, entry in _ethernets(text_of(files, path) or "").items():
+            match = _mapping(entry.get("match"))
+            name = _plain(match.get("name")) if match else key
+            found = Interface(name=name, mac=_plain(match.get("macaddress")), path=path)
+            yield found, _plain(entry.get("set-name"))
 
 
-def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """The keys directly below `ethernets:`, each with the lines below it."""
-    within = entry = -1
-    key, block = "", ""
-    for line in text.splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        indent = len(line) - len(line.lstrip())
-        if within >= 0 and indent <= within:
-            if key:
-                yield key, block
-            within, entry, key, block = -1, -1, "", ""
-        if within < 0:
-            within = indent if re.match(r"\s*ethernets:\s*$", line) else -1
-        elif entry < 0 or indent <= entry:
-            if key:
-                yield key, block
-            entry, key, block = indent, line.strip().rstrip(":").strip("\"'"), ""
-        else:
-            block += line + "\n"
-    if key:
-        yield key, block
+def _ethernets(text: str) -> dict[str, dict[str, Any]]:
+    """Entries by name; none of a file that netplan would not read either."""
+    if len(text) > _LONGEST_YAML:
+        return {}
+    try:
+        # Texts only, and nothing else made of them: a MAC of digits alone would become a number.
+        read = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    entries = _mapping(_mapping(_mapping(read).get("network")).get("ethernets"))
+    return {str(key): _mapping(entry) for key, entry in entries.items()}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else ""

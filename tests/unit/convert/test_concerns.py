@@ -15,6 +15,7 @@ from v2x.convert.initramfs import boot_drivers
 from v2x.convert.inspect import inspect
 from v2x.convert.interface import Adapter, Concern, Facts, Inspection, Proposal
 from v2x.convert.interfaces import configured
+from v2x.convert.modprobe import driver_aliases
 from v2x.convert.network import cloud_init, interface_names
 from v2x.errors import InputRefused
 
@@ -175,7 +176,7 @@ def test_a_mac_in_the_configuration_decides(files: dict[str, str], tmp_path: Pat
          "/etc/systemd/network/1.link": f"[Match]\nMACAddress={MAC}\n[Link]\nName=ens192\n"},
         {"/etc/network/interfaces": "iface eth0 inet dhcp\n",
          "/etc/udev/rules.d/70-persistent-net.rules": f'SUBSYSTEM=="net", ATTR{{address}}=="{MAC}", NAME="eth0"\n'},
-        {"/etc/network/interfaces": "iface lo inet loopback\niface bond0 inet dhcp\niface eth0.7 inet dhcp\n"},
+        {"/etc/network/interfaces": "iface lo inet loopback\niface bond0 inet dhcp\n"},
     ],
 )  # fmt: skip
 def test_what_finds_its_adapter_by_itself_is_left(files: dict[str, str], tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_netplan_with_several_sections(tmp_path: Path) -> None:
         "    'ens3':\n      dhcp4: no\n    #ens4:\n    ens5: {}\n  bridges:\n    br0:\n      interfaces: [ens3]\n"
     )
     found = list(configured(lay(tmp_path, {"/etc/netplan/1.yaml": text})))
-    assert [one.name for one in found] == ["ens3"]
+    assert [one.name for one in found] == ["ens3", "ens5"]
 
 
 def test_cloud_init_that_is_off_is_left(tmp_path: Path) -> None:
@@ -253,3 +254,22 @@ def test_a_file_too_large_for_a_setting_is_refused(tmp_path: Path) -> None:
         device_tables(FolderFiles(tmp_path), Facts(inspection=Inspection()))
     with pytest.raises(InputRefused, match="not a file"):
         FolderFiles(tmp_path).read("/etc")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("alias eth0 vmxnet3\n", "alias eth0 xen-netfront\n"),
+        ("alias scsi_hostadapter1 mptspi\n", "alias scsi_hostadapter1 xen-blkfront\n"),
+        ("alias eth1 r8169\nalias net-pf-10 off\n", None),
+        ("# alias eth0 vmxnet\noptions vmxnet x=1\n", None),
+    ],
+)
+def test_names_of_old_drivers_are_led_to_those_for_xen(before: str, after: str | None, tmp_path: Path) -> None:
+    files = {"/etc/fstab": "", "/etc/modprobe.d/a.conf": before, **kernel("6.1")}
+    assert [one.after for one in asked(driver_aliases, tmp_path, files).edits] == ([after] if after else [])
+
+
+def test_names_of_drivers_stay_where_no_kernel_has_those_for_xen(tmp_path: Path) -> None:
+    files = {"/etc/fstab": "", "/etc/modprobe.conf": "alias eth0 vmxnet\n", **kernel("6.1", xen=False)}
+    assert asked(driver_aliases, tmp_path, files) == Proposal()

@@ -97,7 +97,9 @@ def test_where_kvm_does_not_work_it_is_started_without(tmp_path: Path, monkeypat
     monkeypatch.setattr("os.access", lambda path, mode: True)
     answer = """import json, os
 settings = os.environ.get('LIBGUESTFS_BACKEND_SETTINGS')
-found = {'is': {'systems': 1, 'unmounted': [], 'identities': {}}} if settings else {'unlaunched': 'no KVM'}
+found = {'is': {'systems': 1, 'mounted': ['/'], 'unmounted': [], 'identities': {}, 'kinds': {}}}
+found['is'] |= {'locked': [], 'unlocked': []}
+found = found if settings else {'unlaunched': 'no KVM'}
 c.sendall((json.dumps(found) + chr(10)).encode())
 c.recv(1 << 16)
 c.sendall((json.dumps({'is': None}) + chr(10)).encode())"""

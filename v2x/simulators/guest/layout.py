@@ -20,6 +20,9 @@ from v2x.simulators.guest.contents import Entry
 ESP_MIB = 36
 """At 512-byte clusters the least round size that FAT32 accepts (65,525 clusters)."""
 
+FALLBACK_LOADER = "BOOT/BOOTX64.EFI"
+"""Below \\EFI: what firmware starts that remembers no boot entry."""
+
 _BIOS_MODULES = "biosdisk part_msdos ext2 normal linux search search_fs_uuid serial echo test"
 _UEFI_MODULES = "part_gpt fat ext2 normal linux search search_fs_uuid serial echo test configfile"
 _EXT4_FEATURES = (
@@ -129,8 +132,8 @@ def install_bios_loader(disk: Path) -> None:
         opened.write(core)
 
 
-def install_uefi_loader(disk: Path, identity: Identity) -> None:
-    """An EFI system partition with GRUB in the place that firmware tries without any boot entry."""
+def install_uefi_loader(disk: Path, identity: Identity, places: Sequence[str] = (FALLBACK_LOADER,)) -> None:
+    """An EFI system partition with GRUB at `places`: by itself in that which firmware tries without any boot entry."""
     work = disk.parent
     platform, _ = programs.GRUB_DIRECTORIES["x86_64-efi"]
     (work / "early.cfg").write_text(
@@ -149,5 +152,7 @@ def install_uefi_loader(disk: Path, identity: Identity) -> None:
         cwd=work,
     )  # fmt: skip
     image = f"{disk.name}@@1M"
-    programs.run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT"], cwd=work)
-    programs.run(["mcopy", "-i", image, "BOOTX64.EFI", "::/EFI/BOOT/BOOTX64.EFI"], cwd=work)
+    folders = [f"::/EFI/{place.partition('/')[0]}" for place in places]
+    programs.run(["mmd", "-i", image, "::/EFI", *folders], cwd=work)
+    for place in places:
+        programs.run(["mcopy", "-i", image, "BOOTX64.EFI", f"::/EFI/{place}"], cwd=work)

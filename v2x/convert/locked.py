@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lies on disks where no operating system can be looked into: encrypted volumes, pools of ZFS, nothing known."""
+
+from collections.abc import Iterator
+
+from v2x.convert.guestfs import MountedGuest
+from v2x.convert.interface import Remark
+
+
+def nothing_found(guest: MountedGuest) -> Iterator[Remark]:
+    """Why no operating system was found, as far as it can be told; such a guest is copied as it is."""
+    told = [*locked_disks(guest), *_others(guest)]
+    if not told:
+        yield Remark(
+            text="no operating system was found on the disks",
+            remedy="see to its drivers and names in the guest; it is copied as it is",
+        )
+    yield from told
+
+
+def locked_disks(guest: MountedGuest) -> Iterator[Remark]:
+    """The volumes that were not opened."""
+    if guest.locked:
+        yield Remark(
+            text=f"{', '.join(guest.locked)}: encrypted with LUKS and not opened, so nothing there was looked at",
+            remedy="give its passphrase with --luks-key-file, or see to its drivers and names in the guest",
+        )
+
+
+def _others(guest: MountedGuest) -> Iterator[Remark]:
+    pools = [device for device, kind in guest.kinds.items() if kind == "zfs_member"]
+    if pools:
+        yield Remark(
+            text=f"{', '.join(pools)}: a pool of ZFS, which cannot be looked into, so the guest is copied as it is",
+            remedy="have xen-blkfront and nvme in its initial RAM disk before the migration",
+        )
+    bitlocker = [device for device, kind in guest.kinds.items() if kind == "BitLocker"]
+    if bitlocker:
+        yield Remark(
+            text=f"{', '.join(bitlocker)}: encrypted with BitLocker, so the guest is copied as it is",
+            remedy="have its recovery key at hand for the first start, or suspend BitLocker before the migration",
+        )

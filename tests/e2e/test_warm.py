@@ -14,84 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.vsphere_estate import patterned
+from tests.warming import NETWORK, wait_for
 from v2x.model.units import MIB
-from v2x.simulators.vsphere import DiskSpec, MachineSpec, NicSpec
+from v2x.simulators.vsphere import NicSpec
 
-BLOCK = 64 * 1024
 ROOT = Path(__file__).parents[2]
-NETWORK = "Pool-wide network associated with eth0"
-
-
-class Guest(threading.Thread):
-    """Writes, zeroes and trims at seeded random places for as long as its machine is on."""
-
-    def __init__(self, vcenter, machine, seed, pause=0.01):
-        super().__init__(daemon=True)
-        self.vcenter, self.machine, self.pause = vcenter, machine, pause
-        self.chance = random.Random(seed)
-        self.ended = threading.Event()
-        self.acts = 0
-
-    def run(self):
-        disks = list(self.vcenter.disks(self.machine).values())
-        while not self.ended.wait(self.pause):
-            if str(self.machine.values["runtime"].powerState) != "poweredOn":
-                return
-            disk = self.chance.choice(disks)
-            length = self.chance.choice((512, 4096, BLOCK, 3 * BLOCK))
-            offset = self.chance.randrange(0, (disk.size_bytes - length) // 512) * 512
-            if self.chance.random() < 0.3:
-                disk.zero(offset, length)
-            else:
-                disk.write(offset, self.chance.randbytes(length))
-            self.acts += 1
-
-
-@pytest.fixture
-def site(bench, simulated_vsphere, monkeypatch):
-    vcenter = simulated_vsphere(estate="empty", password="secret")
-    monkeypatch.setenv("V2X_SOURCE_PASSWORD", "secret")
-
-    class Site:
-        def __init__(self):
-            self.bench, self.vcenter = bench, vcenter
-            self.address = f"vsphere://{vcenter.user}@127.1:{vcenter.port}"
-            self.guests = []
-
-        def add(self, name, *sizes, seed=1, pause=0.01, **more):
-            images = [patterned(bench.folder / f"{name}-{n}.raw", size, seed=seed + n) for n, size in enumerate(sizes)]
-            specs = tuple(DiskSpec(image=image, size_bytes=512) for image in images)
-            settings = {"power": "poweredOn", "tracking": True, **more}
-            machine = vcenter.add_vm(MachineSpec(name=name, disks=specs, **settings))
-            guest = Guest(vcenter, machine, seed, pause)
-            self.guests.append(guest)
-            guest.start()
-            return machine
-
-        def migrate(self, name, *words):
-            return bench.migrate(self.address, name, "--warm", "--source-fingerprint", vcenter.fingerprint, *words)
-
-        def identical(self, name, machine):
-            held = bench.vdis_of(bench.vm(name))
-            disks = list(vcenter.disks(machine).values())
-            assert len(held) == len(disks)
-            for path, disk in zip(held, disks, strict=True):
-                content = path.read_bytes()
-                assert content[: disk.size_bytes] == disk.read(0, disk.size_bytes)
-                assert not any(content[disk.size_bytes :])
-
-        def calls(self, method):
-            return len(vcenter.ledger.calls_of(method))
-
-        def tracking(self):
-            return [effect.says["wanted"] for effect in vcenter.ledger.effects_of("tracking")]
-
-    made = Site()
-    yield made
-    for guest in made.guests:
-        guest.ended.set()
-        guest.join()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -134,13 +61,6 @@ def test_a_reset_of_tracking_copies_the_disk_whole(site):
     thread.join()
     assert ran.code == 0, ran.err
     site.identical("web01", machine)
-
-
-def wait_for(condition, seconds=30):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.002)
 
 
 def test_a_guest_that_does_not_shut_down_goes_on_and_nothing_is_lost(site):

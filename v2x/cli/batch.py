@@ -9,23 +9,28 @@ import typer
 from v2x.cli import batch_return, batch_steer
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
+    BackupWait,
     BatchName,
     CreateNetworks,
+    DatastoreFloor,
+    DeltaForm,
     EnableTracking,
     Given,
     LiveSource,
     MetricsPort,
     OutageSeconds,
     RowsAtOnce,
+    SnapshotHours,
     SourceNetwork,
     StateOption,
     SyncMinutes,
     TargetNetworkName,
     Uplink,
     UploadForm,
+    limits_of,
     shared,
 )
-from v2x.model.target import UploadFormat
+from v2x.model.target import DeltaFormat, UploadFormat
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -55,6 +60,10 @@ def run(
     enable_cbt: EnableTracking = False,
     outage: OutageSeconds = 60.0,
     sync_every: SyncMinutes = 60.0,
+    delta: DeltaForm = DeltaFormat.AUTO,
+    datastore_floor: DatastoreFloor = 15.0,
+    snapshot_hours: SnapshotHours = 24.0,
+    backup_wait: BackupWait = 60.0,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -73,7 +82,8 @@ def run(
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.keep_off = keep_source_off
-    built.upload_format = upload_format
+    built.upload_format, built.delta_format = upload_format, delta
+    built.limits = limits_of(datastore_floor, snapshot_hours, backup_wait)
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
     loaded = load_plan(plan)
     if wave:
@@ -99,6 +109,7 @@ def resume(
     report: ReportPath = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
+    delta: DeltaForm = DeltaFormat.AUTO,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -112,6 +123,7 @@ def resume(
     check_report_folder(report)
     built = build(given)
     built.target_network, built.upload_format = target_network or "", upload_format
+    built.delta_format = delta
     with batching.opened(state) as store:
         steering = batching.control(store, built)
         found = steering.batch(batch)

@@ -8,20 +8,25 @@ from typing import Annotated
 import typer
 
 from v2x.cli.options import (
+    BackupWait,
     CreateNetworks,
+    DatastoreFloor,
+    DeltaForm,
     EnableTracking,
     Given,
     OutageSeconds,
+    SnapshotHours,
     SourceNetwork,
     TargetNetworkName,
     Uplink,
     UploadForm,
+    limits_of,
     shared,
 )
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import MacPolicy, Running
-from v2x.model.target import UploadFormat
+from v2x.model.target import DeltaFormat, UploadFormat
 
 
 class Convert(StrEnum):
@@ -85,6 +90,10 @@ def migrate(
     ] = False,
     enable_cbt: EnableTracking = False,
     outage: OutageSeconds = 60.0,
+    delta: DeltaForm = DeltaFormat.AUTO,
+    datastore_floor: DatastoreFloor = 15.0,
+    snapshot_hours: SnapshotHours = 24.0,
+    backup_wait: BackupWait = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
@@ -154,6 +163,7 @@ def migrate(
     app.upload_format, app.keep_off = upload_format, keep_source_off
     app.convert = convert is Convert.AUTO
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
+    app.delta_format, app.limits = delta, limits_of(datastore_floor, snapshot_hours, backup_wait)
     plan, findings = single_plan(app, choices)
     if convert is Convert.PLAN:
         show_guest_of(app, given, plan)

@@ -2,11 +2,12 @@
 """What runs migrations: how many at once, in which order, and what survives a crash."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from v2x.migrate.observe import Observer
+from v2x.model.limits import SourceLimits
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
 from v2x.model.plan import PlanRow, Running
@@ -49,6 +50,7 @@ class Order:
     enable_tracking: bool = False
     outage_seconds: float = 60.0
     sync_minutes: float = 60.0
+    limits: SourceLimits = field(default_factory=SourceLimits)
     after: tuple[tuple[str, str], ...] = ()
     window: str = ""
     apart: tuple[str, ...] = ()

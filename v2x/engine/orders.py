@@ -35,6 +35,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         warm=order.warm,
         enable_tracking=order.enable_tracking,
         outage_seconds=order.outage_seconds,
+        limits=order.limits,
         convert=order.convert,
         place=order.target,
         **running,

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from v2x.engine.hooks import run_hook
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
+from v2x.migrate import backup_wait, watch
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
@@ -33,6 +34,8 @@ TRACKED = "tracking was turned on"
 WAS = "was "
 """Begins the fact that holds, as JSON, what the source was like before it was kept off."""
 FINALIZED = "finalized"
+WAITED_FOR = frozenset({backup_wait.CODE, watch.CODE})
+"""Codes of a row that stopped by itself, having waited in vain: it starts again when a person wants it to."""
 _CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
 
 

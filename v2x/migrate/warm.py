@@ -8,20 +8,24 @@ leaves the old point, and the next one sends at least what that one did.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import SourceError, Stopped, Unsupported, V2xError
 from v2x.migrate import steps
+from v2x.migrate.backup_wait import wait_for_backup
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
+from v2x.migrate.reshape import follow
 from v2x.migrate.verify import VerifyMismatch, verify_disk
+from v2x.migrate.watch import Crossings, LimitCrossed, Watch, refuse_full
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
@@ -29,6 +33,8 @@ from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, Trac
 from v2x.target.interface import ClaimedDisk, Patches, ReadBack
 
 MOST_PASSES = 20
+FREEZE_TRIES = 3
+_OF_OTHER_DISKS = frozenset({"SOURCE-CHANGED", "NOT-IN-SNAPSHOT"})
 SETTLED_SHARE = 0.8
 """A pass that sends more than this share of the one before will not get smaller by another."""
 
@@ -38,6 +44,11 @@ def track(work: Work) -> None:
     source = tracking(work)
     if not isinstance(work.target, Patches):
         raise Unsupported("this target takes whole disks only", hint="migrate to a pool, or cold")
+    wait_for_backup(work)
+    _track(work, source)
+
+
+def _track(work: Work, source: ChangeTracking) -> None:
     if source.track(work.machine, allowed=work.enable_tracking):
         work.turned_on_tracking = True
     steps.tell(work)
@@ -52,14 +63,27 @@ def tracking(work: Work) -> ChangeTracking:
 
 
 def sync(work: Work) -> None:
-    """One pass over all disks."""
+    """One pass over all disks; a snapshot that costs its source too much goes, and the pass goes on from a new one."""
+    crossings = Crossings(work)
+    while True:
+        wait_for_backup(work)
+        refuse_full(work)
+        try:
+            _pass(work, Watch(work))
+            return
+        except LimitCrossed as problem:
+            steps.tell(work)
+            crossings.crossed(problem)
+
+
+def _pass(work: Work, stopping: Callable[[], bool]) -> None:
     source = tracking(work)
     began, sent_before = time.monotonic(), sum(result.sent_bytes for result in work.results)
     with _frozen(work, source) as at:
         claim = work.target.claim(work.spec, work.tag)
         work.claim = claim
         for disk in claim.disks:
-            _brought(work, source, disk, at)
+            _brought(work, source, disk, at, stopping)
     sent = sum(result.sent_bytes for result in work.results) - sent_before
     work.passes.append(Pass(sent_bytes=sent, seconds=time.monotonic() - began))
     steps.tell(work)
@@ -67,26 +91,44 @@ def sync(work: Work) -> None:
 
 @contextmanager
 def _frozen(work: Work, source: ChangeTracking) -> Iterator[Checkpoint]:
-    """The disks frozen for as long as they are read; let go of whatever happens."""
-    work.checkpoint = source.freeze(work.machine, work.tag)
-    steps.tell(work)
+    """The disks, as they are by now, frozen for as long as they are read; let go of whatever happens."""
     try:
+        work.checkpoint = _freeze(work, source)
+        steps.tell(work)
         yield work.checkpoint
     finally:
         work.source.release(work.machine, work.tag)
 
 
-def _brought(work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoint) -> None:
+def _freeze(work: Work, source: ChangeTracking) -> Checkpoint:
+    """Disks may come and go between a look at them and the freeze; a snapshot of before that is of no use."""
+    for _ in range(FREEZE_TRIES - 1):
+        if follow(work):
+            _track(work, source)
+        try:
+            return source.freeze(work.machine, work.tag)
+        except SourceError as problem:
+            if problem.code not in _OF_OTHER_DISKS:
+                raise
+            work.source.release(work.machine, work.tag)
+    if follow(work):
+        _track(work, source)
+    return source.freeze(work.machine, work.tag)
+
+
+def _brought(
+    work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoint, stopping: Callable[[], bool]
+) -> None:
     described, point = work.source_disk(disk.source_disk), at.points[disk.source_disk]
     reader = work.source.reader(work.machine, described, at)
     try:
         if reader.size > disk.size_bytes:
             work.observer.warning(f"{described.label} has grown at the source to {reader.size:,} bytes")
             disk = _patches(work).resize(work.held_claim(), disk, reader.size)
-        changes: Sequence[int] | None = None
+        changes: ChangedAreas | None = None
         if disk.point and disk.point != point:
             try:
-                changes = _blocks(source.changed(work.machine, described, disk.point, at), reader, disk)
+                changes = _areas(source.changed(work.machine, described, disk.point, at), reader, disk)
             except TrackingLost as problem:
                 work.observer.warning(f"{problem.message}; it is copied whole")
                 disk = _remade(work, disk)
@@ -99,12 +141,12 @@ def _brought(work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoi
             work.observer,
             label=described.label,
             changes=changes,
-            stopping=work.stopping,
+            stopping=stopping,
             pace=work.pace,
         )
         if changes is not None:
             done.disk = _patches(work).advance(work.held_claim(), disk, point)
-        _keep(work, described, reader, done, patched=changes is not None)
+        _keep(work, described, reader, done, stopping, patched=changes is not None)
     finally:
         reader.close()
 
@@ -115,22 +157,21 @@ def _patches(work: Work) -> Patches:
     return work.target
 
 
-def _blocks(areas: Iterable[Extent], reader: DiskReader, disk: ClaimedDisk) -> Sequence[int]:
-    """The blocks that changed; of a disk whose first copy is not done, also those with data from its mark on."""
-    wanted: set[int] = set()
-    last = -(-reader.size // BLOCK_BYTES)
-    for area in areas:
-        wanted.update(range(area.start // BLOCK_BYTES, min(last, -(-area.end // BLOCK_BYTES))))
+def _areas(changed: Iterable[Extent], reader: DiskReader, disk: ClaimedDisk) -> ChangedAreas:
+    """What changed; of a disk whose first copy is not done, also the blocks with data from its mark on, whole."""
+    wanted = ChangedAreas(changed, reader.size)
     if disk.mark_bytes < disk.size_bytes:
-        wanted.update(number for number in data_blocks(reader) if number >= disk.mark_bytes // BLOCK_BYTES)
-    return sorted(wanted)
+        wanted.add_blocks(number for number in data_blocks(reader) if number >= disk.mark_bytes // BLOCK_BYTES)
+    return wanted
 
 
-def _keep(work: Work, described: Disk, reader: DiskReader, done: DiskCopy, *, patched: bool) -> None:
+def _keep(
+    work: Work, described: Disk, reader: DiskReader, done: DiskCopy, stopping: Callable[[], bool], *, patched: bool
+) -> None:
     """The disk's result with the digests of all passes so far."""
     before = next((one for one in work.results if one.source_disk == described.id), None)
     table = DigestTable.of(before.digests if before is not None and (patched or done.resumed_at_bytes) else None)
-    table = _complete(work, reader, table.updated(done.digests))
+    table = _complete(work, reader, table.updated(done.digests), stopping)
     result = DiskResult(
         source_disk=described.id,
         label=described.label,
@@ -149,7 +190,7 @@ def _keep(work: Work, described: Disk, reader: DiskReader, done: DiskCopy, *, pa
     work.results.append(result)
 
 
-def _complete(work: Work, reader: DiskReader, table: DigestTable) -> DigestTable:
+def _complete(work: Work, reader: DiskReader, table: DigestTable, stopping: Callable[[], bool]) -> DigestTable:
     """With the digests of blocks that a program before this one sent, read again."""
     known = table.numbers()
     missing = [number for number in data_blocks(reader) if number not in known]
@@ -158,6 +199,8 @@ def _complete(work: Work, reader: DiskReader, table: DigestTable) -> DigestTable
     again = DigestTable()
     with pumped(reader, missing, BLOCK_BYTES, digest=digest_of) as blocks:
         for block in blocks:
+            if stopping():
+                raise Stopped("stopped while a disk was read again", hint="run the same command again; it continues")
             again.add(block.number, block.digest)
     return table.updated(again)
 
@@ -205,6 +248,10 @@ def shut_down(work: Work) -> None:
         raise Stopped(f"{name}: its cutover has to wait again", hint="resume the batch; it goes on with a pass")
     if not isinstance(work.source, PowerControl):
         raise Unsupported(f"{name}: its source cannot shut it down", hint="shut it down by hand, then run again")
+    if follow(work):
+        # What is new is copied before the outage, not in it.
+        sync(work)
+    wait_for_backup(work)
     shut_down_guest(work, work.source)
 
 
@@ -216,7 +263,8 @@ def last_sync(work: Work) -> None:
             code="POWERED-ON",
             hint="find out who starts it, then run again",
         )
-    sync(work)
+    # Nothing waits in the outage, and a snapshot of a machine that is off does not grow.
+    _pass(work, work.stopping)
 
 
 def verify(work: Work) -> None:
@@ -231,7 +279,7 @@ def verify(work: Work) -> None:
             again = _remade(work, disk)
             source = tracking(work)
             with _frozen(work, source) as at:
-                _brought(work, source, again, at)
+                _brought(work, source, again, at, work.stopping)
             _verified(work, work.target, again)
 
 
@@ -257,8 +305,10 @@ def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
 
 
 def look_up(work: Work) -> None:
-    """What a program that comes in later needs: the claim that the passes before it made."""
+    """What a program that comes in later needs: the claim that the passes before it made, of the disks they knew."""
     work.claim = work.target.find(work.tag)
+    if work.claim is not None and not work.claim.sealed and follow(work):
+        work.claim = work.target.find(work.tag)
 
 
 def finish(work: Work) -> None:

@@ -2,6 +2,7 @@
 """One machine on its way: what the steps of a migration work on and leave to one another."""
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +14,7 @@ from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace
 from v2x.migrate.room import Reservations
+from v2x.model.limits import SourceLimits
 from v2x.model.machine import Disk, Machine
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.model.plan import Running
@@ -64,6 +66,10 @@ class Work:
     enable_tracking: bool = False
     turned_on_tracking: bool = False
     outage_seconds: float = 60.0
+    limits: SourceLimits = field(default_factory=SourceLimits)
+    look_seconds: float = 15.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     waits_for_cutover: bool = False
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import Retry, TargetError
 from v2x.model.target import TargetFacts, TargetMachine, UsedMac
@@ -154,8 +155,12 @@ class ReadBack(Protocol):
 class Patches(Protocol):
     """Targets whose disks can be brought from one point in time to a later one."""
 
-    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+    def patcher(
+        self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], areas: ChangedAreas | None = None
+    ) -> DiskWriter:
         """Opens a disk that was begun for any blocks of it, zeros included; its point stays as it is.
+
+        Blocks are handed over whole; with `areas`, only these parts of them are written to the disk.
 
         A mark that stands lower than a block that was written is raised, a higher one stays. SegmentLost carries how
         far this writer came. Unsupported where the storage takes whole disks only.
@@ -168,6 +173,15 @@ class Patches(Protocol):
 
     def resize(self, claim: Claim, disk: ClaimedDisk, size_bytes: int) -> ClaimedDisk:
         """Grows a disk to at least `size_bytes`; what is new reads as zeros."""
+        ...
+
+
+@runtime_checkable
+class DropsDisks(Protocol):
+    """Targets that can take a disk off an unsealed claim."""
+
+    def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
+        """Removes it from machine and storage; already gone is success. Conflict where another machine has it."""
         ...
 
 

@@ -110,6 +110,22 @@ class Claims:
         )
         return vdi.claimed(fresh)
 
+    def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
+        """As Target.drop, for a disk that its source has lost."""
+        machine = self._machine(claim.tag)
+        if machine is not None:
+            self._open(claim, machine)
+            self._ownership.take(machine[0], claim.name)
+        found = self._unfinished(claim.tag).get(disk.source_disk)
+        if found is None:
+            return
+        if vdi.attached_elsewhere(self._client, found[1], machine[0] if machine else ""):
+            raise Conflict(
+                f"{disk.source_disk} of {claim.name} is gone from its source, and another VM has its copy: {disk.id}",
+                hint="detach it there, then run again",
+            )
+        vdi.destroy(self._client, found[0])
+
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
         found = self._held(claim)
         if found is None:

@@ -19,6 +19,7 @@ from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import SourceError, Stopped, Unsupported, V2xError
 from v2x.migrate import steps
 from v2x.migrate.backup_wait import wait_for_backup
+from v2x.migrate.base_copy import verified_since, verify_base, wants_base, with_changed
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.power import shut_down_guest, state_now
@@ -64,6 +65,9 @@ def tracking(work: Work) -> ChangeTracking:
 
 def sync(work: Work) -> None:
     """One pass over all disks; a snapshot that costs its source too much goes, and the pass goes on from a new one."""
+    if _is_short(work) and wants_base(work):
+        for disk in verify_base(work):
+            _remade(work, disk)
     crossings = Crossings(work)
     while True:
         wait_for_backup(work)
@@ -185,6 +189,7 @@ def _keep(
         seconds=done.seconds + (before.seconds if before else 0.0),
         verified=VerifyLevel.NONE,
         digests=table.record(BLOCK_BYTES, reader.size),
+        unverified=with_changed(before, done.digests, reader.size) if patched else None,
     )
     _forget(work, done.disk)
     work.results.append(result)
@@ -221,11 +226,16 @@ def _forget(work: Work, disk: ClaimedDisk) -> None:
 
 def next_pass(work: Work) -> Next:
     """After a pass: another one while they get smaller, then the outage, or waiting for the word."""
+    if not _is_short(work) or wants_base(work):
+        return Next.AGAIN
     if work.cut_over():
         return Next.GO_ON
-    if not is_settled(work.passes, work.outage_seconds):
-        return Next.AGAIN
     return Next.WAIT if work.waits_for_cutover else Next.GO_ON
+
+
+def _is_short(work: Work) -> bool:
+    """Whether passes have come down to what the outage may take; the word to cut over makes any of them do."""
+    return bool(work.passes) and (work.cut_over() or is_settled(work.passes, work.outage_seconds))
 
 
 def is_settled(passes: Sequence[Pass], outage_seconds: float) -> bool:
@@ -288,6 +298,9 @@ def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
     index, result = next((n, one) for n, one in enumerate(work.results) if one.source_disk == disk.source_disk)
     if result.digests is None:
         raise SourceError(f"{described.label}: the digests of its passes are lost", hint="run again; it is read anew")
+    if verified_since(work, disk):
+        work.results[index] = replace(result, verified=VerifyLevel.FULL)
+        return
     held = target.reader(work.held_claim(), disk)
     try:
         level = verify_disk(

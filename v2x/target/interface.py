@@ -177,6 +177,23 @@ class Patches(Protocol):
 
 
 @runtime_checkable
+class KeepsBase(Protocol):
+    """Targets that can tell later what was written to a disk since a moment, and read that alone."""
+
+    def keep(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        """From now on; what was kept before is let go of. False where it cannot, or where that takes too much room."""
+        ...
+
+    def keeps(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        """Whether there is such a moment. It ends with `seal`, `remake`, `resize`, `drop` and `discard`."""
+        ...
+
+    def written(self, claim: Claim, disk: ClaimedDisk) -> DiskReader | None:
+        """Reads what was written since: only its data extents may be read. None where the target cannot tell."""
+        ...
+
+
+@runtime_checkable
 class DropsDisks(Protocol):
     """Targets that can take a disk off an unsealed claim."""
 

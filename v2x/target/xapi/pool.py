@@ -16,13 +16,14 @@ from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Surroundings
-from v2x.target.xapi import facts, network, streams, vdi, wayback
+from v2x.target.xapi import facts, kept, network, streams, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
 from v2x.target.xapi.listing import number, records
 from v2x.target.xapi.owner import Ownership, is_alive, this_run
 from v2x.target.xapi.readback import VdiReader
+from v2x.target.xapi.readback_changes import VdiDifferences, differences
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer
 from v2x.target.xapi.survey import survey
@@ -116,6 +117,22 @@ class XapiTarget:
     def remake(self, claim: Claim, disk: ClaimedDisk) -> ClaimedDisk:
         return self._claims.remake(claim, disk)
 
+    def keep(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        target = self._disk(claim, disk)
+        if target.size_bytes > VHD_LIMIT_BYTES or not kept.can_keep(self.client, target.sr):
+            return False
+        self._ownership.check(self._claims.reference(claim), claim.name)
+        kept.keep(self.client, target.vdi, self._settings.release)
+        return True
+
+    def keeps(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        return bool(kept.kept(self.client, self._disk(claim, disk).vdi))
+
+    def written(self, claim: Claim, disk: ClaimedDisk) -> VdiDifferences | None:
+        target = self._disk(claim, disk)
+        base = kept.kept(self.client, target.vdi)
+        return differences(self.client, self._routes, target, base) if base else None
+
     def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
         self._claims.drop(claim, disk)
 
@@ -205,6 +222,7 @@ class XapiTarget:
         if target.size_bytes < size_bytes:
             self._ownership.check(self._claims.reference(claim), claim.name)
             vdi.wait_released(self.client, target.vdi, self._settings.release)
+            kept.forget(self.client, target.vdi)
             vdi.grown(self.client, target.vdi, {}, size_bytes)
             target = self._disk(claim, disk)
         return replace(disk, size_bytes=target.size_bytes)

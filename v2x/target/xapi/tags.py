@@ -9,6 +9,7 @@ v2x-disk        on a VDI: the id of the disk on the source; stays
 v2x-point       on a VDI: the point in time of its content; written before the first byte is sent
 v2x-point-<n>   on a VDI: a later point that all of it was brought to; the highest number counts
 v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
+v2x-kept        on a snapshot of a VDI: the VDI's uuid, where the snapshot is ours (kept.py)
 v2x-sealed      the tag of the migration, once it is finished; stays
 """
 
@@ -27,6 +28,7 @@ SPEC = "v2x-spec"
 DISK = "v2x-disk"
 POINT = "v2x-point"
 SEALED = "v2x-sealed"
+KEPT = "v2x-kept"
 _LATER_POINT = re.compile(r"v2x-point-(\d{1,9})")
 _MARK = re.compile(r"v2x-hwm-(\d{1,9})")
 _SIZE = re.compile(r"\d{1,18}")

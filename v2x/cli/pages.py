@@ -125,8 +125,8 @@ PAGES = TRANSPORT_PAGES | {
     "machines, where it matters.",
     "NOT-VSPHERE": "What answers at the address is neither a vCenter nor an ESXi host; the message says what was seen. "
     "Check address and port; a web proxy between also looks like this.",
-    "NOT-THROUGH": "Only a machine that is through has a way back, or one to give up. Cancel one that is not: its "
-    "source goes on.",
+    "NOT-THROUGH": "A machine that is worked on just now, was never begun, or is back already has no way back to go. "
+    "Cancel one that is under way: its source goes on. Only one that is through can be finalized.",
     "NOT-TRACKED": "A warm migration asks the source what changed, and this machine's changes are not tracked. Let "
     "v2x turn it on (--enable-cbt), which is possible only while the machine has no snapshot.",
     "OLD-EXPORT": "Up to Windows Server 2008 R2, Export-VM wrote the configuration in a form of its own (.exp), which "

@@ -7,6 +7,7 @@ two of one machine never run. What the target wrote since its first start is los
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -14,16 +15,18 @@ from v2x.engine import batches, tables
 from v2x.engine.batches import Batch, State
 from v2x.engine.interface import Doors, Order
 from v2x.engine.live import Ledger
-from v2x.engine.row import FINALIZED, WAS, WAS_ON, saved_of
+from v2x.engine.locks import FolderLock
+from v2x.engine.row import FINALIZED, TRACKED, WAS, WAS_ON, saved_of
 from v2x.engine.store import Store
 from v2x.errors import Conflict, UsageError
 from v2x.model.migration import Outcome, Phase
-from v2x.sources.interface import GivesBack, PowerControl, Source
-from v2x.target.interface import Target, WayBack
+from v2x.sources.interface import ChangeTracking, GivesBack, PowerControl, Source
+from v2x.target.interface import Claim, Target, WayBack
 
 _NOTHING_LEFT = "it has ended without a machine that could be taken back; v2x batch status tells how"
-_CANCEL_IT = "v2x batch cancel ends it, and its source goes on"
+_CANCEL_IT = "v2x batch cancel ends it, and its source goes on; a way back is there once nothing works on it"
 _THROUGH = {Outcome.MIGRATED, Outcome.ALREADY}
+_OVER = {Outcome.CANCELLED, Outcome.ROLLED_BACK, Outcome.SKIPPED, Outcome.DRY_RUN}
 
 
 class Returns:
@@ -32,52 +35,87 @@ class Returns:
     def __init__(self, store: Store, ledger: Ledger, doors: Doors) -> None:
         self._store, self._ledger, self._doors = store, ledger, doors
 
-    def roll_back(self, batch: Batch, row: str, *, accept_data_loss: bool = False, force_dc: bool = False) -> str:
+    def roll_back(
+        self,
+        batch: Batch,
+        row: str,
+        *,
+        accept_data_loss: bool = False,
+        force_dc: bool = False,
+        discards: bool = False,
+    ) -> str:
         """Stops the target, puts the source back as it was and starts it if it ran. What to say of it.
 
-        Conflict NOT-THROUGH for a machine that is not through (cancel it instead), FINALIZED once the way back was
-        given up, DATA-LOSS where the target has run and that was not accepted, DOMAIN-CONTROLLER for one that has run.
+        From whatever step a machine came to, as long as nothing works on it. With `discards` its copy goes too.
+        Conflict NOT-THROUGH for one that is being worked on, or was never begun; FINALIZED once the way back was given
+        up; DATA-LOSS where the target has run and that was not accepted, DOMAIN-CONTROLLER for one that has run.
         """
-        order, facts = self._through(batch, row)
+        held = self._row(batch, row)
+        order, facts = held.order, held.facts
         if FINALIZED in facts:
             raise Conflict(
                 f"{order.machine.name} is finalized: its way back was given up",
                 code="FINALIZED",
                 hint="stop the machine on the pool and start its source by hand",
             )
-        with self._opened(order) as (source, target):
+        with self._alone(held), self._opened(order) as (source, target):
             claim = target.find(order.id)
-            if claim is None or not claim.sealed or not isinstance(target, WayBack):
+            if held.through and (claim is None or not claim.sealed):
                 raise Conflict(
                     f"{order.spec.name} is not on {order.target} any more", hint="start the source by hand", code="GONE"
                 )
-            started = target.first_start(claim)
-            if started and not accept_data_loss:
-                raise Conflict(
-                    f"{order.spec.name} was started on {started}: everything it wrote since then would be lost",
-                    code="DATA-LOSS",
-                    hint="save what is needed from it, then say --accept-data-loss",
-                )
-            if started and order.role.casefold() == "dc" and not force_dc:
-                raise Conflict(
-                    f"{order.machine.name} is a domain controller: its source has missed what the domain did since "
-                    f"{started}",
-                    code="DOMAIN-CONTROLLER",
-                    hint="demote it or restore it as Microsoft describes, or say --force-dc",
-                )
-            target.halt(claim)
-            self._note(batch, row, f"{order.spec.name} is stopped on {order.target} and kept from starting")
-            self._restore(order, source, facts)
-        said = f"{order.machine.name} is back at its source" + (
-            f"; lost: what was written since {started}" if started else ""
-        )
+            started = self._stopped(batch, row, order, target, claim, accept_data_loss, force_dc)
+            self._restore(held, source)
+            if discards and claim is not None:
+                _discard(target, claim)
+        copy = "its copy is removed" if discards else "its copy stays on the pool" if claim else ""
+        lost = f"lost: what was written since {started}" if started else ""
+        said = "; ".join(text for text in (f"{order.machine.name} is back at its source", copy, lost) if text)
         values = {"state": State.ENDED, "outcome": Outcome.ROLLED_BACK, "phase": Phase.DONE, "cutover": False}
         self._ledger.record(batch.id, row, "rollback", said, None, **values)
         return said
 
+    def _stopped(
+        self,
+        batch: Batch,
+        row: str,
+        order: Order,
+        target: Target,
+        claim: Claim | None,
+        accept_data_loss: bool,
+        force_dc: bool,
+    ) -> str:
+        """Halts a sealed machine; when it was started first. One that is not sealed was never able to start."""
+        if claim is None or not claim.sealed or not isinstance(target, WayBack):
+            return ""
+        started = target.first_start(claim)
+        if started and not accept_data_loss:
+            raise Conflict(
+                f"{order.spec.name} was started on {started}: everything it wrote since then would be lost",
+                code="DATA-LOSS",
+                hint="save what is needed from it, then say --accept-data-loss",
+            )
+        if started and order.role.casefold() == "dc" and not force_dc:
+            raise Conflict(
+                f"{order.machine.name} is a domain controller: its source has missed what the domain did since "
+                f"{started}",
+                code="DOMAIN-CONTROLLER",
+                hint="demote it or restore it as Microsoft describes, or say --force-dc",
+            )
+        target.halt(claim)
+        self._note(batch, row, f"{order.spec.name} is stopped on {order.target} and kept from starting")
+        return started
+
     def finalize(self, batch: Batch, row: str) -> str:
         """Gives up the way back. Conflict NOT-THROUGH for a machine that is not through."""
-        order, facts = self._through(batch, row)
+        held = self._row(batch, row)
+        order, facts = held.order, held.facts
+        if not held.through:
+            raise Conflict(
+                f"{order.machine.name} is not through: {held.outcome if held.state == State.ENDED else held.state}",
+                code="NOT-THROUGH",
+                hint=_NOTHING_LEFT if held.state == State.ENDED else _CANCEL_IT,
+            )
         if FINALIZED not in facts:
             with self._store.writing() as connection:
                 kept = tuple(fact for fact in facts if not fact.startswith(WAS))
@@ -85,29 +123,51 @@ class Returns:
             self._note(batch, row, f"{order.machine.name} is finalized")
         return f"{order.machine.name} is finalized; v2x never removes its source"
 
-    def _restore(self, order: Order, source: Source, facts: tuple[str, ...]) -> None:
+    def _restore(self, held: "_Row", source: Source) -> None:
+        machine, facts = held.order.machine, held.facts
+        if not held.through:
+            source.release(machine, held.order.id)
+            if TRACKED in facts and isinstance(source, ChangeTracking):
+                source.untrack(machine)
         saved = saved_of(facts)
         if saved and isinstance(source, GivesBack):
-            source.give_back(order.machine, saved)
+            source.give_back(machine, saved)
         if WAS_ON in facts and isinstance(source, PowerControl):
-            source.power_on(order.machine)
+            source.power_on(machine)
 
-    def _through(self, batch: Batch, row: str) -> tuple[Order, tuple[str, ...]]:
+    def _row(self, batch: Batch, row: str) -> "_Row":
         of = tables.rows
         with self._store.reading() as connection:
             found = connection.execute(
-                sa.select(of.c.state, of.c.outcome).where(of.c.batch == batch.id, of.c.id == row)
+                sa.select(of.c.state, of.c.outcome, of.c.attempt).where(of.c.batch == batch.id, of.c.id == row)
             ).first()
             if found is None:
                 raise UsageError(f"no row {row} in batch {batch.id}", hint="v2x batch status lists them")
             order, facts = batches.order(connection, batch.id, row), batches.facts(connection, batch.id, row)
-        if found.state != State.ENDED or Outcome(found.outcome) not in _THROUGH:
-            raise Conflict(
-                f"{order.machine.name} is not through: {found.outcome if found.state == State.ENDED else found.state}",
-                code="NOT-THROUGH",
-                hint=_NOTHING_LEFT if found.state == State.ENDED else _CANCEL_IT,
-            )
-        return order, facts
+        return _Row(
+            order=order, facts=facts, state=State(found.state), outcome=Outcome(found.outcome), begun=found.attempt > 0
+        )
+
+    @contextmanager
+    def _alone(self, held: "_Row") -> Iterator[None]:
+        """While nothing works on the row. One that a killed process left counts as nobody's once its lock is free."""
+        name = held.order.machine.name
+        if held.outcome in _OVER or not held.begun:
+            raise Conflict(f"{name} is not through: {held.outcome}", code="NOT-THROUGH", hint=_NOTHING_LEFT)
+        if held.state == State.ENDED:
+            yield
+            return
+        busy = Conflict(f"{name} is not through: {held.state}", code="NOT-THROUGH", hint=_CANCEL_IT)
+        if self._store.folder is None:
+            raise busy
+        try:
+            lock = FolderLock(self._store.folder)
+        except Conflict:
+            raise busy from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def _opened(self, order: Order) -> Iterator[tuple[Source, Target]]:
@@ -123,3 +183,23 @@ class Returns:
 
     def _note(self, batch: Batch, row: str, text: str) -> None:
         self._ledger.record(batch.id, row, "rollback", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    order: Order
+    facts: tuple[str, ...]
+    state: State
+    outcome: Outcome
+    begun: bool
+
+    @property
+    def through(self) -> bool:
+        return self.state == State.ENDED and self.outcome in _THROUGH
+
+
+def _discard(target: Target, claim: Claim) -> None:
+    if not claim.sealed:
+        target.discard(claim)
+    elif isinstance(target, WayBack):
+        target.remove(claim)

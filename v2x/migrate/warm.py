@@ -318,10 +318,11 @@ def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
 
 
 def look_up(work: Work) -> None:
-    """What a program that comes in later needs: the claim that the passes before it made, of the disks they knew."""
+    """What a program that comes in later needs: the claim that the passes before it made, as its own."""
     work.claim = work.target.find(work.tag)
-    if work.claim is not None and not work.claim.sealed and follow(work):
-        work.claim = work.target.find(work.tag)
+    if work.claim is not None and not work.claim.sealed:
+        follow(work)
+        work.claim = work.target.claim(work.spec, work.tag)
 
 
 def finish(work: Work) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from v2x.model.migration import Phase
 
 HOOK_SCHEMA = "v2x.hook/1"
-_PHASES = (Phase.PREFLIGHT, Phase.CHECKPOINT, Phase.CLAIM, Phase.COPY, Phase.INTEGRITY, Phase.SEAL, Phase.RELEASE)
+_COLD = (Phase.CHECKPOINT, Phase.CLAIM, Phase.COPY, Phase.INTEGRITY)
+_WARM = (Phase.TRACK, Phase.SYNC, Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY)
+_PHASES = (Phase.PREFLIGHT, *_COLD, *_WARM, Phase.SEAL, Phase.RELEASE)
 MOMENTS = tuple(f"{when} {phase}" for phase in _PHASES for when in ("before", "after"))
 
 

@@ -221,6 +221,11 @@ class WayBack(Protocol):
         """Stops it and keeps it from starting; its disks stay as they are. Safe to call twice."""
         ...
 
+    def remove(self, claim: Claim) -> None:
+        """Removes a halted one with the disks it was sealed with; already gone is success. Conflict where it runs, or
+        another machine has one of them."""
+        ...
+
 
 @runtime_checkable
 class Remarks(Protocol):

@@ -156,6 +156,9 @@ class XapiTarget:
     def halt(self, claim: Claim) -> None:
         wayback.halt(self.client, self._claims.reference(claim))
 
+    def remove(self, claim: Claim) -> None:
+        wayback.remove(self.client, self._claims.reference(claim), claim.tag)
+
     def ensure_network(self, name: str, vlan: int | None = None, uplink: str = "") -> str:
         """The uuid of a network of that name and VLAN, made where there is none (network.ensure_network)."""
         return network.ensure_network(self.client, name, vlan, uplink)

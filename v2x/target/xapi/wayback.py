@@ -3,9 +3,10 @@
 
 from datetime import datetime
 
-from v2x.errors import V2xError
+from v2x.errors import Conflict, V2xError
+from v2x.target.xapi import vdi
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.failures import xapi_code
+from v2x.target.xapi.failures import passing_gone, xapi_code
 
 REASON = "v2x: rolled back; its source runs again"
 _BLOCKED = ("start", "start_on", "resume", "resume_on", "pool_migrate")
@@ -35,6 +36,22 @@ def halt(client: Client, vm: str) -> None:
     for operation in _BLOCKED:
         client.call("VM.remove_from_blocked_operations", vm, operation)
         client.call("VM.add_to_blocked_operations", vm, operation, REASON)
+
+
+def remove(client: Client, vm: str, tag: str) -> None:
+    """Removes the machine and those of its disks that the migration `tag` made; the machine last, for it names them."""
+    record = client.call("VM.get_record", vm)
+    name = record.get("name_label")
+    if record.get("power_state") != "Halted":
+        raise Conflict(f"{name} is {str(record.get('power_state')).lower()}", hint="shut it down first")
+    disks = vdi.of_machine(client, record, tag)
+    for _, disk in disks:
+        if vdi.attached_elsewhere(client, disk, vm):
+            raise Conflict(f"another VM has a disk of {name}: {disk.get('uuid')}", hint="detach it there, then again")
+    for reference, _ in disks:
+        vdi.destroy(client, reference)
+    with passing_gone():
+        client.call("VM.destroy", vm)
 
 
 def unblock(client: Client, vm: str) -> None:

@@ -21,7 +21,7 @@ _FLAGS = (
     "--hide-scrollbars",
     "--force-color-profile=srgb",
     "--font-render-hinting=none",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
 
@@ -113,11 +113,15 @@ class Browser:
 
     def open(self, path: Path, fragment: str = "") -> float:
         """Loads a file; the seconds until it is loaded, which is when its script has run."""
+        return self.visit(f"{path.resolve().as_uri()}{fragment}")
+
+    def visit(self, url: str) -> float:
+        """The same with an address."""
         self._go("about:blank")  # else a fragment of the same file would not load it again
         self.complaints.clear()
         self.requests.clear()
         began = time.monotonic()
-        self._go(f"{path.resolve().as_uri()}{fragment}")
+        self._go(url)
         return time.monotonic() - began
 
     def _go(self, url: str) -> None:

@@ -221,3 +221,14 @@ def test_a_batch_of_them_stops_what_runs_and_keeps_it_off(bench, hyperv, tmp_pat
     assert {vm["name_label"] for vm in bench.pool.records("VM").values()} >= {"web01", "old01", "db01"}
     assert {vm.start_action for vm in hyperv.estate.machines} == {"Nothing"}
     assert {vm.state for vm in hyperv.estate.machines} == {"Off"}
+
+
+def test_a_share_that_is_not_there_is_found_before_the_machine_goes_down(bench, hyperv):
+    rules = [rule.replace("\\D$", "\\E$") for rule in hyperv.rules]
+    shares = [word for rule in rules for word in ("--share", rule)]
+    ran = bench.migrate(
+        hyperv.address, "db01", "--running", "shutdown", "--source-fingerprint", hyperv.fingerprint, *shares
+    )
+    assert ran.code == 6 and "[MISSING-SHARE]" in ran.err, ran.err
+    assert hyperv.ledger.of("state") == [], "it was not asked to shut down"
+    assert bench.leftovers() == []

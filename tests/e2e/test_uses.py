@@ -195,6 +195,12 @@ def test_a_batch_from_a_plan(bench, estate, same_bytes, tmp_path):
     assert again.code == 0, again.err
     assert again.json["migrations"] == ran.json["migrations"]
     assert len(bench.pool.ledger.to_json()["imports"]) == imports, "what is there is not sent again"
+    log = bench.v2x("batch", "report", "--format", "events").out.splitlines()
+    told = [json.loads(json.loads(line)["body"]) for line in log]
+    sent = [fields for fields in told if fields["kind"] == "upload"]
+    named = [task for fields in sent for task in fields["tasks"].split()]
+    assert len(named) == len(set(named)) == imports and all(task.startswith("OpaqueRef:") for task in named)
+    assert {"time", "user", "worker", "version", "source", "target", "batch"} <= set(sent[0])
 
 
 def _edit(path, machine, key="machine_name", rule=None, **changes):

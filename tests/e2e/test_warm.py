@@ -137,14 +137,19 @@ def connects(machine):
     return [card.connectable.startConnected for card in cards]
 
 
-def started_on(pool, name):
-    """Starts a machine as its administrator would, by another client."""
+def called(pool, method, *words):
+    """Calls the pool as its administrator would, by another client."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     server = xmlrpc.client.ServerProxy(f"https://{pool.address}/", context=context)
     session = server.session.login_with_password(pool.user, pool.password)["Value"]
-    answer = server.VM.start(session, pool.ref_by_name("VM", name), False, False)
+    answer = getattr(server, method)(session, *words)
     assert answer["Status"] == "Success", answer
+    return answer["Value"]
+
+
+def started_on(pool, name):
+    called(pool, "VM.start", pool.ref_by_name("VM", name), False, False)
 
 
 def test_there_is_a_way_back_until_it_is_given_up(site):
@@ -175,6 +180,14 @@ def test_there_is_a_way_back_until_it_is_given_up(site):
     vm = bench.vm("web01")
     assert vm["power_state"] == "Halted" and "rolled back" in vm["blocked_operations"]["start"]
     assert rollback("web01").code == 4, "once is enough"
+    taken = called(bench.pool, "VM.snapshot", bench.pool.ref_by_name("VM", "web01"), "before it goes")
+    kept = rollback("web01", "--discard")
+    assert kept.code == 4 and "[HAS-SNAPSHOTS]" in kept.err
+    called(bench.pool, "VM.destroy", taken)
+    gone = rollback("web01", "--discard")
+    assert gone.code == 0 and "web01 is removed" in gone.out, gone.err
+    assert rollback("web01", "--discard").code == 0, "already gone is success"
+    assert "web01" not in {one["name_label"] for one in bench.pool.records("VM").values()}
 
     started_on(bench.pool, "db01")
     refused = rollback("db01")

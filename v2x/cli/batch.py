@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from v2x.cli import batch_return, batch_steer
+from v2x.cli.batch_serve import serve
 from v2x.cli.later import SETTINGS, later
 from v2x.cli.options import (
     BackupWait,
@@ -142,9 +143,9 @@ def resume(
 
 batch_steer.add_to(app)
 batch_return.add_to(app)
+app.command("serve")(serve)
 
 _LATER = {
-    "serve": "Live view of a batch as a web page.",
     "approve": "Approves machines for cutover.",
     "test": "Starts a copy of a migrated machine in isolation.",
 }

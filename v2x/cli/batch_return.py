@@ -26,11 +26,14 @@ def rollback(
     force_dc: Annotated[
         bool, typer.Option("--force-dc", help="also domain controllers, which must not go back in time lightly")
     ] = False,
-    discard: Annotated[bool, typer.Option("--discard", help="remove what is on the pool, too")] = False,
+    discard: Annotated[
+        bool,
+        typer.Option("--discard", help="remove the machine on the pool and its migrated disks, once its source runs"),
+    ] = False,
     state: StateOption = None,
 ) -> None:
     """Stops machines on the pool for good, puts their sources back as they were and starts those that ran."""
-    _each(given, batch, machine, wave, state, accept_data_loss=accept_data_loss, force_dc=force_dc, discards=discard)
+    _each(given, batch, machine, wave, state, accept_data_loss=accept_data_loss, force_dc=force_dc, discard=discard)
 
 
 @shared(source=True, target=True, reading=True)
@@ -51,7 +54,7 @@ def _each(
     finalizes: bool = False,
     accept_data_loss: bool = False,
     force_dc: bool = False,
-    discards: bool = False,
+    discard: bool = False,
 ) -> None:
     from v2x.cli import batching, show
     from v2x.cli.build import build
@@ -79,7 +82,7 @@ def _each(
                     said = returns.finalize(found, row)
                 else:
                     said = returns.roll_back(
-                        found, row, accept_data_loss=accept_data_loss, force_dc=force_dc, discards=discards
+                        found, row, accept_data_loss=accept_data_loss, force_dc=force_dc, discard=discard
                     )
             except V2xError as problem:
                 if len(ids) > 1:

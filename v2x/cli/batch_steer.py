@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`v2x batch status|watch|pause|cancel|throttle|report`: looks at batches and steers them, from any terminal."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +97,22 @@ def cancel(
         show.note(f"no worker runs: v2x batch resume {found.id} clears away what they have", quiet=given.quiet)
 
 
+def moment_of(text: str, now: datetime) -> datetime | None:
+    """A time as people write it, in UTC; without a zone it is this machine's. UsageError for what is none, or over."""
+    from v2x.errors import UsageError
+
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise UsageError(f"--at {text} is no time", hint="write 2026-12-05T22:00, or 2026-12-05T22:00+01:00") from None
+    found = found.astimezone(UTC)
+    if found <= now:
+        raise UsageError(f"--at {text} is over", hint="leave --at out to cut over now")
+    return found
+
+
 @shared()
 def cutover(
     given: Given,
@@ -103,6 +120,12 @@ def cutover(
     machine: Machines = None,
     wave: Annotated[list[int] | None, typer.Option(help="every machine of this wave; repeatable")] = None,
     everything: Annotated[bool, typer.Option("--all", help="every machine that is not through")] = False,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at", metavar="TIME", help="not before 2026-12-05T22:00, by this machine's clock, or with a zone"
+        ),
+    ] = "",
     state: StateOption = None,
 ) -> None:
     """Switches warm machines over: shut down, last changes, verification, start. A worker must run."""
@@ -112,6 +135,7 @@ def cutover(
 
     if sum(map(bool, (machine, wave, everything))) != 1:
         raise UsageError("which machines?", hint="give --machine NAME for each, --wave N, or --all")
+    moment = moment_of(at, datetime.now(UTC))
     with batching.opened(state) as store:
         steering = batching.control(store)
         found = steering.batch(batch)
@@ -121,8 +145,9 @@ def cutover(
             if machine
             else [row.migration.id for row in status.rows if everything or row.wave in (wave or ())]
         )
-        count = steering.cut_over(found, ids)
-    show.note(f"{plural(count, 'machine')} of batch {found.id} will be cut over", quiet=given.quiet)
+        count = steering.cut_over(found, ids, moment)
+    when = f" after {moment:%Y-%m-%d %H:%M} UTC" if moment else ""
+    show.note(f"{plural(count, 'machine')} of batch {found.id} will be cut over{when}", quiet=given.quiet)
     if count and not status.workers:
         show.note(f"no worker runs: v2x batch resume {found.id} carries it out", quiet=given.quiet)
 

@@ -42,6 +42,9 @@ PAGES = TRANSPORT_PAGES | {
     "its source. A copy made meanwhile would be of no single moment; wait for it to end and run the same again.",
     "CANCELLED": "Somebody cancelled the task at the source. Run the same command again.",
     "CAPACITY-MISMATCH": "The descriptor gives another capacity than the disk itself. The disk's own is used.",
+    "CHECKPOINT-FAILED": "The Hyper-V host made no checkpoint of the machine, which a warm migration reads its disks "
+    "from. Look at the machine's checkpoint settings (CheckpointType is not Disabled), at its guest's services where "
+    "only production checkpoints are allowed, and at the free space of its volume; or migrate it cold.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
     "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
@@ -61,6 +64,8 @@ PAGES = TRANSPORT_PAGES | {
     "generation 2 are left unknown. --experimental-vmcx reads them all the same; compare them with the host.",
     "HARDWARE-UNKNOWN": "Only disks are in the folder, no configuration. Give the hardware: --vcpus, --memory and, "
     "where the text names it, --firmware, or the same columns of a plan. Network adapters are added on the pool later.",
+    "HAS-SNAPSHOTS": "Somebody took snapshots of the machine on the pool since it was migrated. v2x removes nothing "
+    "that others made: delete the snapshots there, then give the command again.",
     "HOOK": "A hook of yours ended with an error or not in its time; its last words stand in the machine's warnings. "
     "With stops = false in v2x.toml it would only be a warning.",
     "HOST-LOST": "The host that runs the machine does not answer its vCenter. Bring it back, or let the cluster move "

@@ -64,6 +64,11 @@ def _endpoint(app: App, side: str, saved: Endpoint) -> Endpoint:
         address=now.address,
         ca_file=now.ca_file or saved.ca_file,
         fingerprint=now.fingerprint or saved.fingerprint,
+        settings={**saved.settings, **now.settings},
+        shares=now.shares or saved.shares,
+        smb_user=now.smb_user or saved.smb_user,
+        smb_encryption=now.smb_encryption and saved.smb_encryption,
+        experimental_vmcx=now.experimental_vmcx or saved.experimental_vmcx,
     )
 
 

@@ -181,6 +181,22 @@ class ChainReader:
         if inside < length:
             yield Extent(start + inside, length - inside, False)
 
+    def held_above(self, depth: int) -> list[Extent]:
+        """The areas of which the first `depth` layers hold anything of their own, zeros too; ascending, merged."""
+        areas = sorted(
+            (part.start, part.start + part.length)
+            for layer in self._layers[:depth]
+            for part in layer.parts(0, min(layer.size, self._size))
+            if part.kind != ABSENT
+        )
+        merged: list[Extent] = []
+        for start, end in areas:
+            if merged and start <= merged[-1].end:
+                merged[-1] = Extent(merged[-1].start, max(end, merged[-1].end) - merged[-1].start, True)
+            else:
+                merged.append(Extent(start, end - start, True))
+        return merged
+
     def clone(self) -> "ChainReader":
         return ChainReader([layer.clone() for layer in self._layers], experimental=self.experimental)
 

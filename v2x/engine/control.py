@@ -2,11 +2,11 @@
 """What an operator sees and says of batches, from any process. Wishes are rows that workers read every half second."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import batches, gates, slots, tables
+from v2x.engine import appointed, batches, gates, slots, tables
 from v2x.engine.batches import Batch, Cancel, State
 from v2x.engine.interface import Order
 from v2x.engine.live import Actor, Ledger
@@ -111,8 +111,10 @@ class Control:
         self._ledger.record(batch.id, "", "control", f"{count} cancelled")
         return count
 
-    def cut_over(self, batch: Batch, ids: Sequence[str]) -> int:
-        """Lets warm machines be cut over after the pass that comes next; returns how many were not told before.
+    def cut_over(self, batch: Batch, ids: Sequence[str], at: datetime | None = None) -> int:
+        """Lets warm machines be cut over after the pass that comes next, or the first after `at`; returns how many.
+
+        Told again, the last word counts.
 
         UsageError where none of them is warm.
         """
@@ -124,10 +126,13 @@ class Control:
                     hint="a machine has a cutover where its row says transfer warm",
                 )
             open_rows = (_rows.c.batch == batch.id) & _rows.c.id.in_(warm) & (_rows.c.state != State.ENDED)
-            told = _rows.update().where(open_rows, ~_rows.c.cutover).values(cutover=True)
-            count = connection.execute(told).rowcount
+            mine = list(connection.execute(sa.select(_rows.c.id).where(open_rows)).scalars())
+            connection.execute(_rows.update().where(open_rows).values(cutover=True))
+            appointed.appoint(connection, batch.id, mine, at)
+            when = f" at {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at else ""
+            count = len(mine)
             if count:
-                self._ledger.write(connection, batch.id, "", "control", f"cutover of {count}")
+                self._ledger.write(connection, batch.id, "", "control", f"cutover of {count}{when}")
         return count
 
     def throttle(self, key: str, value: str) -> None:
@@ -174,7 +179,7 @@ class Control:
                     copied_bytes=moving[row.id].copied_bytes if row.id in moving else 0,
                     worker=row.worker if row.state == State.RUNNING else "",
                     waits_for=_waits_for(row, turn, used, limits, held, paused=paused, workers=workers),
-                    disk=_disk(moving.get(row.id)),
+                    disk=_disk(moving.get(row.id)) if row.state == State.RUNNING else None,
                 )
                 for row in rows
             ),

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
-from v2x.engine import tables
+from v2x.engine import appointed, tables
 from v2x.engine.interface import Order
 from v2x.model.codec import to_json
 from v2x.model.migration import DiskResult, Failure, Outcome, Phase, VerifyLevel
@@ -103,6 +103,7 @@ def held(connection: sa.Connection, batch: str, now: datetime) -> Held:
         # What has begun goes on: its machine may be off already.
         if why and (row.for_cutover or not row.vm_uuid):
             (cutover if row.for_cutover else start)[row.row] = why
+    cutover = {**appointed.held(connection, batch, now), **cutover}
     return Held(start, {**_behind_partners(connection, batch, cutover), **cutover})
 
 

@@ -105,6 +105,10 @@ class LiveRow:
         self._ledger.record(*self.key, "warning", text, self.about)
         self._shown.warning(text)
 
+    def uploaded(self, disk: str, tasks: Sequence[str]) -> None:
+        text = f"{disk}: {len(tasks)} {'upload' if len(tasks) == 1 else 'uploads'} done"
+        self._ledger.record(*self.key, "upload", text, {**self.about, "tasks": " ".join(tasks)})
+
     def event(self, kind: str, text: str) -> None:
         self._ledger.record(*self.key, kind, text, self.about)
 

@@ -153,3 +153,11 @@ events = Table(
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
 )
+
+appointed = Table(
+    "v2x_appointed",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("row", Text, primary_key=True),
+    Column("at", Text, nullable=False),
+)

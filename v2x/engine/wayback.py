@@ -42,16 +42,20 @@ class Returns:
         *,
         accept_data_loss: bool = False,
         force_dc: bool = False,
-        discards: bool = False,
+        discard: bool = False,
     ) -> str:
         """Stops the target, puts the source back as it was and starts it if it ran. What to say of it.
 
-        From whatever step a machine came to, as long as nothing works on it. With `discards` its copy goes too.
+        From whatever step a machine came to, as long as nothing works on it. With `discard` its copy goes too, now or
+        by a second call.
+
         Conflict NOT-THROUGH for one that is being worked on, or was never begun; FINALIZED once the way back was given
         up; DATA-LOSS where the target has run and that was not accepted, DOMAIN-CONTROLLER for one that has run.
         """
         held = self._row(batch, row)
         order, facts = held.order, held.facts
+        if discard and held.outcome is Outcome.ROLLED_BACK:
+            return self._removed(batch, row, order)
         if FINALIZED in facts:
             raise Conflict(
                 f"{order.machine.name} is finalized: its way back was given up",
@@ -66,13 +70,23 @@ class Returns:
                 )
             started = self._stopped(batch, row, order, target, claim, accept_data_loss, force_dc)
             self._restore(held, source)
-            if discards and claim is not None:
-                _discard(target, claim)
-        copy = "its copy is removed" if discards else "its copy stays on the pool" if claim else ""
+        copy = "its copy stays on the pool" if claim is not None and not discard else ""
         lost = f"lost: what was written since {started}" if started else ""
         said = "; ".join(text for text in (f"{order.machine.name} is back at its source", copy, lost) if text)
         values = {"state": State.ENDED, "outcome": Outcome.ROLLED_BACK, "phase": Phase.DONE, "cutover": False}
         self._ledger.record(batch.id, row, "rollback", said, None, **values)
+        return f"{said}; {self._removed(batch, row, order)}" if discard else said
+
+    def _removed(self, batch: Batch, row: str, order: Order) -> str:
+        """Removes what was rolled back from the target; already gone is success."""
+        with self._opened(order) as (_, target):
+            claim = target.find(order.id)
+            if claim is not None and not claim.sealed:
+                target.discard(claim)
+            elif claim is not None and isinstance(target, WayBack):
+                target.remove(claim)
+        said = f"{order.spec.name} is removed from {order.target}"
+        self._note(batch, row, said)
         return said
 
     def _stopped(
@@ -196,10 +210,3 @@ class _Row:
     @property
     def through(self) -> bool:
         return self.state == State.ENDED and self.outcome in _THROUGH
-
-
-def _discard(target: Target, claim: Claim) -> None:
-    if not claim.sealed:
-        target.discard(claim)
-    elif isinstance(target, WayBack):
-        target.remove(claim)

@@ -261,7 +261,9 @@ class Worker:
         with self._store.exclusive("events") as connection:
             batches.update(connection, batch, row, **values)
             slots.give_back(connection, row)
-            connection.execute(tables.progress.delete().where(tables.progress.c.row == row))
+            if outcome is not Outcome.STOPPED:
+                # What a stopped one has copied stays in sight until it goes on.
+                connection.execute(tables.progress.delete().where(tables.progress.c.row == row))
             (migration,) = batches.migrations(connection, batch, [row])
             said = {**about, "vm": migration.vm_uuid, "code": failure.code if failure else ""}
             self.ledger.write(connection, batch, row, "outcome", outcome, said)

@@ -11,10 +11,10 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import Retry, Stopped, Unsupported, V2xError
 from v2x.migrate.digests import DigestTable, digest_of
-from v2x.migrate.observe import Observer
+from v2x.migrate.observe import Observer, TellsUploads
 from v2x.migrate.pace import Pace
 from v2x.migrate.pump import Block, pumped
-from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, LeavesOut, Patches, SegmentLost, Target
+from v2x.target.interface import ByTasks, Claim, ClaimedDisk, DiskWriter, LeavesOut, Patches, SegmentLost, Target
 
 OpenWriter = Callable[[ClaimedDisk, Sequence[int]], DiskWriter]
 
@@ -135,6 +135,8 @@ def _send(
     finally:
         copy.sent_bytes += writer.sent_bytes
         copy.segments += writer.segments
+        if isinstance(writer, ByTasks) and isinstance(observer, TellsUploads) and writer.task_references:
+            observer.uploaded(copy.disk.source_disk, writer.task_references)
         writer.abort()
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a migration tells while it runs, and how it is told to stop."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from v2x.model.migration import GuestChange, Phase
@@ -25,6 +26,15 @@ class TellsChanges(Protocol):
     """An observer that keeps what was changed inside a guest."""
 
     def converted(self, changes: tuple[GuestChange, ...]) -> None: ...
+
+
+@runtime_checkable
+class TellsUploads(Protocol):
+    """An observer that keeps under which tasks of the pool a disk was sent."""
+
+    def uploaded(self, disk: str, tasks: Sequence[str]) -> None:
+        """`tasks` are the references of finished uploads of `disk`, in order."""
+        ...
 
 
 class Silent:

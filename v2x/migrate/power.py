@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from v2x.errors import SourceError, Unsupported, V2xError
 from v2x.model.machine import PowerState
 from v2x.model.plan import Running
-from v2x.sources.interface import HardPowerOff, Notes, PowerControl, Snapshots, StaysOff
+from v2x.sources.interface import HardPowerOff, Notes, PowerControl, Rehearses, Snapshots, StaysOff
 
 if TYPE_CHECKING:
     from v2x.migrate.work import Work
@@ -53,6 +53,12 @@ def refuse_running(work: "Work") -> None:
             f"{name} is running, and this source copies no snapshots",
             hint="choose --running shutdown, or shut it down yourself; in a plan it is the column running",
         )
+
+
+def rehearse(work: "Work") -> None:
+    """Before a running machine is brought down: its disks must be where they will be read from."""
+    if will_be_brought_down(work) and isinstance(work.source, Rehearses):
+        work.source.rehearse(work.machine)
 
 
 def will_be_brought_down(work: "Work") -> bool:

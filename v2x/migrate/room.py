@@ -7,9 +7,9 @@ what it was promised, so the next machine must not count on that.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from v2x.migrate.observe import Observer
+from v2x.migrate.observe import Observer, TellsUploads
 from v2x.model.migration import Phase
 
 Key = tuple[str, str]
@@ -82,3 +82,7 @@ class Taking:
 
     def warning(self, text: str) -> None:
         self._inner.warning(text)
+
+    def uploaded(self, disk: str, tasks: Sequence[str]) -> None:
+        if isinstance(self._inner, TellsUploads):
+            self._inner.uploaded(disk, tasks)

@@ -16,7 +16,7 @@ from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.guest import converted
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
-from v2x.migrate.power import bring_down, refuse_running, stay_off
+from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
 from v2x.migrate.readable import refuse_unreadable
 from v2x.migrate.room import Taking
 from v2x.migrate.stage import staged
@@ -73,6 +73,7 @@ def preflight(work: Work) -> None:
         )
     if not work.warm:
         refuse_running(work)
+        rehearse(work)
     _check_room(work, found)
 
 

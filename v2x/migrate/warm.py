@@ -30,7 +30,7 @@ from v2x.migrate.watch import Crossings, LimitCrossed, Watch, refuse_full
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
-from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, TrackingLost
+from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, Thaws, TrackingLost
 from v2x.target.interface import ClaimedDisk, Patches, ReadBack
 
 MOST_PASSES = 20
@@ -95,7 +95,13 @@ def _pass(work: Work, stopping: Callable[[], bool]) -> None:
 
 @contextmanager
 def _frozen(work: Work, source: ChangeTracking) -> Iterator[Checkpoint]:
-    """The disks, as they are by now, frozen for as long as they are read; let go of whatever happens."""
+    """The disks, as they are, frozen while they are read; then let go of, as far as the next pass can do without."""
+    if isinstance(work.source, Thaws):
+        work.checkpoint = _freeze(work, source)
+        steps.tell(work)
+        yield work.checkpoint
+        work.source.thaw(work.machine, work.tag)
+        return
     try:
         work.checkpoint = _freeze(work, source)
         steps.tell(work)
@@ -112,7 +118,7 @@ def _freeze(work: Work, source: ChangeTracking) -> Checkpoint:
         try:
             return source.freeze(work.machine, work.tag)
         except SourceError as problem:
-            if problem.code not in _OF_OTHER_DISKS:
+            if problem.code not in _OF_OTHER_DISKS or isinstance(work.source, Thaws):
                 raise
             work.source.release(work.machine, work.tag)
     if follow(work):

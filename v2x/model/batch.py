@@ -58,8 +58,8 @@ class BatchStatus:
 
     @property
     def copied_bytes(self) -> int:
-        """What is done of `size_bytes`: all of a machine that is through, the copied part of the others."""
-        through = {Outcome.MIGRATED, Outcome.ALREADY}
+        """What is done of `size_bytes`: all of a machine that is through or ready, the copied part of the others."""
+        through = {Outcome.MIGRATED, Outcome.ALREADY, Outcome.READY}
         return sum(
             row.size_bytes if row.migration.outcome in through else min(row.copied_bytes, row.size_bytes)
             for row in self.rows

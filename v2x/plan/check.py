@@ -149,6 +149,8 @@ def _running(row: PlanRow, machine: Machine, kind: str) -> Iterator[Finding]:
         return
     if machine.power_state is PowerState.ON and row.running is Running.REFUSE:
         yield plan_rules.RUNNING.finding("it is running now", row)
+    elif machine.power_state is PowerState.ON and row.running is Running.SNAPSHOT and kind == "hyperv":
+        yield plan_rules.NO_SNAPSHOT.finding(f"{row.source} is of kind {kind}", row)
     elif machine.power_state is PowerState.SUSPENDED:
         yield plan_rules.RUNNING.finding("it is suspended now: resume it and shut it down", row)
 

@@ -86,6 +86,12 @@ RUNNING = Rule(
 WARM = Rule(
     "plan.warm", _B, "Warm transfer is not available for this source", "Set transfer to cold, or use the live source."
 )
+NO_SNAPSHOT = Rule(
+    "plan.no-snapshot",
+    _B,
+    "The source takes no snapshot to copy a running machine from",
+    "Set running to shutdown, or transfer to warm.",
+)
 DUPLICATE_NAME = Rule(
     "plan.duplicate-name", _B, "Two machines of the plan get the same name", "Give one another target_name."
 )

@@ -87,6 +87,11 @@ def report_page(report: Report) -> bytes:
     return _page("report.html.j2", report=report)
 
 
+def live_page(template: str, script: str) -> bytes:
+    """A page without data, whose script may ask the server that it came from, and no other."""
+    return _page(template, script=_file(script), connects=True)
+
+
 def headline(assessment: Assessment) -> str:
     """The whole report in a sentence or two."""
     total = len(assessment.machines)
@@ -102,15 +107,17 @@ def headline(assessment: Assessment) -> str:
     return "; ".join(told) + "." + pool
 
 
-def _page(template: str, *, script: str = "", **values: Any) -> bytes:
+def _page(template: str, *, script: str = "", connects: bool = False, **values: Any) -> bytes:
     """The page with a policy that allows its own style, and its own script where it has one, by their hashes.
 
     Trusted types forbid the script itself to parse markup.
     """
-    style = _file("style.css")
+    style = _file("style.css") + (_file("wall.css") if connects else "")
     policy = f"default-src 'none'; style-src 'sha256-{_digest(style)}'; base-uri 'none'; form-action 'none'"
     if script:
         policy += f"; script-src 'sha256-{_digest(script)}'; require-trusted-types-for 'script'"
+    if connects:
+        policy += "; connect-src 'self'"
     text = _environment().get_template(template).render(values, style=style, script=script, policy=policy)
     return text.encode()
 

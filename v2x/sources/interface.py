@@ -143,6 +143,15 @@ class ChangeTracking(Protocol):
         ...
 
 
+@runtime_checkable
+class Thaws(Protocol):
+    """Sources whose freeze has to outlive its pass, since the next one is told from it what changed."""
+
+    def thaw(self, machine: Machine, tag: str) -> None:
+        """The pass is through on all disks: lets go of what the ones before it stood on. `release` lets go of all."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strain:
     """What a snapshot costs: the datastore of the machine with the least share of its room free, and its own age."""
@@ -223,6 +232,15 @@ class Snapshots(Protocol):
 
     def snapshot_name(self, tag: str) -> str:
         """What the snapshot of the migration `tag` is called at the source."""
+        ...
+
+
+@runtime_checkable
+class Rehearses(Protocol):
+    """Sources whose disks are on a way of their own, which is to be tried before a machine is brought down for it."""
+
+    def rehearse(self, machine: Machine) -> None:
+        """Finds each file of a running machine. What `reader` would raise, but for the files being in use."""
         ...
 
 

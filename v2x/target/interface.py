@@ -98,6 +98,16 @@ class DiskWriter(Protocol):
 
 
 @runtime_checkable
+class ByTasks(Protocol):
+    """Writers whose uploads are tasks of the pool."""
+
+    @property
+    def task_references(self) -> Sequence[str]:
+        """References of the tasks that ended well so far, as the pool's own logs have them."""
+        ...
+
+
+@runtime_checkable
 class LeavesOut(Protocol):
     """Writers that can pass over an announced block: what the disk holds there stays."""
 
@@ -222,8 +232,7 @@ class WayBack(Protocol):
         ...
 
     def remove(self, claim: Claim) -> None:
-        """Removes a halted one with the disks it was sealed with; already gone is success. Conflict where it runs, or
-        another machine has one of them."""
+        """Removes it and its migrated disks, after `halt` only. Conflict where it may start, or has snapshots."""
         ...
 
 

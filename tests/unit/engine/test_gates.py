@@ -127,6 +127,21 @@ def test_a_warm_row_is_copied_meanwhile_and_waits_with_its_cutover(world, estate
     assert world.cutovers(kit.NOW) == {"t2"}
 
 
+def test_a_cutover_at_a_time(world, estate):
+    batch = world.submit(estate.order(1, warm=True))
+    at, later = kit.NOW + timedelta(hours=3), (kit.NOW + timedelta(hours=9)).isoformat()
+    assert world.control.cut_over(batch, ["t1"], at) == 1
+    assert world.claim() == ["t1"]
+    assert world.cutovers(kit.NOW) == set()
+    world.set("t1", state="waiting", outcome=Outcome.READY, due=later)
+    assert world.claim(at - timedelta(minutes=1)) == []
+    assert world.waits_for(kit.NOW)["t1"] == f"its cutover at {at:%Y-%m-%d %H:%M} UTC"
+    assert world.claim(at) == ["t1"], "it does not wait for its next pass"
+    assert world.cutovers(at) == {"t1"}
+    world.control.cut_over(batch, ["t1"])
+    assert world.cutovers(kit.NOW) == {"t1"}, "the last word counts: now"
+
+
 def test_a_cold_row_begins_inside_of_its_window(world, estate):
     world.submit(estate.order(1, window=NIGHT), estate.order(2))
     assert world.claim(BEFORE) == ["t2"]

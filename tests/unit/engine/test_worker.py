@@ -3,6 +3,7 @@
 
 import fcntl
 import importlib.util
+import itertools
 import sqlite3
 import threading
 from dataclasses import replace
@@ -303,3 +304,29 @@ def test_the_lock_that_is_held_already_is_used_and_released(batch, estate):
     batch.worker().run("b1", lock=FolderLock(batch.store.folder))
     assert batch.outcomes() == {"t1": Outcome.MIGRATED}
     FolderLock(batch.store.folder).release()
+
+
+def test_a_clock_that_jumps_changes_nothing_but_the_times(batch, estate):
+    """Times are told by the wall clock; what waits, holds or gives up goes by one that does not jump."""
+    moments = itertools.cycle((timedelta(), timedelta(days=400), timedelta(days=-400), timedelta(hours=-1)))
+    batch.submit(*(estate.order(number) for number in range(1, 5)))
+    worker = Worker(
+        batch.store, DbosEngine(), lambda _batch: estate.doors, estate.watcher,
+        now=lambda: kit.NOW + next(moments), pacing=kit.QUICK,
+    )  # fmt: skip
+    worker.run("b1")
+    assert set(batch.outcomes().values()) == {Outcome.MIGRATED}
+    assert journal.broken(batch.events()) == ""
+    assert [entry.number for entry in batch.events()] == list(range(1, len(batch.events()) + 1))
+    assert batch.control.status(batch.control.batch("b1")).used == {}
+
+
+def test_what_a_stopped_machine_has_copied_stays_in_sight(batch, estate):
+    made = batch.submit(estate.order(1))
+    moved = {"disk": "d", "label": "d", "activity": "copy", "done_bytes": 7, "total_bytes": 9, "copied_bytes": 7}
+    with batch.store.writing() as connection:
+        connection.execute(
+            tables.progress.insert().values(batch="b1", row="t1", rate_bytes=5.0, updated=kit.NOW.isoformat(), **moved)
+        )
+    stopped = batch.control.status(made)
+    assert (stopped.copied_bytes, stopped.rate_bytes, stopped.rows[0].disk) == (7, 0, None)

@@ -309,3 +309,15 @@ def test_machines_that_run_need_a_word(check, make_plan, make_row, make_machine,
     found = [one for one in check(plan) if one.rule == "plan.running"]
     assert [one.text for one in found] == ([said] if said else [])
     assert all(one.severity is Severity.WARNING for one in found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "refused"),
+    [("hyperv", PowerState.ON, True), ("hyperv", PowerState.OFF, False), ("vsphere", PowerState.ON, False)],
+)
+def test_a_source_without_snapshots_copies_no_running_machine(
+    check, make_plan, make_row, make_machine, kind, state, refused
+):
+    machine = make_machine("web01", 1, power_state=state)
+    plan = make_plan(make_row(1, running=Running.SNAPSHOT), machines=(machine,), kind=kind)
+    assert [one.severity for one in check(plan) if one.rule == "plan.no-snapshot"] == [Severity.BLOCKER] * refused

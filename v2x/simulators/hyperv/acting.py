@@ -3,11 +3,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from v2x.simulators.hyperv.checkpoints import Checkpoints
 from v2x.simulators.hyperv.described import Estate, Host, VirtualMachine
 
-ACTIONS = ("state", "shutdown", "start", "autostart", "offline", "priority")
+ACTIONS = ("state", "shutdown", "start", "autostart", "offline", "priority", "checkpoint", "drop")
+OURS = "v2x "
 START_ACTIONS = ("Nothing", "StartIfRunning", "Start")
 
 
@@ -23,9 +26,12 @@ class Refused(Exception):
 
 
 class Actor:
-    """Acts on one host of the estate; every change is told to `record`."""
+    """Acts on one host of the estate; every change is told to `record`. `place` finds the files of its disks."""
 
-    def __init__(self, estate: Estate, host: Host, record: Callable[[str, str, str, str], None]) -> None:
+    def __init__(
+        self, estate: Estate, host: Host, record: Callable[[str, str, str, str], None], place: Callable[[str], Path]
+    ) -> None:
+        self._checkpoints = Checkpoints(estate, place)
         self._estate = estate
         self._host = host
         self._record = record
@@ -48,6 +54,8 @@ class Actor:
             "autostart": self._autostart,
             "offline": self._offline,
             "priority": self._priority,
+            "checkpoint": self._checkpoint,
+            "drop": self._drop,
         }[action](vm, value)
         return json.dumps(self._answer(vm, action, before), ensure_ascii=False)
 
@@ -109,6 +117,29 @@ class Actor:
         self._set(vm, "priority", before, vm.role_priority)
         return {"priority": before}
 
+    def _checkpoint(self, vm: VirtualMachine, name: str) -> dict[str, Any]:
+        cause = ""
+        if vm.checkpoint_type == "Disabled":
+            cause = "Prüfpunkte sind deaktiviert."
+        elif vm.checkpoint_type == "ProductionOnly" and not vm.kvp:
+            cause = "Der Produktionsprüfpunkt kann nicht erstellt werden: der Gast antwortet nicht."
+        elif any(one.shared or one.disk_number is not None for one in vm.disks):
+            cause = "Ein Datenträger lässt keine Prüfpunkte zu."
+        elif not name:
+            cause = "Der Name ist leer."
+        if cause or vm.state not in {"Running", "Off", "Paused", "Saved"}:
+            raise Refused("OperationFailed,Microsoft.HyperV.PowerShell.Commands.CheckpointVM", cause, target=vm.name)
+        made = self._checkpoints.make(vm, name)
+        self._record(vm.id, "checkpoint", "", name)
+        return {"checkpoint": made.id}
+
+    def _drop(self, vm: VirtualMachine, name: str) -> dict[str, Any]:
+        dropped = [one for one in vm.checkpoints if one.name.lower() == name.lower()]
+        for one in dropped:
+            self._checkpoints.drop(vm, one)
+            self._record(vm.id, "checkpoint", name, "")
+        return {"dropped": len(dropped)}
+
     def _answer(self, vm: VirtualMachine, action: str, before: dict[str, Any]) -> dict[str, Any]:
         role = None
         if vm.role_priority is not None:
@@ -124,6 +155,24 @@ class Actor:
             "operationalStatus": vm.status,
             "startAction": vm.start_action,
             "recoveryCheckpoints": [one.name for one in vm.checkpoints if one.type == "Recovery"],
+            "checkpoints": [
+                {
+                    "id": one.id,
+                    "name": one.name,
+                    "created": one.created,
+                    "disks": [
+                        {
+                            "controllerType": disk.controller,
+                            "controllerNumber": disk.number,
+                            "location": disk.location,
+                            "path": disk.path,
+                        }
+                        for disk in one.disks
+                    ],
+                }
+                for one in vm.checkpoints
+                if one.name.startswith(OURS)
+            ],
             "role": role,
             "before": before,
         }

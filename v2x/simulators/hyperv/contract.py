@@ -14,7 +14,7 @@ import psrpcore
 from v2x.simulators.hyperv.acting import Refused
 
 _MARK = re.compile(r"^# v2x-script: (\w+) (\d+)\s*$", re.MULTILINE)
-_VERSIONS = {"collect": "1", "power": "1"}
+_VERSIONS = {"collect": "1", "power": "2"}
 _PARAMETERS = {"collect": {"Id", "OutFile"}, "power": {"Action", "Id", "Value"}}
 FUNCTIONS = {"Get-V2xInventory": "collect", "Invoke-V2xPower": "power"}
 

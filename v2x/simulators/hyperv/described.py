@@ -65,12 +65,15 @@ class Adapter:
 
 @dataclass(kw_only=True)
 class Checkpoint:
+    """`disks` are the machine's with the files that it froze; empty where nobody described them."""
+
     id: str
     name: str
     type: str = "Standard"
     created: str = "2026-03-01T08:00:00.0000000Z"
     parent: str = ""
     state: str = "Off"
+    disks: list[HardDisk] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)

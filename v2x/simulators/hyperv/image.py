@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes VHDX files by [MS-VHDX]: dynamic ones, and ones that differ from a parent, whole blocks only."""
+"""Writes VHDX files by [MS-VHDX]: dynamic ones, and ones that differ from a parent."""
 
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 MIB = 1 << 20
 _LOG_AT, _METADATA_AT, _BAT_AT = MIB, 2 * MIB, 3 * MIB
-_FULL = 6
+_ZERO, _FULL, _PARTIAL = 2, 6, 7
 
 
 def _guid(text: str) -> bytes:
@@ -101,11 +102,15 @@ def write_vhdx(
     disk_id: uuid.UUID,
     block: int = MIB,
     parent: Mapping[str, str] | None = None,
+    sectors: Mapping[int, bytes] | None = None,
+    zeros: Collection[int] = (),
 ) -> None:
     """Writes `blocks` (number → its bytes); all others are zeros, or the parent's. `parent` is its locator's entries.
 
-    Blocks lie in the file in falling order, so that no reader gets by without the table.
+    `sectors` are the bitmaps of blocks that hold only some sectors of their own, `zeros` are blocks that the guest
+    trimmed. Blocks lie in the file in falling order, so that no reader gets by without the table.
     """
+    partly = sectors or {}
     chunk = (1 << 23) * 512 // block
     count = -(-size // block)
     entries = -(-count // chunk) * (chunk + 1) if parent else count + (count - 1) // chunk
@@ -126,12 +131,15 @@ def write_vhdx(
         for number in sorted(blocks, reverse=True):
             file.seek(position)
             file.write(blocks[number].ljust(block, b"\0"))
-            table[number + number // chunk] = (position // MIB << 20) | _FULL
+            table[number + number // chunk] = (position // MIB << 20) | (_PARTIAL if number in partly else _FULL)
             position += block
+        for number in zeros:
+            table[number + number // chunk] = _ZERO
         for number in sorted({one // chunk for one in blocks}) if parent else ():
             # Without a sector bitmap libvhdi (20210425) takes the beginning of the file for one.
             file.seek(position)
-            file.write(_bitmap([one % chunk for one in blocks if one // chunk == number], block))
+            stored = {one % chunk: partly.get(one) for one in blocks if one // chunk == number}
+            file.write(_bitmap(stored, block))
             table[(number + 1) * (chunk + 1) - 1] = (position // MIB << 20) | _FULL
             position += MIB
         file.seek(_BAT_AT)
@@ -139,13 +147,89 @@ def write_vhdx(
         file.truncate(max(position, _BAT_AT + bat_bytes))
 
 
-def _bitmap(stored: list[int], block: int) -> bytes:
-    """One bit for each sector of a chunk: those of the stored blocks."""
+def _bitmap(stored: Mapping[int, bytes | None], block: int) -> bytes:
+    """One bit for each sector of a chunk: those of the stored blocks, all of them or those of a bitmap."""
     bits = bytearray(MIB)
     length = block // 512 // 8
-    for number in stored:
-        bits[number * length : (number + 1) * length] = b"\xff" * length
+    for number, some in stored.items():
+        bits[number * length : (number + 1) * length] = some or b"\xff" * length
     return bytes(bits)
+
+
+@dataclass(kw_only=True)
+class Stored:
+    """What a file that `write_vhdx` wrote holds of its own: blocks, bitmaps of the partly held ones, trimmed blocks."""
+
+    size: int
+    block: int
+    data_write: uuid.UUID
+    disk_id: uuid.UUID
+    parent: dict[str, str]
+    blocks: dict[int, bytearray]
+    sectors: dict[int, bytearray]
+    zeros: set[int]
+
+    def write(self, path: Path) -> None:
+        write_vhdx(
+            path,
+            self.size,
+            {number: bytes(data) for number, data in self.blocks.items()},
+            data_write=self.data_write,
+            disk_id=self.disk_id,
+            block=self.block,
+            parent=self.parent or None,
+            sectors={number: bytes(bits) for number, bits in self.sectors.items()},
+            zeros=self.zeros,
+        )
+
+
+def read_stored(path: Path) -> Stored:
+    """Reads a file of `write_vhdx` back; no other VHDX."""
+    raw = path.read_bytes()
+    items = dict(_items(raw[_METADATA_AT : _METADATA_AT + MIB]))
+    block, flags = struct.unpack("<II", items[_PARAMETERS])
+    size = struct.unpack("<Q", items[_DISK_SIZE])[0]
+    count, chunk = -(-size // block), (1 << 23) * 512 // block
+    found = Stored(
+        size=size,
+        block=block,
+        data_write=uuid.UUID(bytes_le=raw[(128 << 10) + 32 : (128 << 10) + 48]),
+        disk_id=uuid.UUID(bytes_le=items[_DISK_ID]),
+        parent=_locator_entries(items[_LOCATOR]) if flags & 2 else {},
+        blocks={},
+        sectors={},
+        zeros=set(),
+    )
+    length = block // 512 // 8
+    for number in range(count):
+        (entry,) = struct.unpack_from("<Q", raw, _BAT_AT + 8 * (number + number // chunk))
+        state, at = entry & 7, entry >> 20 << 20
+        if state in {_FULL, _PARTIAL}:
+            found.blocks[number] = bytearray(raw[at : at + block])
+        if state == _ZERO:
+            found.zeros.add(number)
+        if state == _PARTIAL:
+            (map_entry,) = struct.unpack_from("<Q", raw, _BAT_AT + 8 * ((number // chunk + 1) * (chunk + 1) - 1))
+            place = (map_entry >> 20 << 20) + number % chunk * length
+            found.sectors[number] = bytearray(raw[place : place + length])
+    return found
+
+
+def _items(region: bytes) -> Iterator[tuple[bytes, bytes]]:
+    (count,) = struct.unpack_from("<H", region, 10)
+    for number in range(count):
+        kind, at, length, _, _ = struct.unpack_from("<16sIIII", region, 32 + 32 * number)
+        yield kind, region[at : at + length]
+
+
+def _locator_entries(raw: bytes) -> dict[str, str]:
+    (count,) = struct.unpack_from("<H", raw, 18)
+    found = {}
+    for number in range(count):
+        key_at, value_at, key_bytes, value_bytes = struct.unpack_from("<IIHH", raw, 20 + 12 * number)
+        key, value = raw[key_at : key_at + key_bytes], raw[value_at : value_at + value_bytes]
+        found[key.decode("utf-16-le")] = value.decode("utf-16-le")
+    return found
 
 
 def parent_entries(parent: str, data_write: uuid.UUID) -> dict[str, str]:

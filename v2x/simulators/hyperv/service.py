@@ -308,7 +308,7 @@ class HyperV:
         def record(subject: str, what: str, before: str, after: str) -> None:
             self.ledger.record(host.name, what, subject, before, after)
 
-        answer = Actor(self.estate, host, record).act(action, id, value)
+        answer = Actor(self.estate, host, record, self.place).act(action, id, value)
         self.keep()
         return answer
 

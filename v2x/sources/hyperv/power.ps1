@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# v2x-script: power 1
+# v2x-script: power 2
 #
-# Tells or changes the power state and the automatic start of one virtual machine, and answers with one JSON document,
-# schema v2x.hyperv.power/1: what is now, and under "before" what was changed. The only changes there are:
+# Tells or changes the power state, the automatic start and the checkpoints of ours of one virtual machine, and answers
+# with one JSON document, schema v2x.hyperv.power/1: what is now, and under "before" what was changed. The only changes:
 #
 #     state                      none
 #     shutdown                   the guest is asked to shut down; it is never turned off
@@ -10,11 +10,13 @@
 #     autostart -Value <action>  AutomaticStartAction: Nothing, StartIfRunning or Start
 #     offline                    its cluster role is taken offline, and stays so until somebody starts it
 #     priority -Value <number>   the priority of its cluster role: 3000, 2000, 1000, or 0 for no automatic start
+#     checkpoint -Value <name>   a checkpoint of that name, of the kind that the machine is set to
+#     drop -Value <name>         removes the checkpoint of that name; only names that begin with "v2x "
 #
 # `offline` does nothing unless the machine is off: a running one would be saved or turned off by it.
 param(
-    [Parameter(Mandatory = $true)][ValidateSet('state', 'shutdown', 'start', 'autostart', 'offline', 'priority')]
-    [string]$Action,
+    [Parameter(Mandatory = $true)][ValidateSet('state', 'shutdown', 'start', 'autostart', 'offline',
+        'priority', 'checkpoint', 'drop')][string]$Action,
     [Parameter(Mandatory = $true)][guid]$Id,
     [string]$Value = ''
 )
@@ -34,6 +36,18 @@ function Get-Role {
     }
 }
 
+# The disks of a checkpoint are the files that it froze.
+function Get-Ours($now) {
+    foreach ($one in @(Get-VMSnapshot -VM $now | Where-Object { ([string]$_.Name).StartsWith('v2x ') })) {
+        @{ id = [string]$one.Id; name = [string]$one.Name
+           created = ([datetime]$one.CreationTime).ToUniversalTime().ToString('o')
+           disks = @(@(Get-VMHardDiskDrive -VMSnapshot $one) | ForEach-Object {
+               @{ controllerType = [string]$_.ControllerType; controllerNumber = [int]$_.ControllerNumber
+                  location = [int]$_.ControllerLocation; path = [string]$_.Path }
+           }) }
+    }
+}
+
 function Get-Answer($before) {
     $now = Get-VM -Id $Id
     $known = @{}
@@ -48,6 +62,7 @@ function Get-Answer($before) {
         host = [string]$now.ComputerName; state = [string]$now.State
         operationalStatus = @($now.OperationalStatus | ForEach-Object { [string]$_ })
         startAction = [string]$now.AutomaticStartAction; recoveryCheckpoints = @($known.Values)
+        checkpoints = @(Get-Ours $now)
         role = $(if ($role) {
             @{ name = [string]$role.Name; state = [string]$role.State; owner = [string]$role.OwnerNode
                priority = [int]$role.Priority }
@@ -85,6 +100,13 @@ switch ($Action) {
             $before.priority = [int]$role.Priority
             $role.Priority = [int]$Value
         }
+    }
+    'checkpoint' { $before.checkpoint = [string](Checkpoint-VM -VM $vm -SnapshotName $Value -Passthru).Id }
+    'drop' {
+        if (-not $Value.StartsWith('v2x ')) { throw 'not a checkpoint of v2x' }
+        $ours = @(Get-VMSnapshot -VM $vm | Where-Object { [string]$_.Name -eq $Value })
+        foreach ($one in $ours) { Remove-VMSnapshot -VMSnapshot $one -Confirm:$false }
+        $before.dropped = $ours.Count
     }
 }
 ConvertTo-Json -InputObject (Get-Answer $before) -Depth 5 -Compress

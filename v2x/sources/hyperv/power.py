@@ -99,7 +99,7 @@ class Power:
                     code="SHUTDOWN-FAILED",
                     hint="shut it down from inside; it was not turned off, for that may lose its last writes",
                 ) from None
-            self._note(machine, "power", "Running", "Off")
+            self.note(machine, "power", "Running", "Off")
         self._take_offline(machine)
 
     def _until_off(self, machine: Machine, deadline_seconds: float) -> None:
@@ -112,12 +112,12 @@ class Power:
     def _take_offline(self, machine: Machine) -> None:
         before = self._hosts.change(machine, "offline").fields.row("before").text("roleState")
         if before and before != "Offline":
-            self._note(machine, "cluster role", before, "Offline")
+            self.note(machine, "cluster role", before, "Offline")
 
     def power_on(self, machine: Machine) -> None:
         """Starts the machine, or its cluster role."""
         answer = self._hosts.change(machine, "start", deadline_seconds=_START_SECONDS)
-        self._note(machine, "power", answer.fields.row("before").word("state", STATES), "Running")
+        self.note(machine, "power", answer.fields.row("before").word("state", STATES), "Running")
 
     def stay_off(self, machine: Machine) -> None:
         """Turns its automatic start off, so that it does not come back with the addresses of the new one."""
@@ -125,12 +125,12 @@ class Power:
         action = before.word("startAction", START_ACTIONS)
         if action and action != "Nothing":
             undo = f"Get-VM -Id {machine.id} | Set-VM -AutomaticStartAction {action}"
-            self._note(machine, "AutomaticStartAction", action, "Nothing", undo)
+            self.note(machine, "AutomaticStartAction", action, "Nothing", undo)
         answer = self._hosts.change(machine, "priority", "0").fields
         priority, role = answer.row("before").text("priority"), answer.row("role").text("name")
         if priority and priority != "0":
             undo = f"(Get-ClusterGroup -Name '{role.replace(chr(39), chr(39) * 2)}').Priority = {priority}"
-            self._note(machine, _PRIORITY, priority, "0 (no automatic start)", undo)
+            self.note(machine, _PRIORITY, priority, "0 (no automatic start)", undo)
 
     def was(self, machine: Machine) -> dict[str, str]:
         """What `stay_off` would change, as it is now: its start action, and the priority of its role if it has one."""
@@ -144,9 +144,10 @@ class Power:
         for what, change in ((_ACTION, "autostart"), (_PRIORITY, "priority")):
             if what in old and what in now and old[what] != now[what]:
                 self._hosts.change(machine, change, old[what])
-                self._note(machine, what, now[what], old[what])
+                self.note(machine, what, now[what], old[what])
 
-    def _note(self, machine: Machine, what: str, before: str, after: str, undo: str = "") -> None:
+    def note(self, machine: Machine, what: str, before: str, after: str, undo: str = "") -> None:
+        """Keeps a change for `told`."""
         self._changes.append(Change(machine_id=machine.id, what=what, before=before, after=after, undo=undo))
 
 

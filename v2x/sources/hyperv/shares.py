@@ -6,19 +6,20 @@ followed by identity: the parent of a disk is a file with the identity it asks f
 the host told, and otherwise among those of the folder and of the folders that were given for shares.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from v2x.disks.chain import ChainReader
 from v2x.disks.interface import DiskReader
 from v2x.disks.readahead import ReadAhead
 from v2x.disks.smb.connection import SmbAccess
 from v2x.disks.smb.listing import SmbFiles, SmbFolder
 from v2x.disks.smb.paths import UncPath, places_of
 from v2x.disks.smb.server import SmbServers
-from v2x.errors import ConnectError, InputRefused, PermissionRefused, SourceError, UnsafeImage, UsageError
+from v2x.errors import ConnectError, InputRefused, PermissionRefused, SourceError, UnsafeImage, Unsupported, UsageError
 from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.sources.hyperv.access import ShareOptions
 from v2x.sources.hyperv.tree import plain_names
@@ -103,6 +104,18 @@ class ShareDisks:
         """Opens a disk if its files are those of the checkpoint, with blocks fetched ahead on further handles."""
         files, plain = self._on_shares(disk, hosts)
         return ReadAhead(file_reader(files, machine, plain, at), workers=READ_AHEAD_WORKERS)
+
+    @contextmanager
+    def chain(self, machine: Machine, disk: Disk, at: Checkpoint, hosts: Sequence[str] = ()) -> Iterator[ChainReader]:
+        """The disk's files as layers. Unsupported where they are none."""
+        files, plain = self._on_shares(disk, hosts)
+        reader = file_reader(files, machine, plain, at)
+        try:
+            if not isinstance(reader, ChainReader):
+                raise Unsupported(f"disk {disk.label} of {machine.name} does not lie in layers", hint="migrate it cold")
+            yield reader
+        finally:
+            reader.close()
 
     def recheck(self, disk: Disk, at: Checkpoint, hosts: Sequence[str] = ()) -> None:
         """SourceError if something wrote to the disk since the checkpoint, or has it open now."""

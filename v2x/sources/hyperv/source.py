@@ -2,11 +2,12 @@
 """Hyper-V hosts as a source: machines listed over PowerShell, disks read over SMB while the machine is off."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 
+from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.smb.paths import ShareRule, parse_unc
 from v2x.errors import InputRefused, SourceError, Unsupported
@@ -14,13 +15,15 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBacking, Machine, PowerState
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.hyperv.access import ShareOptions
+from v2x.sources.hyperv.checkpoints import Checkpoints
 from v2x.sources.hyperv.estate import read_estate
 from v2x.sources.hyperv.fields import Fields
 from v2x.sources.hyperv.hosts import Connect, Hosts
 from v2x.sources.hyperv.login import HostAccess
+from v2x.sources.hyperv.passes import Passes
 from v2x.sources.hyperv.power import Power
 from v2x.sources.hyperv.shares import ShareDisks
-from v2x.sources.interface import Checkpoint
+from v2x.sources.interface import Checkpoint, SourceLeftover
 from v2x.sources.local_files import Clock, utc_now
 
 PATIENCE_SECONDS = 1800.0
@@ -54,6 +57,8 @@ class HyperVSource:
         self._sleep = sleep
         self._monotonic = monotonic
         self._patience_seconds = patience_seconds
+        self._checkpoints = Checkpoints(self._hosts, self._power.note)
+        self._passes = Passes(self._checkpoints, self._told, self._shares_of, self._hosts.near, self._points)
         self._disks: dict[tuple[ShareRule, ...], ShareDisks] = {}
         self._rules: dict[str, tuple[ShareRule, ...]] = {}
 
@@ -102,17 +107,66 @@ class HyperVSource:
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
         if disk.backing is DiskBacking.EMPTY:
             return EmptyDisk(disk.capacity_bytes)
+        disk, at = self._passes.held(machine, disk, at)
         return self._shares_of(machine).reader(machine, disk, at, self._hosts.near(machine))
 
     def confirm(self, machine: Machine, at: Checkpoint) -> None:
         """SourceError when the machine is not off any more, or a file was written to since the checkpoint."""
         self._now(machine)
         disks, hosts = self._shares_of(machine), self._hosts.near(machine)
-        for disk in machine.disks:
-            disks.recheck(disk, at, hosts)
+        for listed in machine.disks:
+            disk, stamps = self._passes.held(machine, listed, at)
+            disks.recheck(disk, stamps, hosts)
 
     def release(self, machine: Machine, tag: str) -> None:
-        """Nothing was created."""
+        """Checkpoints of ours, which only warm migrations make."""
+        self._passes.release(machine, tag)
+
+    def rehearse(self, machine: Machine) -> None:
+        """Finds each disk's files on its shares, open at the host as they are."""
+        disks, hosts = self._shares_of(self._told(machine)), self._hosts.near(machine)
+        for disk in machine.disks:
+            try:
+                disks.point(disk, hosts)
+            except SourceError as problem:
+                if problem.code != "SOURCE-RUNNING":
+                    raise
+
+    def track(self, machine: Machine, *, allowed: bool) -> bool:
+        """Nothing is turned on: what changed is told by differencing files. SourceError where it gets none."""
+        del allowed
+        now = self._told(machine)
+        lacking = [disk.label for disk in now.disks if disk.backing is not DiskBacking.FILE or disk.shared]
+        lacking = [label for label in lacking if label]
+        if lacking:
+            raise SourceError(
+                f"{machine.name}: {', '.join(lacking)} cannot be in a checkpoint",
+                code="NOT-TRACKED",
+                hint="migrate it cold",
+            )
+        return False
+
+    def untrack(self, machine: Machine) -> None:
+        """Nothing was turned on."""
+
+    def freeze(self, machine: Machine, tag: str) -> Checkpoint:
+        self._power.wait_until_free(machine, self._patience_seconds)
+        return self._passes.freeze(machine, tag)
+
+    def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
+        return self._passes.changed(machine, disk, since, at)
+
+    def thaw(self, machine: Machine, tag: str) -> None:
+        self._passes.thaw(machine, tag)
+
+    def leftovers(self) -> tuple[SourceLeftover, ...]:
+        return self._checkpoints.leftovers()
+
+    def remove(self, leftover: SourceLeftover) -> tuple[str, ...]:
+        machine = next((one for one in self.inventory(None).machines if leftover.id.startswith(f"{one.id}/")), None)
+        if machine is not None:
+            self._hosts.change(machine, "drop", leftover.id.partition("/")[2])
+        return ()
 
     def state(self, machine: Machine) -> PowerState:
         return self._power.state(machine)
@@ -141,18 +195,22 @@ class HyperVSource:
             disks.close()
         self._disks.clear()
 
-    def _now(self, machine: Machine) -> Machine:
-        """The machine as its host tells it now, which must be off."""
+    def _told(self, machine: Machine) -> Machine:
+        """The machine as its host tells it now."""
         access, document = self._hosts.one(machine)
         found = read_estate([document], self._address, self._clock()).machines
-        now = next(one for one in found if one.id == machine.id)
+        self._rules[machine.id] = _shared_folders(document, access)
+        return next(one for one in found if one.id == machine.id)
+
+    def _now(self, machine: Machine) -> Machine:
+        """The same, which must be off."""
+        now = self._told(machine)
         if now.power_state is not PowerState.OFF:
             raise SourceError(
                 f"{machine.name} is not off: its host {now.host} says {now.power_state_text or now.power_state}",
                 code="POWERED-ON",
                 hint="shut it down there, or let v2x ask it to (--running shutdown); resume a saved one first",
             )
-        self._rules[machine.id] = _shared_folders(document, access)
         return now
 
     def _shares_of(self, machine: Machine) -> ShareDisks:

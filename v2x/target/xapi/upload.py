@@ -81,6 +81,7 @@ class SegmentWriter:
         self._segment: _Segment | None = None
         self._begun = self._done = False
         self._sent_bytes = self._segments = 0
+        self._tasks: list[str] = []
 
     @property
     def block(self) -> int:
@@ -93,6 +94,10 @@ class SegmentWriter:
     @property
     def segments(self) -> int:
         return self._segments
+
+    @property
+    def task_references(self) -> Sequence[str]:
+        return tuple(self._tasks)
 
     def write(self, number: int, data: Buffer) -> None:
         self._sent_bytes += self._put(number, data, blank=False)
@@ -210,6 +215,7 @@ class SegmentWriter:
         if self._sizer is not None:
             self._sizer.learn(segment.timing)
         self._segments += 1
+        self._tasks.append(segment.task)
         following = self._blocks[self._next] * BLOCK_BYTES if self._next < len(self._blocks) else None
         if following is not None:
             self._raise_mark(following)

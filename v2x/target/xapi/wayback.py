@@ -4,9 +4,9 @@
 from datetime import datetime
 
 from v2x.errors import Conflict, V2xError
-from v2x.target.xapi import vdi
+from v2x.target.xapi import protection, tags, vdi
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.failures import passing_gone, xapi_code
+from v2x.target.xapi.failures import xapi_code
 
 REASON = "v2x: rolled back; its source runs again"
 _BLOCKED = ("start", "start_on", "resume", "resume_on", "pool_migrate")
@@ -39,19 +39,32 @@ def halt(client: Client, vm: str) -> None:
 
 
 def remove(client: Client, vm: str, tag: str) -> None:
-    """Removes the machine and those of its disks that the migration `tag` made; the machine last, for it names them."""
+    """Removes a machine that was rolled back, with those of its disks that came with its migration.
+
+    Conflict for one that runs or may start, and for one that somebody took snapshots of; nothing is removed then. Disks
+    that were added later, or that another machine has attached, stay.
+    """
     record = client.call("VM.get_record", vm)
-    name = record.get("name_label")
-    if record.get("power_state") != "Halted":
-        raise Conflict(f"{name} is {str(record.get('power_state')).lower()}", hint="shut it down first")
-    disks = vdi.of_machine(client, record, tag)
-    for _, disk in disks:
-        if vdi.attached_elsewhere(client, disk, vm):
-            raise Conflict(f"another VM has a disk of {name}: {disk.get('uuid')}", hint="detach it there, then again")
-    for reference, _ in disks:
-        vdi.destroy(client, reference)
-    with passing_gone():
-        client.call("VM.destroy", vm)
+    name = str(record.get("name_label"))
+    blocked = record.get("blocked_operations")
+    if record.get("power_state") != "Halted" or not isinstance(blocked, dict) or blocked.get("start") != REASON:
+        raise Conflict(
+            f"{name} is not as the rollback left it: it runs, or may start", hint="roll it back again, then remove it"
+        )
+    if record.get("snapshots"):
+        raise Conflict(
+            f"{name} has snapshots that are not of v2x",
+            code="HAS-SNAPSHOTS",
+            hint="remove them on the pool, then again",
+        )
+    for vbd in record.get("VBDs") or ():
+        disk = str(client.call("VBD.get_VDI", vbd))
+        if client.call("VBD.get_type", vbd) != "Disk" or disk == "OpaqueRef:NULL":
+            continue
+        held = client.call("VDI.get_record", disk)
+        if tags.sealed_by(held, tag) and not vdi.attached_elsewhere(client, held, vm):
+            vdi.destroy(client, disk)
+    protection.destroy(client, vm)
 
 
 def unblock(client: Client, vm: str) -> None:

@@ -25,10 +25,11 @@ from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.finding import Finding
 from v2x.model.health import Aftercare, ports_of
 from v2x.model.inventory import Inventory
+from v2x.model.limits import SourceLimits
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
 from v2x.model.plan import Endpoint, GuestConversion, Plan, PlanRow, Transfer
-from v2x.model.target import TargetFacts, UploadFormat
+from v2x.model.target import DeltaFormat, TargetFacts, UploadFormat
 from v2x.passwords import Ask, Passwords
 from v2x.plan.identity import machine_of, migration_tag, pool_host, tag_of_row
 from v2x.plan.relations import Key, key_of, teams, waits_for
@@ -77,6 +78,8 @@ class App:
     source_network: str = ""
     target_network: str = ""
     upload_format: UploadFormat = UploadFormat.AUTO
+    delta_format: DeltaFormat = DeltaFormat.AUTO
+    limits: SourceLimits = field(default_factory=SourceLimits)
     pool_autostart: bool = False
     vsphere: VsphereOptions = field(default_factory=VsphereOptions)
     enable_tracking: bool = False
@@ -202,6 +205,7 @@ class App:
             password,
             trust,
             upload_format=self.upload_format,
+            delta_format=self.delta_format,
             transfer_network=self.target_network,
             pool_auto_start=self.pool_autostart,
         ).__enter__()
@@ -326,6 +330,7 @@ class App:
             enable_tracking=self.enable_tracking,
             outage_seconds=self.outage_seconds,
             sync_minutes=self.sync_minutes,
+            limits=self.limits,
             running=row.running,
             shutdown_seconds=self.shutdown_minutes * 60,
             window=row.window,

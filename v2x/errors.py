@@ -25,6 +25,7 @@ text from outside (file names, server answers) is made printable when the error 
     │   └── Conflict
     ├── SourceError           4   the source failed a step
     ├── Stopped              75   stopped but resumable
+    │   └── Blocked          75   stopped by what was waited for in vain
     └── Interrupted         130   interrupted by a signal, resumable
 """
 
@@ -182,6 +183,12 @@ class Stopped(V2xError):
 
     code = "STOPPED"
     exit_code = 75
+
+
+class Blocked(Stopped):
+    """Something else has to end first, and it was waited for long enough; then the same command continues."""
+
+    code = "BLOCKED"
 
 
 class Interrupted(V2xError):

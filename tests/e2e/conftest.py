@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.warming import Site
 from v2x.cli import run
 from v2x.model.units import MIB
 from v2x.simulators.xapi import Pool
@@ -83,6 +84,16 @@ def bench(tmp_path, capfd, monkeypatch):
         monkeypatch.setenv("V2X_STATE", str(tmp_path / "state"))
         monkeypatch.chdir(tmp_path)
         yield Bench(pool, tmp_path, capfd)
+
+
+@pytest.fixture
+def site(bench, simulated_vsphere, monkeypatch):
+    """tests/warming.py: a vCenter with guests that write, beside the pool."""
+    vcenter = simulated_vsphere(estate="empty", password="secret")
+    monkeypatch.setenv("V2X_SOURCE_PASSWORD", "secret")
+    made = Site(bench, vcenter)
+    yield made
+    made.close()
 
 
 def make_raw(path: Path, size: int, islands: list[tuple[int, int]], seed: int = 1) -> Path:

@@ -9,8 +9,11 @@ import typer
 from v2x.cli import batch_approve, batch_return, batch_steer, batch_test
 from v2x.cli.batch_serve import serve
 from v2x.cli.options import (
+    BackupWait,
     BatchName,
     CreateNetworks,
+    DatastoreFloor,
+    DeltaForm,
     EnableTracking,
     Given,
     HealthMinutes,
@@ -19,6 +22,7 @@ from v2x.cli.options import (
     MetricsPort,
     OutageSeconds,
     RowsAtOnce,
+    SnapshotHours,
     SourceNetwork,
     StateOption,
     SyncMinutes,
@@ -26,12 +30,13 @@ from v2x.cli.options import (
     Uplink,
     UploadForm,
     WatchMinutes,
+    limits_of,
     shared,
 )
 from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.health import Aftercare, Mark
 from v2x.model.outage import DEFAULT_SECONDS
-from v2x.model.target import UploadFormat
+from v2x.model.target import DeltaFormat, UploadFormat
 
 app = typer.Typer(help="Runs a CSV plan of many machines.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -78,6 +83,10 @@ def run(
     health_minutes: HealthMinutes = 5.0,
     mark_source: MarkSource = Mark.NO,
     watch_minutes: WatchMinutes = 5.0,
+    delta: DeltaForm = DeltaFormat.AUTO,
+    datastore_floor: DatastoreFloor = 15.0,
+    snapshot_hours: SnapshotHours = 24.0,
+    backup_wait: BackupWait = 60.0,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -108,7 +117,8 @@ def run(
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.keep_off = keep_source_off
-    built.upload_format = upload_format
+    built.upload_format, built.delta_format = upload_format, delta
+    built.limits = limits_of(datastore_floor, snapshot_hours, backup_wait)
     built.enable_tracking, built.outage_seconds, built.sync_minutes = enable_cbt, outage, sync_every
     built.care = Aftercare(health_seconds=health_minutes * 60, mark=mark_source)
     built.rollback_seconds = rollback_minutes * 60
@@ -145,6 +155,7 @@ def resume(
     report: ReportPath = None,
     target_network: TargetNetworkName = None,
     upload_format: UploadForm = UploadFormat.AUTO,
+    delta: DeltaForm = DeltaFormat.AUTO,
     state: StateOption = None,
     at_once: RowsAtOnce = 16,
     metrics_port: MetricsPort = None,
@@ -159,6 +170,7 @@ def resume(
     check_report_folder(report)
     built = build(given)
     built.target_network, built.upload_format = target_network or "", upload_format
+    built.delta_format = delta
     with batching.opened(state) as store:
         batching.give_limits(store, built, given)
         steering = batching.control(store, built)

@@ -8,18 +8,23 @@ from typing import Annotated
 import typer
 
 from v2x.cli.options import (
+    BackupWait,
     Checks,
     CreateNetworks,
+    DatastoreFloor,
+    DeltaForm,
     EnableTracking,
     Given,
     HealthMinutes,
     MarkSource,
     OnFailure,
     OutageSeconds,
+    SnapshotHours,
     SourceNetwork,
     TargetNetworkName,
     Uplink,
     UploadForm,
+    limits_of,
     shared,
 )
 from v2x.model.health import Aftercare, Mark, OnFail
@@ -27,7 +32,7 @@ from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.outage import DEFAULT_SECONDS
 from v2x.model.plan import GuestConversion, MacPolicy, Running
-from v2x.model.target import UploadFormat
+from v2x.model.target import DeltaFormat, UploadFormat
 
 
 class Convert(StrEnum):
@@ -91,6 +96,10 @@ def migrate(
     ] = False,
     enable_cbt: EnableTracking = False,
     outage: OutageSeconds = DEFAULT_SECONDS,
+    delta: DeltaForm = DeltaFormat.AUTO,
+    datastore_floor: DatastoreFloor = 15.0,
+    snapshot_hours: SnapshotHours = 24.0,
+    backup_wait: BackupWait = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
@@ -168,6 +177,7 @@ def migrate(
     app.wishes = guest_wishes(given, converts=convert is not Convert.OFF, how="--convert auto or --convert plan")
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     app.care = Aftercare(health_seconds=health_minutes * 60, mark=mark_source)
+    app.delta_format, app.limits = delta, limits_of(datastore_floor, snapshot_hours, backup_wait)
     plan, findings = single_plan(app, choices)
     if convert is Convert.PLAN:
         show_guest_of(app, given, plan)

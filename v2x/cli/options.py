@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from v2x.model.health import Mark, OnFail
-from v2x.model.target import UploadFormat
+from v2x.model.limits import HOUR_SECONDS, SourceLimits
+from v2x.model.target import DeltaFormat, UploadFormat
 from v2x.sources.vsphere.transports.options import Allocation, TransportChoice
 
 
@@ -106,6 +107,31 @@ OutageSeconds = Annotated[
     float,
     typer.Option(min=1, metavar="SECONDS", help="warm: passes go on until the outage is predicted to be no longer"),
 ]
+DeltaForm = Annotated[
+    DeltaFormat, typer.Option("--delta", help="warm: how changes are sent to a pool; chunked is for you to prove")
+]
+DatastoreFloor = Annotated[
+    float,
+    typer.Option(
+        "--datastore-floor",
+        min=0,
+        max=90,
+        metavar="PERCENT",
+        help="warm: what a datastore must have free while a snapshot is on it (0: anything)",
+    ),
+]
+SnapshotHours = Annotated[
+    float,
+    typer.Option(
+        "--snapshot-hours", min=0, metavar="HOURS", help="warm: how old a snapshot may grow (0: as old as it takes)"
+    ),
+]
+BackupWait = Annotated[
+    float,
+    typer.Option(
+        "--backup-wait", min=0, metavar="MINUTES", help="how long a running backup of a machine is waited for"
+    ),
+]
 SyncMinutes = Annotated[
     float, typer.Option(min=0.01, metavar="MINUTES", help="warm: time between passes while the cutover is waited for")
 ]
@@ -134,6 +160,15 @@ MetricsPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="port on 127.0.0.1 for Prometheus (0: a free one)", show_default=False),
 ]
+
+
+def limits_of(floor_percent: float, snapshot_hours: float, backup_minutes: float) -> SourceLimits:
+    """What the three options say together."""
+    return SourceLimits(
+        least_free_percent=floor_percent,
+        snapshot_seconds=snapshot_hours * HOUR_SECONDS,
+        backup_wait_seconds=backup_minutes * 60,
+    )
 
 
 def _file(text: str) -> Any:

@@ -37,6 +37,9 @@ PAGES = _OF_THEIR_OWN | {
     "AMBIGUOUS-PARENT": "Several files beside a delta disk have the identifier of its parent, as copies do. Keep the "
     "one that belongs to the machine.",
     "ASSUMED": "The source does not say something that a machine needs; the text names the value taken instead.",
+    "BACKUP-RUNS": "A backup product is at the machine: it keeps a snapshot under a name of its own, a task on its "
+    "snapshots is under way, or a disk of it is attached to another machine. It was waited for (--backup-wait). Run "
+    "the same command again when it has ended. A snapshot that a failed backup left is to be removed in its product.",
     "BAD-DISK": "A disk's files are there, but cannot be read as they are; the text says why, in the words that a "
     "migration would end with.",
     "BUSY": "A backup, a snapshot, a merge of checkpoints, a move between hosts or another task holds the machine at "
@@ -143,8 +146,8 @@ PAGES = _OF_THEIR_OWN | {
     "machines, where it matters.",
     "NOT-VSPHERE": "What answers at the address is neither a vCenter nor an ESXi host; the message says what was seen. "
     "Check address and port; a web proxy between also looks like this.",
-    "NOT-THROUGH": "Only a machine that is through has a way back, or one to give up. Cancel one that is not: its "
-    "source goes on.",
+    "NOT-THROUGH": "A machine that is worked on just now, was never begun, or is back already has no way back to go. "
+    "Cancel one that is under way: its source goes on. Only one that is through can be finalized.",
     "NOT-TRACKED": "A warm migration asks the source what changed, and this machine's changes are not tracked. Let "
     "v2x turn it on (--enable-cbt), which is possible only while the machine has no snapshot.",
     "OLD-EXPORT": "Up to Windows Server 2008 R2, Export-VM wrote the configuration in a form of its own (.exp), which "
@@ -187,6 +190,9 @@ PAGES = _OF_THEIR_OWN | {
     "SIZE-MISMATCH": "A file has another size than the descriptor says. It may be truncated; the digests will tell.",
     "SNAPSHOT": "The source refused the snapshot; the message says why. v2x makes one snapshot of a running machine, "
     "by the name v2x and the tag of the migration.",
+    "SNAPSHOT-ROOM": "A snapshot grows with what its machine writes, and a datastore that is full stops every machine "
+    "on it. Make room on the datastore that is named, or lower --datastore-floor; where a pass needs longer than "
+    "--snapshot-hours, allow more. No snapshot of ours is left, and the same command continues.",
     "SOURCE-CHANGED": "A file of the source changed while it was read, so that its bytes are of no single moment. Run "
     "again when nothing writes there any more.",
     "SOURCE-FULL": "The datastore has no room for what the machine writes while its snapshot exists. Free some, or "

@@ -120,7 +120,10 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
         raise MachinesFailed(
             f"{plural(len(failed), 'machine')} of {len(report.migrations)} failed", hint="the report says why"
         )
-    if any(one.outcome is Outcome.STOPPED for one in report.migrations):
+    stopped = [one for one in report.migrations if one.outcome is Outcome.STOPPED]
+    if stopped and len(report.migrations) == 1 and stopped[0].failure and stopped[0].failure.code != Stopped.code:
+        raise failure_of(stopped[0])
+    if stopped:
         raise Stopped("stopped before the end", hint="run the same command again; it continues")
 
 

@@ -10,6 +10,7 @@ from v2x.convert.interface import GuestWishes
 from v2x.migrate.observe import Observer
 from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.health import Aftercare
+from v2x.model.limits import SourceLimits
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
 from v2x.model.outage import DEFAULT_SECONDS
@@ -54,6 +55,7 @@ class Order:
     enable_tracking: bool = False
     outage_seconds: float = DEFAULT_SECONDS
     sync_minutes: float = 60.0
+    limits: SourceLimits = field(default_factory=SourceLimits)
     after: tuple[tuple[str, str], ...] = ()
     window: str = ""
     apart: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         warm=order.warm,
         enable_tracking=order.enable_tracking,
         outage_seconds=order.outage_seconds,
+        limits=order.limits,
         convert=order.convert,
         care=order.care,
         role=order.role,

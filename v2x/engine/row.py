@@ -19,7 +19,7 @@ from v2x.engine.hooks import run_hook
 from v2x.engine.memory import BROUGHT_BACK, LABEL, STOPPED, TRACKED, WAS, WAS_ON, fact, recall, remember, saved_of
 from v2x.engine.retreat import failure_of, retreat, unhealthy, wish_to_retreat
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
-from v2x.migrate import outage
+from v2x.migrate import backup_wait, outage, watch
 from v2x.migrate.crash import crash_point
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, Step
@@ -39,6 +39,8 @@ SOURCE_DIFFERS = "SOURCE-DIFFERS"
 _GIVEN_BACK = {Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED_WINDOW, Outcome.BLOCKED}
 """Outcomes after which a machine that was brought down goes on at its source."""
 _AFTER_SEAL = {Phase.START, Phase.RELEASE, Phase.HEALTH, Phase.MARK}
+WAITED_FOR = frozenset({backup_wait.CODE, watch.CODE})
+"""Codes of a row that stopped by itself, having waited in vain: it starts again when a person wants it to."""
 _CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
 
 

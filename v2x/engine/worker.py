@@ -27,7 +27,7 @@ from v2x.engine.lookout import Lookout
 from v2x.engine.orders import hooks_of, itinerary_of, work_of
 from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
-from v2x.engine.row import Journal, Patience, RowRun
+from v2x.engine.row import WAITED_FOR, Journal, Patience, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.engine.testwatch import Watchman
 from v2x.engine.turns import Turns, conversions_here
@@ -316,7 +316,8 @@ class Worker:
         about: Mapping[str, str],
         sync_minutes: float,
     ) -> None:
-        goes_on = outcome in {Outcome.STOPPED, Outcome.READY}
+        in_vain = outcome is Outcome.STOPPED and failure is not None and failure.code in WAITED_FOR
+        goes_on = outcome in {Outcome.STOPPED, Outcome.READY} and not in_vain
         values: dict[str, object] = {
             "state": State.WAITING if goes_on else State.ENDED,
             "outcome": outcome,

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import Retry, Stopped, Unsupported, V2xError
@@ -45,7 +46,7 @@ def copy_disk(
     observer: Observer,
     *,
     label: str = "",
-    changes: Sequence[int] | None = None,
+    changes: ChangedAreas | None = None,
     stopping: Callable[[], bool] = lambda: False,
     pace: Pace | None = None,
     attempts: int = 5,
@@ -54,16 +55,16 @@ def copy_disk(
 ) -> DiskCopy:
     """Sends all blocks of `reader` that hold data to `disk`, beginning at its mark.
 
-    With `changes`, sends these blocks instead, whatever they hold, to a disk that was begun before. A broken upload is
+    With `changes`, sends these areas instead, whatever they hold, to a disk that was begun before. A broken upload is
     continued from the last mark up to `attempts` times in a row without progress. Stopped when `stopping()` becomes
     true: the mark then stands at the last finished upload.
     """
     begun = clock()
-    blocks = data_blocks(reader) if changes is None else changes
+    blocks = data_blocks(reader) if changes is None else changes.blocks
     if changes is not None:
         disk = replace(disk, mark_bytes=0)
     copy = DiskCopy(disk=disk, blocks=blocks, resumed_at_bytes=disk.mark_bytes)
-    open_writer = _opener(target, claim, point, patching=changes is not None)
+    open_writer = _opener(target, claim, point, changes)
     first = bisect_left(blocks, disk.mark_bytes // BLOCK_BYTES)
     total = _bytes_of(blocks, 0, reader.size)
     observer.disk(disk.source_disk, label, "copy", total - _bytes_of(blocks, first, reader.size), total)
@@ -94,12 +95,12 @@ def copy_disk(
     return copy
 
 
-def _opener(target: Target, claim: Claim, point: str, *, patching: bool) -> OpenWriter:
-    if not patching:
+def _opener(target: Target, claim: Claim, point: str, changes: ChangedAreas | None) -> OpenWriter:
+    if changes is None:
         return lambda disk, blocks: target.writer(claim, disk, blocks, point)
     if not isinstance(target, Patches):
         raise Unsupported("this target takes whole disks only", hint="migrate the machine cold")
-    return lambda disk, blocks: target.patcher(claim, disk, blocks)
+    return lambda disk, blocks: target.patcher(claim, disk, blocks, changes)
 
 
 def _send(

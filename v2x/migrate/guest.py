@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from v2x.convert.guest import ConvertedDisk, converted_guest
 from v2x.convert.interface import Conversion
 from v2x.convert.registry import shown
-from v2x.disks.extent import touched_blocks
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import DiskReader, ForwardOnly
-from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
+from v2x.disks.stream.feed import data_blocks
 from v2x.errors import NoSpace, UsageError
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.look import adapters_of, clock_offset_of
@@ -162,10 +162,11 @@ def patch(work: "Work", disk: ClaimedDisk, described: Disk, after: ConvertedDisk
     The disk must be whole. Their numbers stand on it first, so that it can be brought back from wherever this ends.
     """
     point, left = parted(disk.point)
-    blocks = sorted({*left, *touched_blocks(after.areas, BLOCK_BYTES)})
-    if not blocks or not isinstance(work.target, Patches):
+    changes = ChangedAreas(after.areas, after.reader.size)
+    changes.add_blocks(left)
+    if not changes.blocks or not isinstance(work.target, Patches):
         return None
-    mark = marked(point, blocks)
+    mark = marked(point, changes.blocks)
     disk = work.target.advance(work.held_claim(), disk, mark)
     with contextlib.closing(after.reader.clone()) as reader:
         return copy_disk(
@@ -176,7 +177,7 @@ def patch(work: "Work", disk: ClaimedDisk, described: Disk, after: ConvertedDisk
             mark,
             work.observer,
             label=described.label,
-            changes=blocks,
+            changes=changes,
             stopping=work.stopping,
             pace=work.pace,
         )

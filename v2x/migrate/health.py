@@ -72,7 +72,7 @@ class _Watch:
 
     def __init__(self, work: Work, before: GuestBefore) -> None:
         self._work, self._before = work, before
-        self._began = work.monotonic()
+        self._began = work.clock()
         self._now: GuestNow | None = None
         self._answers = {port.word: Answer(port=port) for port in work.care.ports}
         self._trouble = ""
@@ -82,7 +82,7 @@ class _Watch:
 
     @property
     def seconds(self) -> float:
-        return self._work.monotonic() - self._began
+        return self._work.clock() - self._began
 
     @property
     def patience(self) -> float:

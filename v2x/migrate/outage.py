@@ -104,8 +104,16 @@ def read_back_bytes(results: Sequence[DiskResult], verify: VerifyLevel) -> int:
     """What a verification reads of the disks."""
     if verify is VerifyLevel.NONE:
         return 0
-    most = SAMPLE_BLOCKS * BLOCK_BYTES if verify is VerifyLevel.SAMPLE else None
-    return sum(one.data_bytes if most is None else min(one.data_bytes, most) for one in results)
+    return sum(min(one.data_bytes, _most(one, verify)) for one in results)
+
+
+def _most(one: DiskResult, verify: VerifyLevel) -> int:
+    """Of a disk whose base was verified before, only what was written since is read back."""
+    if verify is VerifyLevel.SAMPLE:
+        return SAMPLE_BLOCKS * BLOCK_BYTES
+    if one.unverified is None:
+        return one.data_bytes
+    return sum(count for _, count in one.unverified) * BLOCK_BYTES
 
 
 def is_settled(passes: Sequence[Pass], outage: Outage) -> bool:

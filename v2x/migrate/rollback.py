@@ -15,7 +15,7 @@ from v2x.target.interface import Claim, Target, WayBack
 
 def go_back(
     machine: Machine,
-    claim: Claim,
+    claim: Claim | None,
     source: Source,
     target: Target,
     *,
@@ -24,11 +24,15 @@ def go_back(
     was_on: bool,
     said: Callable[[str], None],
 ) -> None:
-    """`saved` and `label` are what was changed at the source, as it was before; `was_on` that it ran."""
-    if not isinstance(target, WayBack):
-        raise Unsupported("this target cannot stop what it holds", hint="stop it by hand, then start the source")
-    target.halt(claim)
-    said(f"{claim.name} is stopped on the target and kept from starting")
+    """`saved` and `label` are what was changed at the source, as it was before; `was_on` that it ran.
+
+    A claim that is not sealed was never able to start, and stays as it is.
+    """
+    if claim is not None and claim.sealed:
+        if not isinstance(target, WayBack):
+            raise Unsupported("this target cannot stop what it holds", hint="stop it by hand, then start the source")
+        target.halt(claim)
+        said(f"{claim.name} is stopped on the target and kept from starting")
     if saved and isinstance(source, GivesBack):
         source.give_back(machine, saved)
     unmark(source, machine, label)

@@ -12,17 +12,19 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.scan import ZeroScan
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError
+from v2x.migrate.backup_wait import wait_for_backup
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.guest import begun_copy, converted, is_of, patch, patchable, with_patch
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
 from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
+from v2x.migrate.readable import refuse_unreadable
 from v2x.migrate.room import Taking
 from v2x.migrate.stage import staged
 from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
 from v2x.migrate.work import Work
 from v2x.model.changes import differences
-from v2x.model.machine import Disk, DiskBacking
+from v2x.model.machine import Disk
 from v2x.model.migration import DiskResult, VerifyLevel
 from v2x.model.units import show_bytes
 from v2x.sources.interface import Checkpoint, Confirms, Integrity, Notes
@@ -62,23 +64,7 @@ def preflight(work: Work) -> None:
     machine = work.machine
     if work.look_again and found is None:
         _refuse_changed(work)
-    for disk in (one for one in machine.disks if not one.lent_by):
-        if disk.backing is DiskBacking.MISSING:
-            raise InputRefused(
-                f"{disk.label} of {machine.name} is missing: {', '.join(disk.files) or disk.id}",
-                code="MISSING-DISK",
-                hint="copy the disk's file beside the descriptor, or export the machine again",
-            )
-        if disk.encrypted:
-            raise InputRefused(
-                f"{disk.label} of {machine.name} is encrypted", code="ENCRYPTED", hint="decrypt the machine first"
-            )
-        if not isinstance(disk.backing, DiskBacking) or disk.backing is DiskBacking.RAW_DEVICE:
-            raise InputRefused(
-                f"{disk.label} of {machine.name} lies on a device, not in a file",
-                code="RAW-DEVICE",
-                hint="copy the device into a virtual disk at the source first",
-            )
+    refuse_unreadable(machine)
     if machine.is_template and not work.spec.is_template:
         raise InputRefused(
             f"{machine.name} is a template",
@@ -144,6 +130,7 @@ def _reserve(work: Work, found: Claim | None, storage: Sequence[Room]) -> None:
 
 def checkpoint(work: Work) -> None:
     """The point in time that is copied; a running machine is brought down first where its row says so."""
+    wait_for_backup(work)
     bring_down(work)
     work.checkpoint = work.source.checkpoint(work.machine, work.tag)
     tell(work)

@@ -72,7 +72,7 @@ def verify_disk(
             if upcoming is not None and upcoming[0] == block.number:
                 wanted = upcoming[1]
                 upcoming = next(expected, None)
-            _compare(block, wanted, digests.size_bytes, label or disk)
+            compare_block(block, wanted, digests.size_bytes, label or disk)
             observer.progress(disk, len(block.data))
     return level
 
@@ -104,7 +104,8 @@ def _sample_end(digests: BlockDigests) -> int:
     return digests.size_bytes
 
 
-def _compare(block: Block, wanted: bytes, source_bytes: int, label: str) -> None:
+def compare_block(block: Block, wanted: bytes, source_bytes: int, label: str) -> None:
+    """VerifyMismatch where the block is not what was read; without a digest `wanted`, it has to be zeros."""
     offset = block.number * BLOCK_BYTES
     inside = max(0, min(len(block.data), source_bytes - offset))
     if wanted:

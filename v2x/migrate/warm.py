@@ -8,27 +8,36 @@ leaves the old point, and the next one sends at least what that one did.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import SourceError, Stopped, Unsupported, V2xError
 from v2x.migrate import outage, steps, warm_guest
+from v2x.migrate.backup_wait import wait_for_backup
+from v2x.migrate.base_copy import verified_since, verify_base, wants_base, with_changed
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.points import parted
 from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
 from v2x.migrate.rehearsal import end_rehearsals
+from v2x.migrate.reshape import follow
 from v2x.migrate.verify import VerifyMismatch, verify_disk
+from v2x.migrate.watch import Crossings, LimitCrossed, Watch, refuse_full
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
+from v2x.model.outage import Outage
 from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, Thaws, TrackingLost
 from v2x.target.interface import ClaimedDisk, Patches, ReadBack
+
+FREEZE_TRIES = 3
+_OF_OTHER_DISKS = frozenset({"SOURCE-CHANGED", "NOT-IN-SNAPSHOT"})
 
 
 def track(work: Work) -> None:
@@ -36,6 +45,11 @@ def track(work: Work) -> None:
     source = tracking(work)
     if not isinstance(work.target, Patches):
         raise Unsupported("this target takes whole disks only", hint="migrate to a pool, or cold")
+    wait_for_backup(work)
+    _track(work, source)
+
+
+def _track(work: Work, source: ChangeTracking) -> None:
     if source.track(work.machine, allowed=work.enable_tracking):
         work.turned_on_tracking = True
     steps.tell(work)
@@ -49,8 +63,25 @@ def tracking(work: Work) -> ChangeTracking:
     return work.source
 
 
-def sync(work: Work, *, last: bool = False) -> None:
-    """One pass over all disks; after the `last`, the guest is put right where that is wanted."""
+def sync(work: Work) -> None:
+    """One pass over all disks; a snapshot that costs its source too much goes, and the pass goes on from a new one."""
+    if _is_short(work) and wants_base(work):
+        for disk in verify_base(work):
+            _remade(work, disk)
+    crossings = Crossings(work)
+    while True:
+        wait_for_backup(work)
+        refuse_full(work)
+        try:
+            _pass(work, Watch(work))
+            return
+        except LimitCrossed as problem:
+            steps.tell(work)
+            crossings.crossed(problem)
+
+
+def _pass(work: Work, stopping: Callable[[], bool], *, last: bool = False) -> None:
+    """Brings all disks to one point; after the `last` one, the guest is put right where that is wanted."""
     source = tracking(work)
     began, sent_before = time.monotonic(), sum(result.sent_bytes for result in work.results)
     copied_before = sum(result.seconds for result in work.results)
@@ -59,10 +90,10 @@ def sync(work: Work, *, last: bool = False) -> None:
         claim = work.target.claim(work.spec, work.tag)
         work.claim = claim
         for disk in claim.disks:
-            _brought(work, source, disk, at)
+            _brought(work, source, disk, at, stopping)
         if last:
             for described, reader, done in warm_guest.conversion(work, at):
-                _keep(work, described, reader, done, patched=True)
+                _keep(work, described, reader, done, stopping, patched=True)
     # All of it is there, and counted by the target; what later passes add is not known before.
     work.reservations.hold(work.tag, work.place, {})
     sent = sum(result.sent_bytes for result in work.results) - sent_before
@@ -73,32 +104,54 @@ def sync(work: Work, *, last: bool = False) -> None:
 
 @contextmanager
 def _frozen(work: Work, source: ChangeTracking) -> Iterator[Checkpoint]:
-    """The disks frozen for as long as they are read; then let go of, as far as the next pass can do without."""
-    work.checkpoint = source.freeze(work.machine, work.tag)
-    steps.tell(work)
+    """The disks, as they are, frozen while they are read; then let go of, as far as the next pass can do without."""
     if isinstance(work.source, Thaws):
+        work.checkpoint = _freeze(work, source)
+        steps.tell(work)
         yield work.checkpoint
         work.source.thaw(work.machine, work.tag)
         return
     try:
+        work.checkpoint = _freeze(work, source)
+        steps.tell(work)
         yield work.checkpoint
     finally:
         work.source.release(work.machine, work.tag)
 
 
-def _brought(work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoint) -> None:
+def _freeze(work: Work, source: ChangeTracking) -> Checkpoint:
+    """Disks may come and go between a look at them and the freeze; a snapshot of before that is of no use."""
+    for _ in range(FREEZE_TRIES - 1):
+        if follow(work):
+            _track(work, source)
+        try:
+            return source.freeze(work.machine, work.tag)
+        except SourceError as problem:
+            if problem.code not in _OF_OTHER_DISKS or isinstance(work.source, Thaws):
+                raise
+            work.source.release(work.machine, work.tag)
+    if follow(work):
+        _track(work, source)
+    return source.freeze(work.machine, work.tag)
+
+
+def _brought(
+    work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoint, stopping: Callable[[], bool]
+) -> None:
     described, point = work.source_disk(disk.source_disk), at.points[disk.source_disk]
     reader = work.source.reader(work.machine, described, at)
     try:
         if reader.size > disk.size_bytes:
             work.observer.warning(f"{described.label} has grown at the source to {reader.size:,} bytes")
             disk = _patches(work).resize(work.held_claim(), disk, reader.size)
-        changes: Sequence[int] | None = None
+        changes: ChangedAreas | None = None
         since, touched = parted(disk.point)
         if disk.point and disk.point != point:
             try:
-                areas = source.changed(work.machine, described, since, at) if since != point else ()
-                changes = sorted({*_blocks(areas, reader, disk), *touched})
+                changes = _areas(
+                    source.changed(work.machine, described, since, at) if since != point else (), reader, disk
+                )
+                changes.add_blocks(touched)
             except TrackingLost as problem:
                 work.observer.warning(f"{problem.message}; it is copied whole")
                 disk = _remade(work, disk)
@@ -111,12 +164,12 @@ def _brought(work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoi
             work.observer,
             label=described.label,
             changes=changes,
-            stopping=work.stopping,
+            stopping=stopping,
             pace=work.pace,
         )
         if changes is not None:
             done.disk = _patches(work).advance(work.held_claim(), disk, point)
-        _keep(work, described, reader, done, patched=changes is not None)
+        _keep(work, described, reader, done, stopping, patched=changes is not None)
     finally:
         reader.close()
 
@@ -127,22 +180,21 @@ def _patches(work: Work) -> Patches:
     return work.target
 
 
-def _blocks(areas: Iterable[Extent], reader: DiskReader, disk: ClaimedDisk) -> Sequence[int]:
-    """The blocks that changed; of a disk whose first copy is not done, also those with data from its mark on."""
-    wanted: set[int] = set()
-    last = -(-reader.size // BLOCK_BYTES)
-    for area in areas:
-        wanted.update(range(area.start // BLOCK_BYTES, min(last, -(-area.end // BLOCK_BYTES))))
+def _areas(changed: Iterable[Extent], reader: DiskReader, disk: ClaimedDisk) -> ChangedAreas:
+    """What changed; of a disk whose first copy is not done, also the blocks with data from its mark on, whole."""
+    wanted = ChangedAreas(changed, reader.size)
     if disk.mark_bytes < disk.size_bytes:
-        wanted.update(number for number in data_blocks(reader) if number >= disk.mark_bytes // BLOCK_BYTES)
-    return sorted(wanted)
+        wanted.add_blocks(number for number in data_blocks(reader) if number >= disk.mark_bytes // BLOCK_BYTES)
+    return wanted
 
 
-def _keep(work: Work, described: Disk, reader: DiskReader, done: DiskCopy, *, patched: bool) -> None:
+def _keep(
+    work: Work, described: Disk, reader: DiskReader, done: DiskCopy, stopping: Callable[[], bool], *, patched: bool
+) -> None:
     """The disk's result with the digests of all passes so far."""
     before = next((one for one in work.results if one.source_disk == described.id), None)
     table = DigestTable.of(before.digests if before is not None and (patched or done.resumed_at_bytes) else None)
-    table = _complete(work, reader, table.updated(done.digests))
+    table = _complete(work, reader, table.updated(done.digests), stopping)
     result = DiskResult(
         source_disk=described.id,
         label=described.label,
@@ -156,12 +208,13 @@ def _keep(work: Work, described: Disk, reader: DiskReader, done: DiskCopy, *, pa
         seconds=done.seconds + (before.seconds if before else 0.0),
         verified=VerifyLevel.NONE,
         digests=table.record(BLOCK_BYTES, reader.size),
+        unverified=with_changed(before, done.digests, reader.size) if patched else None,
     )
     _forget(work, done.disk)
     work.results.append(result)
 
 
-def _complete(work: Work, reader: DiskReader, table: DigestTable) -> DigestTable:
+def _complete(work: Work, reader: DiskReader, table: DigestTable, stopping: Callable[[], bool]) -> DigestTable:
     """With the digests of blocks that a program before this one sent, read again."""
     known = table.numbers()
     missing = [number for number in data_blocks(reader) if number not in known]
@@ -170,6 +223,8 @@ def _complete(work: Work, reader: DiskReader, table: DigestTable) -> DigestTable
     again = DigestTable()
     with pumped(reader, missing, BLOCK_BYTES, digest=digest_of) as blocks:
         for block in blocks:
+            if stopping():
+                raise Stopped("stopped while a disk was read again", hint="run the same command again; it continues")
             again.add(block.number, block.digest)
     return table.updated(again)
 
@@ -190,7 +245,27 @@ def _forget(work: Work, disk: ClaimedDisk) -> None:
 
 def next_pass(work: Work) -> Next:
     """After a pass: another one while they get smaller, then the outage, or waiting for the word."""
-    foretold = work.outage = outage.predicted(
+    work.outage = _foretold(work)
+    if not _is_short(work) or wants_base(work):
+        return Next.AGAIN
+    if work.cut_over():
+        return Next.GO_ON
+    predicted = work.outage.predicted or 0.0
+    if predicted > work.outage_seconds:
+        work.observer.warning(
+            f"its outage is predicted to last {predicted:.0f} s, longer than the {work.outage_seconds:g} s wanted, "
+            "and another pass would hardly make it shorter"
+        )
+    return Next.WAIT if work.waits_for_cutover else Next.GO_ON
+
+
+def _is_short(work: Work) -> bool:
+    """Whether passes have come down to what the outage may take; the word to cut over makes any of them do."""
+    return bool(work.passes) and (work.cut_over() or outage.is_settled(work.passes, _foretold(work)))
+
+
+def _foretold(work: Work) -> Outage:
+    return outage.predicted(
         work.passes,
         work.results,
         work.verify,
@@ -201,16 +276,6 @@ def next_pass(work: Work) -> Next:
         history=work.history(),
         contention=work.contention(),
     )
-    if work.cut_over():
-        return Next.GO_ON
-    if not outage.is_settled(work.passes, foretold):
-        return Next.AGAIN
-    if (foretold.predicted or 0.0) > work.outage_seconds:
-        work.observer.warning(
-            f"its outage is predicted to last {foretold.predicted:.0f} s, longer than the {work.outage_seconds:g} s "
-            "wanted, and another pass would hardly make it shorter"
-        )
-    return Next.WAIT if work.waits_for_cutover else Next.GO_ON
 
 
 def shut_down(work: Work) -> None:
@@ -225,6 +290,10 @@ def shut_down(work: Work) -> None:
         return
     if not isinstance(work.source, PowerControl):
         raise Unsupported(f"{name}: its source cannot shut it down", hint="shut it down by hand, then run again")
+    if follow(work):
+        # What is new is copied before the outage, not in it.
+        sync(work)
+    wait_for_backup(work)
     shut_down_guest(work, work.source)
 
 
@@ -236,7 +305,8 @@ def last_sync(work: Work) -> None:
             code="POWERED-ON",
             hint="find out who starts it, then run again",
         )
-    sync(work, last=True)
+    # Nothing waits in the outage, and a snapshot of a machine that is off does not grow.
+    _pass(work, work.stopping, last=True)
 
 
 def verify(work: Work) -> None:
@@ -251,13 +321,13 @@ def verify(work: Work) -> None:
             again = _remade(work, disk)
             if work.convert:
                 # A conversion is one over all disks: no disk is ever of another than the rest.
-                sync(work, last=True)
+                _pass(work, work.stopping, last=True)
                 for each in work.held_claim().disks:
                     _verified(work, work.target, each)
                 return
             source = tracking(work)
             with _frozen(work, source) as at:
-                _brought(work, source, again, at)
+                _brought(work, source, again, at, work.stopping)
             _verified(work, work.target, again)
 
 
@@ -266,6 +336,9 @@ def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
     index, result = next((n, one) for n, one in enumerate(work.results) if one.source_disk == disk.source_disk)
     if result.digests is None:
         raise SourceError(f"{described.label}: the digests of its passes are lost", hint="run again; it is read anew")
+    if verified_since(work, disk):
+        work.results[index] = replace(result, verified=VerifyLevel.FULL)
+        return
     held = target.reader(work.held_claim(), disk)
     try:
         level = verify_disk(
@@ -283,8 +356,11 @@ def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
 
 
 def look_up(work: Work) -> None:
-    """What a program that comes in later needs: the claim that the passes before it made."""
+    """What a program that comes in later needs: the claim that the passes before it made, as its own."""
     work.claim = work.target.find(work.tag)
+    if work.claim is not None and not work.claim.sealed:
+        follow(work)
+        work.claim = work.target.claim(work.spec, work.tag)
 
 
 def finish(work: Work) -> None:

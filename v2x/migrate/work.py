@@ -20,6 +20,7 @@ from v2x.migrate.pace import Pace
 from v2x.migrate.reach import answers
 from v2x.migrate.room import Reservations
 from v2x.model.health import Aftercare, GuestBefore, Health
+from v2x.model.limits import SourceLimits
 from v2x.model.machine import Disk, Machine
 from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.model.outage import DEFAULT_SECONDS, History, Outage
@@ -51,7 +52,8 @@ class Work:
     `care` is what follows the start: `before` is the guest before its outage, `health` what was found after it;
     `started` that the machine was started on the target. `outage` is its outage in parts, `history` those of other
     machines of the run, `contention` how much slower the last pass will be for those that are cut over with it.
-    `reach` asks a TCP port.
+    `reach` asks a TCP port. `baseless` are disks that cannot be verified before the outage, `differed` those that were
+    made anew because of it. `limits` are what the source may be asked for, looked at every `look_seconds` by `clock`.
     """
 
     tag: str
@@ -85,9 +87,15 @@ class Work:
     enable_tracking: bool = False
     turned_on_tracking: bool = False
     outage_seconds: float = DEFAULT_SECONDS
+    limits: SourceLimits = field(default_factory=SourceLimits)
+    look_seconds: float = 15.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     waits_for_cutover: bool = False
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
+    baseless: set[str] = field(default_factory=set)
+    differed: set[str] = field(default_factory=set)
     convert: bool = False
     wishes: GuestWishes = field(default_factory=GuestWishes)
     rehearsed: bool = False
@@ -105,8 +113,6 @@ class Work:
     contention: Callable[[], float] = lambda: 1.0
     reach: Callable[[str, int], str | None] = answers
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
     def held_claim(self) -> Claim:
         if self.claim is None:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from v2x.model.migration import Phase
 
 HOOK_SCHEMA = "v2x.hook/1"
-_PHASES = (
-    *(Phase.PREFLIGHT, Phase.CHECKPOINT, Phase.CLAIM, Phase.COPY, Phase.INTEGRITY, Phase.SEAL, Phase.START),
-    *(Phase.RELEASE, Phase.HEALTH),
-)
+_COLD = (Phase.CHECKPOINT, Phase.CLAIM, Phase.COPY, Phase.INTEGRITY)
+_WARM = (Phase.TRACK, Phase.SYNC, Phase.SHUTDOWN, Phase.LAST_SYNC, Phase.VERIFY)
+_PHASES = (Phase.PREFLIGHT, *_COLD, *_WARM, Phase.SEAL, Phase.START, Phase.RELEASE, Phase.HEALTH)
 ALARM_MOMENT = "alarm"
 """When the source of a migrated machine was started again."""
 MOMENTS = (*(f"{when} {phase}" for phase in _PHASES for when in ("before", "after")), ALARM_MOMENT)

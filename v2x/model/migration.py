@@ -85,7 +85,11 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskResult:
-    """`sent_bytes` counts disk content sent by this run; `resumed_at_bytes` is the mark it started from."""
+    """`sent_bytes` counts disk content sent by this run; `resumed_at_bytes` is the mark it started from.
+
+    `unverified` are runs (first block, count) of the blocks whose digests are of later than the disk's verification as
+    a base; None where it was not verified so.
+    """
 
     source_disk: str
     label: str
@@ -99,6 +103,7 @@ class DiskResult:
     seconds: float = 0.0
     verified: VerifyLevel = VerifyLevel.NONE
     digests: BlockDigests | None = None
+    unverified: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

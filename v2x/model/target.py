@@ -29,6 +29,13 @@ class UploadFormat(StrEnum):
     QCOW2 = "qcow2"
 
 
+class DeltaFormat(StrEnum):
+    """How changes are added to a disk on a pool. AUTO is the way the disk itself was sent."""
+
+    AUTO = "auto"
+    CHUNKED = "chunked"
+
+
 class SecureBoot(StrEnum):
     """The values of platform.secureboot."""
 

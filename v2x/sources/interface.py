@@ -162,6 +162,43 @@ class Thaws(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Strain:
+    """What a snapshot costs: the datastore of the machine with the least share of its room free, and its own age."""
+
+    datastore: str
+    free_bytes: int
+    capacity_bytes: int
+    age_seconds: float = 0.0
+
+
+@runtime_checkable
+class WatchesSnapshots(Protocol):
+    """Sources whose snapshots grow while they are held."""
+
+    def strain(self, machine: Machine, tag: str) -> Strain | None:
+        """As it is now, also where there is no snapshot of `tag` (its age is 0 then); None where nothing tells."""
+        ...
+
+
+@runtime_checkable
+class TellsBackups(Protocol):
+    """Sources that can see that a backup product is at a machine."""
+
+    def backups(self, machine: Machine) -> tuple[str, ...]:
+        """What shows that one runs just now, in words; empty where nothing does."""
+        ...
+
+
+@runtime_checkable
+class Reshapes(Protocol):
+    """Sources whose machines may gain, lose or enlarge disks while they are migrated."""
+
+    def current(self, machine: Machine) -> Machine:
+        """The machine with its disks as they are now; the same object where they are as before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCheck:
     """One line of v2x doctor about a source."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import Retry, TargetError
 from v2x.model.health import GuestNow
@@ -171,8 +172,12 @@ class Patches(Protocol):
         """Whether `patcher` can open this disk, whose storage may take whole disks only."""
         ...
 
-    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
+    def patcher(
+        self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], areas: ChangedAreas | None = None
+    ) -> DiskWriter:
         """Opens a disk that was begun for any blocks of it, zeros included; its point stays as it is.
+
+        Blocks are handed over whole; with `areas`, only these parts of them are written to the disk.
 
         A mark that stands lower than a block that was written is raised, a higher one stays. SegmentLost carries how
         far this writer came. Unsupported where the storage takes whole disks only.
@@ -185,6 +190,32 @@ class Patches(Protocol):
 
     def resize(self, claim: Claim, disk: ClaimedDisk, size_bytes: int) -> ClaimedDisk:
         """Grows a disk to at least `size_bytes`; what is new reads as zeros."""
+        ...
+
+
+@runtime_checkable
+class KeepsBase(Protocol):
+    """Targets that can tell later what was written to a disk since a moment, and read that alone."""
+
+    def keep(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        """From now on; what was kept before is let go of. False where it cannot, or where that takes too much room."""
+        ...
+
+    def keeps(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        """Whether there is such a moment. It ends with `seal`, `remake`, `resize`, `drop` and `discard`."""
+        ...
+
+    def written(self, claim: Claim, disk: ClaimedDisk) -> DiskReader | None:
+        """Reads what was written since: only its data extents may be read. None where the target cannot tell."""
+        ...
+
+
+@runtime_checkable
+class DropsDisks(Protocol):
+    """Targets that can take a disk off an unsealed claim."""
+
+    def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
+        """Removes it from machine and storage; already gone is success. Conflict where another machine has it."""
         ...
 
 

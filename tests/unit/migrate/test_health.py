@@ -165,7 +165,7 @@ def started(world):
 
         world.target.guest = guest
         work = world.work(
-            started=True, before=before, care=care or Aftercare(health_seconds=300), monotonic=clock, sleep=clock.sleep,
+            started=True, before=before, care=care or Aftercare(health_seconds=300), clock=clock, sleep=clock.sleep,
             reach=reach or (lambda *_: None),
         )  # fmt: skip
         work.claim = world.target.claim(world.spec, "tag")

@@ -144,3 +144,11 @@ def _forget(state: State, holder: Entity, machine: Entity) -> None:
         if array is not None:
             holder.values[name] = type(array)([r for r in array if r._moId != machine.moid])
     state.store.touch(holder)
+
+
+def fill(state: State, datastore: Entity, free_percent: float) -> None:
+    """So much of the datastore is free from now on, whoever took the rest."""
+    summary = datastore.values["summary"]
+    summary.freeSpace = int(summary.capacity * free_percent / 100)
+    state.store.touch(datastore)
+    state.ledger.record_effect("datastore filled", datastore.moid, free_bytes=summary.freeSpace)

@@ -6,7 +6,8 @@ POST /_faults   {"settings": {"lease_timeout": 5}, "arm": [{"kind": "cut", "targ
                  "clear": true, "expire_sessions": true, "vmotion": "web01", "host_down": "host-1", "host_up": "host-1",
                  "reset_tracking": "web01", "remove": "web01", "power": {"machine": "web01", "to": "poweredOff"},
                  "start_writing": {"machine": "web01", "seed": 1, "per_second": 20, "grow_to": 0},
-                 "stop_writing": "web01"}
+                 "stop_writing": "web01", "datastore_free": {"name": "vmfs6-ssd", "percent": 10},
+                 "begin_backup": {"machine": "web01", "proxy": "backup-proxy"}, "end_backup": {"machine": "web01"}}
 GET  /_ledger   {"calls": [...], "transfers": [...], "effects": [...]}
 GET  /_disks    {"<machine id>": {"name": …, "<device key>": {"digest": …, "guest_writes": 0, "untouched": true}}}
 Machines go by name or id, hosts too.
@@ -21,7 +22,7 @@ from pyVmomi import vim
 from v2x.errors import UsageError
 from v2x.simulators.faults import apply_settings
 from v2x.simulators.panel import Panel, json_page
-from v2x.simulators.vsphere import events
+from v2x.simulators.vsphere import backup, events
 
 if TYPE_CHECKING:
     from v2x.simulators.vsphere.simulator import VsphereSimulator
@@ -76,6 +77,9 @@ def _doings(simulator: "VsphereSimulator") -> dict[str, Callable[[Any], object]]
     def machine(name: str) -> Any:
         return simulator.entity(vim.VirtualMachine, name)
 
+    def proxies(asked: dict[str, str]) -> list[Any]:
+        return [machine(asked["proxy"])] if asked.get("proxy") else []
+
     return {
         "expire_sessions": lambda _yes: simulator.expire_sessions(),
         "vmotion": lambda name: events.vmotion(state, machine(name)),
@@ -90,5 +94,10 @@ def _doings(simulator: "VsphereSimulator") -> dict[str, Callable[[Any], object]]
             per_second=asked.get("per_second", 20),
             grow_to=asked.get("grow_to", 0),
         ),
+        "datastore_free": lambda asked: events.fill(
+            state, simulator.entity(vim.Datastore, asked["name"]), asked["percent"]
+        ),
+        "begin_backup": lambda asked: backup.begin(state, machine(asked["machine"]), *proxies(asked)),
+        "end_backup": lambda asked: backup.end(state, machine(asked["machine"]), *proxies(asked)),
         "stop_writing": lambda name: simulator.stop_writing(machine(name)),
     }

@@ -17,7 +17,7 @@ from v2x.model.machine import Disk, Machine
 from v2x.sources.interface import Checkpoint, TrackingLost
 from v2x.sources.vsphere import snapshots
 from v2x.sources.vsphere.failures import fault_name
-from v2x.sources.vsphere.present import present
+from v2x.sources.vsphere.present import Present, present, virtual_disks
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.transports.place import parse_point, place_of
 from v2x.sources.vsphere.transports.tracking import areas
@@ -30,8 +30,9 @@ _STUN_TAG: Final = "tracking"
 
 def track(session: VsphereSession, machine: Machine, *, allowed: bool, note: snapshots.Note) -> bool:
     """As ChangeTracking.track."""
-    now = present(session, machine, [_ENABLED, _SUPPORTED, "snapshot"])
+    now = present(session, machine, [_ENABLED, _SUPPORTED, "snapshot", "config.hardware.device"])
     if now.values.get(_ENABLED) is True:
+        _track_new(session, machine, now, allowed=allowed, note=note)
         return False
     if now.values.get(_SUPPORTED) is False:
         raise _untracked(machine, "its hardware version knows no change tracking", "migrate it cold")
@@ -44,10 +45,30 @@ def track(session: VsphereSession, machine: Machine, *, allowed: bool, note: sna
     if not allowed:
         raise _untracked(machine, "its changes are not tracked", "allow it with --enable-cbt, or migrate it cold")
     note(f"{machine.name}: change tracking is turned on at the source; v2x turns it off again when it is done")
+    _turn_on(session, machine, now, note)
+    return True
+
+
+def _track_new(session: VsphereSession, machine: Machine, now: Present, *, allowed: bool, note: snapshots.Note) -> None:
+    """Disks that were added since tracking was turned on have no change id until it is turned on once more.
+
+    Where that may not be done, each pass copies such a disk whole, and says so.
+    """
+    held = virtual_disks(now)
+    own = [disk for disk in machine.disks if not disk.lent_by and disk.id in held]
+    untracked = [disk.label for disk in own if not getattr(held[disk.id].backing, "changeId", None)]
+    if not allowed or not untracked or next(snapshots.walk(now.values.get("snapshot")), None) is not None:
+        return
+    note(
+        f"{machine.name}: change tracking is turned on for {', '.join(untracked)} too; it was on for the machine before"
+    )
+    _turn_on(session, machine, now, note)
+
+
+def _turn_on(session: VsphereSession, machine: Machine, now: Present, note: snapshots.Note) -> None:
     _set(session, now.reference, machine.name, on=True)
     snapshots.ensure(session, now.reference, _STUN_TAG, quiesce=False, subject=machine.name, note=note)
     snapshots.remove(session, now.reference, _STUN_TAG, subject=machine.name, note=note)
-    return True
 
 
 def untrack(session: VsphereSession, machine: Machine) -> None:
@@ -60,7 +81,10 @@ def changed(session: VsphereSession, machine: Machine, disk: Disk, since: str, a
     before = parse_point(since)
     old, new = before.state.rpartition("/")[0], place.change_id.rpartition("/")[0]
     if before.key != place.key or not old or not place.tracked:
-        raise TrackingLost(f"{place.title}: it has no change id for both points", hint="it is copied whole")
+        raise TrackingLost(
+            f"{place.title}: it has no change id for both points (a disk that is new gets one with --enable-cbt)",
+            hint="it is copied whole",
+        )
     if old != new:
         raise TrackingLost(f"{place.title}: change tracking began anew since the last pass", hint="it is copied whole")
     try:

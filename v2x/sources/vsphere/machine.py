@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One row of the bulk listing as a Machine."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +19,7 @@ from v2x.model.machine import (
 )
 from v2x.model.units import MIB
 from v2x.sources.ovf_dialects import plain_uuid
+from v2x.sources.vsphere.backups import SNAPSHOT_NAMES
 from v2x.sources.vsphere.devices import read_addresses, read_devices, read_nics
 from v2x.sources.vsphere.drives import Hardware, read_cd_drives, read_disks
 from v2x.sources.vsphere.estate import estate_of
@@ -51,9 +51,6 @@ _BOOT = {
     "VirtualMachineBootOptionsBootableEthernetDevice": "network",
     "VirtualMachineBootOptionsBootableFloppyDevice": "floppy",
 }
-_BACKUP_SNAPSHOT = re.compile(
-    r"veeam backup temporary|consolidate helper|nbu_snapshot|_vrpg-|backupexec|commvault|nakivo", re.I
-)
 _MOST_CPUS, _MOST_MIB, _MOST_SNAPSHOTS = 4_096, 64 << 20, 1_000
 
 
@@ -274,7 +271,7 @@ def _latency(values: Plain) -> str:
 
 def _locks(values: Plain, snapshots: Sequence[Snapshot]) -> tuple[str, ...]:
     """Backup products forbid a machine's relocation while they read it, and keep a snapshot of a name of their own."""
-    found = [f"snapshot {one.name} of a backup" for one in snapshots if _BACKUP_SNAPSHOT.search(one.name)]
+    found = [f"snapshot {one.name} of a backup" for one in snapshots if SNAPSHOT_NAMES.search(one.name)]
     usual = text(values, "runtime.connectionState") == "connected" and flag(values, "config.template") is not True
     if usual and "RelocateVM_Task" in many(values.get("disabledMethod")):
         found.append("a backup or another product forbids its relocation")

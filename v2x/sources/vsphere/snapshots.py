@@ -8,6 +8,7 @@ configuration.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pyVmomi import vim
@@ -41,8 +42,13 @@ class Held:
 
     reference: Any
     name: str
-    created: str
+    description: str
+    time: datetime | None
     tag: str
+
+    @property
+    def created(self) -> str:
+        return self.time.isoformat() if self.time else ""
 
     @property
     def id(self) -> str:
@@ -64,8 +70,13 @@ def walk(info: Any) -> Iterator[Held]:
     waiting = list(getattr(info, "rootSnapshotList", None) or [])
     while waiting:
         node = waiting.pop()
-        created = node.createTime.isoformat() if node.createTime else ""
-        yield Held(reference=node.snapshot, name=node.name, created=created, tag=tag_of(node.name))
+        yield Held(
+            reference=node.snapshot,
+            name=node.name,
+            description=node.description or "",
+            time=node.createTime,
+            tag=tag_of(node.name),
+        )
         waiting += node.childSnapshotList or []
 
 

@@ -15,9 +15,9 @@ from v2x.model.inventory import Inventory
 from v2x.model.machine import Disk, DiskBacking, DiskMode, Machine, PowerState
 from v2x.secrets import Secret
 from v2x.sources.empty import EmptyDisk
-from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover
+from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover, Strain
 from v2x.sources.local_files import Clock, utc_now
-from v2x.sources.vsphere import changes, labels, power, retiring, snapshots, stillness
+from v2x.sources.vsphere import backups, changes, labels, power, retiring, snapshots, stillness, strain
 from v2x.sources.vsphere.collecting import Collected
 from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
@@ -135,6 +135,7 @@ class VsphereSource:
         """A snapshot `v2x <tag>`, also of a machine that is off; an earlier run's is adopted."""
         now = present(self.session, machine, stillness.PATHS)
         check_disks(machine, now)
+        _require_in_snapshots(machine)
         held = snapshots.ensure(
             self.session,
             now.reference,
@@ -144,6 +145,25 @@ class VsphereSource:
             note=lambda text: self._note(machine, text),
         )
         return Checkpoint(tag=tag, machine_id=machine.id, points=self._frozen(machine, held))
+
+    def current(self, machine: Machine) -> Machine:
+        """Asked for by its devices; listed anew, by their files too, only where a disk or its size differs."""
+        now = present(self.session, machine, stillness.PATHS)
+        try:
+            check_disks(machine, now)
+        except SourceError:
+            found = self.inventory(lambda key: key == machine.id).machines
+            again = next((one for one in found if one.id == machine.id), None)
+            if again is None:
+                raise
+            return replace(machine, disks=again.disks)
+        return machine
+
+    def strain(self, machine: Machine, tag: str) -> Strain | None:
+        return strain.strain(self.session, machine, tag)
+
+    def backups(self, machine: Machine) -> tuple[str, ...]:
+        return backups.running(self.session, machine)
 
     def track(self, machine: Machine, *, allowed: bool) -> bool:
         return changes.track(self.session, machine, allowed=allowed, note=lambda text: self._note(machine, text))

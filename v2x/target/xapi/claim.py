@@ -15,7 +15,7 @@ from typing import Any
 from v2x.errors import Conflict, V2xError
 from v2x.model.target import TargetDisk, TargetMachine
 from v2x.target.interface import Claim, ClaimedDisk
-from v2x.target.xapi import network, protection, tags, vdi, vm
+from v2x.target.xapi import kept, network, protection, tags, vdi, vm
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, ConnectionLost, passing_gone, xapi_code
 from v2x.target.xapi.finishing import finish
@@ -96,6 +96,7 @@ class Claims:
         vbds = [vbd for vbd in vm.vbds(self._client, machine[0]) if str(vbd.get("VDI")) == reference]
         if len(vbds) != 1:
             raise Conflict(f"disk {disk.source_disk} of {claim.name} has {len(vbds)} drives", hint="run v2x cleanup")
+        kept.forget(self._client, reference)
         formats = {key: value for key, value in (old.get("sm_config") or {}).items() if key == "image-format"}
         record = {key: old[key] for key in ("name_label", "name_description", "SR", "virtual_size")}
         vdi.destroy(self._client, reference)
@@ -109,6 +110,23 @@ class Claims:
             mode=str(vbds[0].get("mode")),
         )
         return vdi.claimed(fresh)
+
+    def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
+        """As Target.drop, for a disk that its source has lost."""
+        machine = self._machine(claim.tag)
+        if machine is not None:
+            self._open(claim, machine)
+            self._ownership.take(machine[0], claim.name)
+        found = self._unfinished(claim.tag).get(disk.source_disk)
+        if found is None:
+            return
+        if vdi.attached_elsewhere(self._client, found[1], machine[0] if machine else ""):
+            raise Conflict(
+                f"{disk.source_disk} of {claim.name} is gone from its source, and another VM has its copy: {disk.id}",
+                hint="detach it there, then run again",
+            )
+        kept.forget(self._client, found[0])
+        vdi.destroy(self._client, found[0])
 
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
         found = self._held(claim)
@@ -125,6 +143,7 @@ class Claims:
             self.remarks[claim.tag] = finish(self._client, reference, spec, pool_auto_start=self._pool_auto_start)
             tags.put(self._client, "VM", reference, tags.SEALED, claim.tag)
         for disk, own in disks:
+            kept.forget(self._client, disk)
             if tags.MIGRATION in tags.config(own):
                 vdi.seal(self._client, disk, own, claim.tag)
         for key in (tags.OWNER, tags.SPEC, tags.MIGRATION):
@@ -137,17 +156,18 @@ class Claims:
             self._open(claim, found)
             self._ownership.take(found[0], claim.name)
         before()
-        kept = []
+        left = []
         for reference, record in self._unfinished(claim.tag).values():
             if vdi.attached_elsewhere(self._client, record, found[0] if found else ""):
-                kept.append(str(record.get("uuid")))
+                left.append(str(record.get("uuid")))
             else:
+                kept.forget(self._client, reference)
                 vdi.destroy(self._client, reference)
         if found is not None:
             protection.destroy(self._client, found[0])
-        if kept:
+        if left:
             raise Conflict(
-                f"left on the pool, because another VM has them attached: VDI {', '.join(kept)}",
+                f"left on the pool, because another VM has them attached: VDI {', '.join(left)}",
                 hint="detach them, then run v2x cleanup",
             )
 
@@ -251,6 +271,8 @@ class Claims:
             if disk.source_disk in found:
                 own = found[disk.source_disk]
                 self._check_place(disk, own[1])
+                if int(own[1].get("virtual_size") or 0) < disk.size_bytes:
+                    kept.forget(self._client, own[0])
                 own = vdi.settled(self._client, *vdi.grown(self._client, *own, disk.size_bytes))
             else:
                 own = vdi.make(self._client, disk, tag, self._reachable)

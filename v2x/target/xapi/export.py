@@ -25,7 +25,8 @@ _PIECE_BYTES = MIB
 class Export:
     """An export that the host has begun. `at` is how many of its bytes were taken."""
 
-    def __init__(self, client: Client, routes: Routes, target: UploadTarget, form: str) -> None:
+    def __init__(self, client: Client, routes: Routes, target: UploadTarget, form: str, base: str = "") -> None:
+        """With `base`, the uuid of a snapshot, only what differs from it (vhd and qcow2)."""
         self._client, self._target, self._form = client, target, form
         self.at = 0
         self._dropped: memoryview | None = None
@@ -37,7 +38,7 @@ class Export:
                 routes.for_sr(target.sr),
                 method="GET",
                 path="/export_raw_vdi",
-                query={"task_id": self._task, "vdi": target.uuid, "format": form},
+                query={"task_id": self._task, "vdi": target.uuid, "format": form, **({"base": base} if base else {})},
             )
         except BaseException:
             tasks.forget(client, self._task)

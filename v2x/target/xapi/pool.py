@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.stream.vhd import MAX_BYTES as VHD_LIMIT_BYTES
 from v2x.errors import Conflict, Unsupported, V2xError
 from v2x.model.health import GuestNow
@@ -17,7 +18,7 @@ from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Load, Surroundings
-from v2x.target.xapi import facts, network, seclusion, streams, vdi, wayback
+from v2x.target.xapi import facts, kept, network, seclusion, streams, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
@@ -26,6 +27,7 @@ from v2x.target.xapi.listing import number, records
 from v2x.target.xapi.load import LoadMeter
 from v2x.target.xapi.owner import Ownership, is_alive, this_run
 from v2x.target.xapi.readback import VdiReader
+from v2x.target.xapi.readback_changes import VdiDifferences, differences
 from v2x.target.xapi.rehearsal import Rehearsals
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer
@@ -41,7 +43,8 @@ class XapiTarget:
     """A pool, from its coordinator's address. A context manager: logs in on entry, out on exit.
 
     `transfer_network` is the network that disks travel over (routes.py). `pool_auto_start` lets a machine that starts
-    with its host turn that on for the pool. `upload_format` other than AUTO is for its user to try.
+    with its host turn that on for the pool. `upload_format` other than AUTO is for its user to try, and so is a
+    `delta_format`, in which changes are added to a disk.
     `least_segment_bytes` and `most_segment_bytes` limit what is sent between two marks. `owner` names this run and
     `alive` tells whether another owner still lives (owner.py). `now` and `sleep` are the monotonic clock; `clock` is
     the time of day.
@@ -61,6 +64,7 @@ class XapiTarget:
         transfer_network: str = "",
         pool_auto_start: bool = False,
         upload_format: str = UploadFormat.AUTO,
+        delta_format: str = UploadFormat.AUTO,
         least_segment_bytes: int = GIB,
         most_segment_bytes: int = 64 * GIB,
         owner: str = "",
@@ -81,7 +85,7 @@ class XapiTarget:
             self.client, self._ownership, pool_auto_start=pool_auto_start, reachable=self._routes.for_sr
         )
         self._rehearsals = Rehearsals(self.client, self._claims.mirror, clock=clock, new_uuid=new_uuid)
-        self._format = UploadFormat(upload_format)
+        self._format, self._delta_format = UploadFormat(upload_format), UploadFormat(delta_format)
         self._segment_limits = (least_segment_bytes, most_segment_bytes)
         self._sizers: dict[str, SegmentSizer] = {}
         self._lock = threading.Lock()
@@ -122,6 +126,25 @@ class XapiTarget:
 
     def remake(self, claim: Claim, disk: ClaimedDisk) -> ClaimedDisk:
         return self._claims.remake(claim, disk)
+
+    def keep(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        target = self._disk(claim, disk)
+        if target.size_bytes > VHD_LIMIT_BYTES or not kept.can_keep(self.client, target.sr):
+            return False
+        self._ownership.check(self._claims.reference(claim), claim.name)
+        kept.keep(self.client, target.vdi, self._settings.release)
+        return True
+
+    def keeps(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        return bool(kept.kept(self.client, self._disk(claim, disk).vdi))
+
+    def written(self, claim: Claim, disk: ClaimedDisk) -> VdiDifferences | None:
+        target = self._disk(claim, disk)
+        base = kept.kept(self.client, target.vdi)
+        return differences(self.client, self._routes, target, base) if base else None
+
+    def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
+        self._claims.drop(claim, disk)
 
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
         self._claims.seal(claim, spec)
@@ -177,20 +200,34 @@ class XapiTarget:
         return network.ensure_network(self.client, name, vlan, uplink)
 
     def writer(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], point: str) -> DiskWriter:
-        self._routes.learn()
         target = self._disk(claim, disk)
-        sr = self.client.call("SR.get_record", target.sr)
-        chosen = self._chosen(target, sr)
+        chosen = self._chosen(target, self.client.call("SR.get_record", target.sr))
         if chosen not in streams.SEGMENTED and disk.mark_bytes and disk.mark_bytes < target.size_bytes:
             raise Conflict(f"{target.name} was begun in another upload format", hint="run v2x cleanup, then again")
+        return self._opened(claim, disk, target, blocks, point, chosen, None)
+
+    def _opened(
+        self,
+        claim: Claim,
+        disk: ClaimedDisk,
+        target: UploadTarget,
+        blocks: Sequence[int],
+        point: str,
+        chosen: UploadFormat,
+        areas: ChangedAreas | None,
+    ) -> DiskWriter:
+        self._routes.learn()
         vm = self._claims.reference(claim)
+        make_stream = streams.opener(
+            chosen, new_uuid=self._new_uuid, clock=lambda: self._clock().timestamp(), areas=areas
+        )
         return SegmentWriter(
             self.client,
             self._routes,
             target,
             blocks,
             point,
-            make_stream=streams.opener(chosen, new_uuid=self._new_uuid, clock=lambda: self._clock().timestamp()),
+            make_stream=make_stream,
             sizer=self._sizer(target.sr) if chosen in streams.SEGMENTED else None,
             owned=lambda: self._ownership.check(vm, claim.name),
             mark_bytes=disk.mark_bytes,
@@ -201,15 +238,20 @@ class XapiTarget:
         target = self._disk(claim, disk)
         return self._chosen(target, self.client.call("SR.get_record", target.sr)) in streams.SEGMENTED
 
-    def patcher(self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int]) -> DiskWriter:
-        if not self.takes_patches(claim, disk):
-            target = self._disk(claim, disk)
-            name = self.client.call("SR.get_name_label", target.sr)
+    def patcher(
+        self, claim: Claim, disk: ClaimedDisk, blocks: Sequence[int], areas: ChangedAreas | None = None
+    ) -> DiskWriter:
+        target = self._disk(claim, disk)
+        sr = self.client.call("SR.get_record", target.sr)
+        chosen = self._chosen(target, sr)
+        if chosen not in streams.SEGMENTED:
             raise Unsupported(
-                f"{name} takes whole disks only, so that changes cannot be added to {target.name}",
+                f"{sr.get('name_label')} takes whole disks only, so that changes cannot be added to {target.name}",
                 hint="choose another SR for a warm migration, or migrate the machine cold",
             )
-        return self.writer(claim, replace(disk, mark_bytes=0), blocks, disk.point)
+        if self._delta_format is not UploadFormat.AUTO:
+            chosen = self._delta_format
+        return self._opened(claim, replace(disk, mark_bytes=0), target, blocks, disk.point, chosen, areas)
 
     def advance(self, claim: Claim, disk: ClaimedDisk, point: str) -> ClaimedDisk:
         self._ownership.check(self._claims.reference(claim), claim.name)
@@ -223,6 +265,7 @@ class XapiTarget:
         if target.size_bytes < size_bytes:
             self._ownership.check(self._claims.reference(claim), claim.name)
             vdi.wait_released(self.client, target.vdi, self._settings.release)
+            kept.forget(self.client, target.vdi)
             vdi.grown(self.client, target.vdi, {}, size_bytes)
             target = self._disk(claim, disk)
         return replace(disk, size_bytes=target.size_bytes)

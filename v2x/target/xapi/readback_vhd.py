@@ -38,8 +38,9 @@ class VhdReader:
     of the stream is read too, and the task must have succeeded. Memory is 4 bytes for each block of the disk.
     """
 
-    def __init__(self, client: Client, routes: Routes, target: UploadTarget) -> None:
-        self._client, self._routes, self._target = client, routes, target
+    def __init__(self, client: Client, routes: Routes, target: UploadTarget, base: str = "") -> None:
+        """With `base`, the uuid of a snapshot of the VDI, only what differs from it is there, and may be read."""
+        self._client, self._routes, self._target, self._base = client, routes, target, base
         self._export: Export | None = None
         self._block, self._bitmap = -1, _FULL
         self._table = self._open()
@@ -56,6 +57,8 @@ class VhdReader:
             block, within = divmod(offset, BLOCK_BYTES)
             part = view[: BLOCK_BYTES - within]
             if self._table.position(block) < 0:
+                if self._base:
+                    raise ValueError(f"block {block} is as in the snapshot, and not in this export")
                 part[:] = bytes(len(part))
             else:
                 self._read(block, within, part)
@@ -69,12 +72,12 @@ class VhdReader:
     def _open(self) -> BlockTable:
         self.close()
         try:
-            export = self._export = Export(self._client, self._routes, self._target, "vhd")
+            export = self._export = Export(self._client, self._routes, self._target, "vhd", self._base)
         except TargetError as problem:
             raise NoVhd(problem.message) from problem
         self._block = -1
         try:
-            table = read_table(self._take, self.size)
+            table = read_table(self._take, self.size, differencing=bool(self._base))
         except Damaged as problem:
             raise self._damaged(str(problem)) from None
         except NotForward as problem:
@@ -131,6 +134,9 @@ class VhdReader:
         export.skip_to(wanted)
         export.fill(part)
         if self._bitmap != _FULL:
+            if self._base:
+                self.close()
+                raise NoVhd(f"it carries block {block} in parts, and the rest is only in the snapshot")
             for first, end in zero_runs(self._bitmap):
                 low, high = max(first - within, 0), min(end - within, len(part))
                 if low < high:

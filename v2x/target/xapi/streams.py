@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
+from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import Buffer
 from v2x.disks.stream import qcow2_check
 from v2x.disks.stream.feed import BLOCK_BYTES
@@ -19,7 +20,7 @@ from v2x.disks.stream.raw import CHUNKED_END, chunk_header
 from v2x.disks.stream.vhd import VhdLayout
 from v2x.disks.stream.vhd_check import check_head
 from v2x.model.target import UploadFormat
-from v2x.model.units import MIB
+from v2x.model.units import MIB, SECTOR
 from v2x.target.chunks import END_OF_ARCHIVE, ChunkedDisk
 
 Piece = Buffer | bytes
@@ -51,12 +52,33 @@ class TellsBlanks(Protocol):
     def blank(self, number: int, data: Buffer) -> Iterator[Piece]: ...
 
 
+@runtime_checkable
+class CarriesParts(Protocol):
+    """Streams that carry only parts of a block."""
+
+    def content_bytes(self, number: int) -> int:
+        """How much of the block's content they carry."""
+        ...
+
+
 class Vhd:
-    """The receiver writes the sectors whose bit is set in a block's bitmap, and throws the others away."""
+    """The receiver writes the sectors whose bit is set in a block's bitmap, and throws the others away.
+
+    With `areas`, only their bits are set: a block travels whole, and the rest of it is left on the disk as it is.
+    """
 
     query: Mapping[str, str] = MappingProxyType({"format": "vhd"})
 
-    def __init__(self, size_bytes: int, blocks: Sequence[int], *, uuid: UUID, timestamp: int) -> None:
+    def __init__(
+        self,
+        size_bytes: int,
+        blocks: Sequence[int],
+        *,
+        uuid: UUID,
+        timestamp: int,
+        areas: ChangedAreas | None = None,
+    ) -> None:
+        self._areas = areas
         self._layout = VhdLayout(size_bytes, blocks, uuid=uuid, timestamp=timestamp)
         self.content_length = self._layout.content_length
 
@@ -66,7 +88,17 @@ class Vhd:
         yield made
 
     def block(self, number: int, data: Buffer) -> Iterator[Piece]:
-        return self._pieces(self._layout.bitmap(number), data)
+        return self._pieces(self._bitmap(number), data)
+
+    def _bitmap(self, number: int) -> bytes:
+        whole = self._layout.bitmap(number)
+        if self._areas is None:
+            return whole
+        marked = bytearray(len(whole))
+        for offset, length in self._areas.parts(number, BLOCK_BYTES):
+            bits = slice(offset // SECTOR // 8, (offset + length) // SECTOR // 8)
+            marked[bits] = whole[bits]
+        return bytes(marked)
 
     def blank(self, number: int, data: Buffer) -> Iterator[Piece]:
         return self._pieces(bytes(len(self._layout.bitmap(number))), data)
@@ -104,12 +136,21 @@ class Qcow2:
 
 
 class Chunked:
+    """Chunks of any place and length in any order; with `areas`, one for each run of them in a block."""
+
     query: Mapping[str, str] = MappingProxyType({"format": "raw", "chunked": "true"})
 
-    def __init__(self, size_bytes: int, blocks: Sequence[int]) -> None:
-        self._size_bytes = size_bytes
-        data_bytes = sum(self._length(number) for number in blocks)
-        self.content_length = data_bytes + 12 * len(blocks) + len(CHUNKED_END)
+    def __init__(self, size_bytes: int, blocks: Sequence[int], areas: ChangedAreas | None = None) -> None:
+        self._size_bytes, self._areas = size_bytes, areas
+        lengths = [length for number in blocks for _, length in self._parts(number)]
+        self.content_length = sum(lengths) + 12 * len(lengths) + len(CHUNKED_END)
+
+    def _parts(self, number: int) -> Sequence[tuple[int, int]]:
+        length = self._length(number)
+        return [(0, length)] if self._areas is None else list(self._areas.parts(number, length))
+
+    def content_bytes(self, number: int) -> int:
+        return sum(length for _, length in self._parts(number))
 
     def _length(self, number: int) -> int:
         return min(BLOCK_BYTES, self._size_bytes - number * BLOCK_BYTES)
@@ -118,11 +159,12 @@ class Chunked:
         return iter(())
 
     def block(self, number: int, data: Buffer) -> Iterator[Piece]:
-        wanted = self._length(number)
-        yield chunk_header(number * BLOCK_BYTES, wanted)
-        yield memoryview(data)[:wanted]
-        if len(data) < wanted:
-            yield bytes(wanted - len(data))
+        for offset, wanted in self._parts(number):
+            yield chunk_header(number * BLOCK_BYTES + offset, wanted)
+            held = memoryview(data)[offset : offset + wanted]
+            yield held
+            if len(held) < wanted:
+                yield bytes(wanted - len(held))
 
     def foot(self) -> Iterator[Piece]:
         yield CHUNKED_END
@@ -190,15 +232,22 @@ class Tar:
 
 
 def opener(
-    upload_format: UploadFormat, *, new_uuid: Callable[[], UUID], clock: Callable[[], float]
+    upload_format: UploadFormat,
+    *,
+    new_uuid: Callable[[], UUID],
+    clock: Callable[[], float],
+    areas: ChangedAreas | None = None,
 ) -> Callable[[int, Sequence[int]], Stream]:
-    """Makes streams of a format for (VDI size in bytes, block numbers). `clock` gives Unix seconds."""
+    """Makes streams of a format for (VDI size in bytes, block numbers). `clock` gives Unix seconds.
+
+    Formats that can tell parts of a block apart write only `areas`; the others write the blocks whole.
+    """
     plain: dict[UploadFormat, Callable[[int, Sequence[int]], Stream]] = {
         UploadFormat.RAW: Raw,
-        UploadFormat.CHUNKED: Chunked,
+        UploadFormat.CHUNKED: lambda size, blocks: Chunked(size, blocks, areas),
         UploadFormat.TAR: Tar,
         UploadFormat.QCOW2: Qcow2,
     }
     if upload_format in plain:
         return plain[upload_format]
-    return lambda size, blocks: Vhd(size, blocks, uuid=new_uuid(), timestamp=int(clock()))
+    return lambda size, blocks: Vhd(size, blocks, uuid=new_uuid(), timestamp=int(clock()), areas=areas)

@@ -9,6 +9,7 @@ v2x-disk        on a VDI: the id of the disk on the source; stays
 v2x-point       on a VDI: the point in time of its content; written before the first byte is sent
 v2x-point-<n>   on a VDI: a later point that all of it was brought to; the highest number counts
 v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
+v2x-kept        on a snapshot of a VDI: the VDI's uuid, where the snapshot is ours (kept.py)
 v2x-sealed      the tag of the migration, once it is finished; stays
 
 Those of a test cutover, on VMs and VDIs of its own, which carry none of the claim's besides v2x-self and v2x-disk:
@@ -44,6 +45,7 @@ TEST_COPY = "v2x-test-copy"
 TEST_NETWORK = "v2x-test-network"
 TEST_HOST = "v2x-test-host"
 TEST_VLAN = "v2x-test-vlan"
+KEPT = "v2x-kept"
 _LATER_POINT = re.compile(r"v2x-point-(\d{1,9})")
 _MARK = re.compile(r"v2x-hwm-(\d{1,9})")
 _SIZE = re.compile(r"\d{1,18}")

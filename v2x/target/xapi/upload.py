@@ -20,7 +20,7 @@ from v2x.target.xapi.failures import BUSY, error_from
 from v2x.target.xapi.listing import number
 from v2x.target.xapi.routes import Routes
 from v2x.target.xapi.segments import SegmentSizer, SegmentTiming
-from v2x.target.xapi.streams import Piece, Stream, TellsBlanks
+from v2x.target.xapi.streams import CarriesParts, Piece, Stream, TellsBlanks
 from v2x.target.xapi.transfer import Transfer, open_transfer
 
 _PROGRESS_SECONDS = 60.0
@@ -100,14 +100,14 @@ class SegmentWriter:
         return tuple(self._tasks)
 
     def write(self, number: int, data: Buffer) -> None:
-        self._put(number, data, blank=False)
-        self._sent_bytes += len(data)
+        self._sent_bytes += self._put(number, data, blank=False)
 
     def leave_out(self, number: int, data: Buffer) -> None:
         """The block's zeros travel, since it was announced; a format that can say so has the pool not write them."""
         self._put(number, data, blank=True)
 
-    def _put(self, number: int, data: Buffer, *, blank: bool) -> None:
+    def _put(self, number: int, data: Buffer, *, blank: bool) -> int:
+        """How much of the block's content was sent."""
         if self._next >= len(self._blocks) or self._blocks[self._next] != number:
             raise ValueError(f"block {number} was not announced, or comes out of order")
         if len(data) != BLOCK_BYTES and (len(data) > BLOCK_BYTES or self._next + 1 < len(self._blocks)):
@@ -118,8 +118,10 @@ class SegmentWriter:
         except ConnectError as problem:
             raise self._lost(problem) from None
         self._next += 1
+        carried = segment.content_bytes(number, len(data))
         if segment.is_full:
             self._close(segment)
+        return carried
 
     def commit(self) -> int:
         if self._next < len(self._blocks):
@@ -338,6 +340,9 @@ class _Segment:
         if now - self._told > _PROGRESS_SECONDS:
             self._told = now
             tasks.report_progress(self._client, self.task, self.share)
+
+    def content_bytes(self, number: int, length: int) -> int:
+        return self._stream.content_bytes(number) if isinstance(self._stream, CarriesParts) else length
 
     def send_foot(self) -> None:
         self._send(self._stream.foot())

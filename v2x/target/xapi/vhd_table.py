@@ -21,7 +21,7 @@ FOOTER_BYTES = 512
 _HEADER_BYTES = 1024
 _ALL_ONES = 0xFFFF_FFFF_FFFF_FFFF
 _VERSION = 0x0001_0000
-_DYNAMIC, _KINDS = 3, frozenset({2, 3, 4})
+_DYNAMIC, _DIFFERENCING, _KINDS = 3, 4, frozenset({2, 3, 4})
 _MAX_ENTRIES = 2 * TIB // BLOCK_BYTES
 """Hosts make tables that leave room to grow, at most to what 32-bit sector numbers reach."""
 _MAX_TABLE_AT = MIB
@@ -81,19 +81,20 @@ def check_footer(raw: bytes) -> tuple[int, int, int]:
     return data_offset, current_size, kind
 
 
-def read_table(take: Take, size_bytes: int) -> BlockTable:
+def read_table(take: Take, size_bytes: int, *, differencing: bool = False) -> BlockTable:
     """The table of an export of a disk of `size_bytes`, from the stream's first byte on.
 
     The VHD may round the disk's size, up or down, as long as it has just as many 2 MiB blocks: then every byte of the
-    disk is in some block. Any other size is Damaged. NotForward for what is sound but not made of whole 2 MiB blocks
-    in ascending order.
+    disk is in some block. Any other size is Damaged. With `differencing`, what is not there is as in a parent.
+    NotForward for what is sound but not made of whole 2 MiB blocks in ascending order.
     """
     header_at, current_size, kind = check_footer(take(0, FOOTER_BYTES))
     blocks = -(-size_bytes // BLOCK_BYTES)
     if -(-current_size // BLOCK_BYTES) != blocks:
         raise Damaged(f"it is of {current_size:,} bytes, the disk has {size_bytes:,}")
-    if kind != _DYNAMIC:
-        raise NotForward(f"it is a VHD of type {kind}, not a dynamic one")
+    wanted = _DIFFERENCING if differencing else _DYNAMIC
+    if kind != wanted:
+        raise NotForward(f"it is a VHD of type {kind}, not {wanted}")
     if not FOOTER_BYTES <= header_at <= _MAX_TABLE_AT:
         raise Damaged(f"its header is said to be at byte {header_at:,}")
     table_at, entries, block_bytes = _check_header(take(header_at, _HEADER_BYTES))

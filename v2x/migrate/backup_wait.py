@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A backup product that is at a machine goes first: its snapshot, its task or its hot-added disk is waited for."""
+
+from v2x.errors import Blocked, Stopped
+from v2x.migrate.work import Work
+from v2x.sources.interface import TellsBackups
+
+CODE = "BACKUP-RUNS"
+_NAP_SECONDS = 0.5
+
+
+def wait_for_backup(work: Work) -> None:
+    """Returns once no backup runs. Blocked after the time that it is waited for; Stopped where that is wanted."""
+    if not isinstance(work.source, TellsBackups):
+        return
+    name, limit, began, told = work.machine.name, work.limits.backup_wait_seconds, work.clock(), ""
+    while found := work.source.backups(work.machine):
+        said = "; ".join(found)
+        left = began + limit - work.clock()
+        if left <= 0:
+            raise Blocked(
+                f"{name}: {said}; waited for {limit / 60:g} minutes",
+                code=CODE,
+                hint="the same command continues once it has ended; end or remove it where it belongs to no backup",
+            )
+        if said != told:
+            work.observer.warning(f"{name}: {said}; it is waited for up to {left / 60:.3g} minutes (--backup-wait)")
+            told = said
+        _nap(work, min(work.look_seconds, left))
+
+
+def _nap(work: Work, seconds: float) -> None:
+    until = work.clock() + seconds
+    while (left := until - work.clock()) > 0:
+        if work.stopping():
+            raise Stopped("stopped while a backup was waited for", hint="run the same command again; it continues")
+        work.sleep(min(_NAP_SECONDS, left))

@@ -246,6 +246,32 @@ def test_a_batch_waits_for_its_cutover_and_goes_on_replicating(site, monkeypatch
     assert not bench.leftovers()
 
 
+def test_a_warm_machine_is_copied_and_its_outage_waits_for_an_approval(site):
+    machine = site.add("web01", 6 * MIB, pause=0.05)
+    bench = site.bench
+    pins = ("--source-fingerprint", site.vcenter.fingerprint, "--target-fingerprint", bench.pool.fingerprint)
+    drafted(site, *pins)
+    words = ("--require-approval", "--sync-every", "60", "--quiet")
+    running = process(site, "batch", "run", "plan.csv", *pins, *words)
+
+    def row():
+        ran = bench.v2x("batch", "status", "--json", pool=False)
+        return ran.json["rows"][0] if ran.code == 0 else {"migration": {"phase": ""}, "waits_for": ""}
+
+    wait_for(lambda: row()["migration"]["phase"] == "ready", 60)
+    assert "its cutover" in row()["waits_for"] and "approval: v2x batch approve" in row()["waits_for"]
+    assert bench.v2x("batch", "cutover", "--all", pool=False).code == 0
+    wait_for(lambda: row()["waits_for"].startswith("approval: "), 30)
+    time.sleep(1.5)
+    assert str(machine.values["runtime"].powerState) == "poweredOn", "nobody allowed its outage"
+    assert site.calls("ShutdownGuest") == 0
+    assert bench.v2x("batch", "approve", "--by", "Ada", "--change", "CHG-1", pool=False).code == 0
+    _, err = running.communicate(timeout=90)
+    assert running.returncode == 0, err
+    site.identical("web01", machine)
+    assert bench.v2x("batch", "report", "--json", pool=False).json["migrations"][0]["approved_by"] == "Ada"
+
+
 def trouble(site, machine, chance):
     """What goes wrong in a run, by its seed: lost sessions, tracking begun anew, growth, no room, a backup."""
     kind = chance.choice(("nothing", "session", "reset", "growth", "session", "growth", "full", "backup"))

@@ -112,7 +112,6 @@ def run(
 
     check_report_folder(report)
     pace = pace_of(None, throughput)
-    terms = batching.Terms(approval=require_approval, pace_bytes=pace.bytes_per_second if throughput else 0)
     built = build(given)
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
@@ -129,6 +128,10 @@ def run(
         loaded = replace(loaded, rows=rows)
     with batching.opened(state) as store:
         edition = editions.earlier(store, whole.id, whole.rows, plan)
+        terms = batching.Terms(
+            approval=require_approval or (edition is not None and edition.approval),
+            pace_bytes=pace.bytes_per_second if throughput else 0,
+        )
         with editions.alone(store, edition, plan, replace=replace_batch, quiet=given.quiet) as lock:
             batching.give_limits(store, built, given)
             current = refreshed(built, loaded, source or ())

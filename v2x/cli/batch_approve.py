@@ -70,6 +70,7 @@ def approve(
 
 def _rows(steering: "Control", batch: str, plan: Path | None) -> "tuple[str, Sequence[PlanRow]]":
     """The id of the plan that is meant, and its rows. UsageError where a file and its batch are not the same now."""
+    from v2x.cli import batching
     from v2x.errors import UsageError
     from v2x.plan import load_plan
 
@@ -85,7 +86,7 @@ def _rows(steering: "Control", batch: str, plan: Path | None) -> "tuple[str, Seq
                 f"{batch} was edited since batch {found.id} began: which of the two is approved?",
                 hint=f"--plan {batch} approves the file as it is now, {found.id} the batch as it runs",
             )
-    return found.plan_id, steering.plan_rows(found)
+    return found.plan_id, [row for row in batching.rows_of_plan(steering, found) if not row.exclude]
 
 
 def _scopes(

@@ -14,11 +14,11 @@ from v2x.cli import show
 from v2x.cli.options import Given
 from v2x.cli.progress import Console
 from v2x.cli.running import Finished, conclude, draining, write_report
-from v2x.errors import UsageError
+from v2x.errors import UsageError, V2xError
 from v2x.model.approval import in_force
 from v2x.model.finding import Finding
 from v2x.model.migration import Failure, Migration, Outcome, Report
-from v2x.model.plan import Plan
+from v2x.model.plan import Plan, PlanRow
 from v2x.text import plural
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def submitted(
     blocked = {one.id: why[key] for one in orders if (key := (one.source, one.machine.id)) in why}
     with store.exclusive("dispatch") as connection:
         add(connection, batch, orders)
-        approvals.require(connection, batch.id, orders, wanted=terms.approval)
+        approvals.require(connection, batch.id, wanted=terms.approval)
         if terms.pace_bytes:
             windows.give_pace(connection, batch.id, terms.pace_bytes)
         gone = [order.id for order in orders if not app.is_on_target(plan, order)]
@@ -251,6 +251,17 @@ def report_of(store: "Store", app: App, batch: "Batch") -> Report:
         approvals=steering.said(batch.plan_id),
         mapping_tables=batch.tables,
     )
+
+
+def rows_of_plan(steering: "Control", batch: "Batch") -> tuple[PlanRow, ...]:
+    """All rows of the plan while its file is as it was when the batch began, else those that the batch has."""
+    from v2x.plan import load_plan
+
+    try:
+        plan = load_plan(Path(batch.plan_path))
+    except V2xError:
+        return steering.plan_rows(batch)
+    return plan.rows if plan.id == batch.plan_id else steering.plan_rows(batch)
 
 
 def approved(steering: "Control", batch: "Batch") -> list[Migration]:

@@ -23,11 +23,15 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """The newest earlier batch of the same file: how the rows of `lines` differ there, and how many are not through."""
+    """The newest earlier batch of the same file: how the rows of `lines` differ there, and how many are not through.
+
+    `approval` says that it demands approvals: who edits a plan does not get rid of that.
+    """
 
     batch: "Batch"
     lines: tuple[str, ...]
     open_rows: int
+    approval: bool
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -43,7 +47,12 @@ def earlier(store: "Store", plan_id: str, rows: Sequence[PlanRow], path: Path) -
     if not known or known[0].plan_id == plan_id:
         return None
     lines = revisions(steering.plan_rows(known[0]), rows)
-    return Edition(batch=known[0], lines=lines, open_rows=steering.open_rows(known[0]))
+    return Edition(
+        batch=known[0],
+        lines=lines,
+        open_rows=steering.open_rows(known[0]),
+        approval=steering.requires_approval(known[0]),
+    )
 
 
 @contextmanager

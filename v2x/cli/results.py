@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from v2x.cli import show
-from v2x.errors import UsageError, V2xError
+from v2x.cli import batching, show
+from v2x.errors import UsageError
 from v2x.model.approval import Approval, in_force
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def results(steering: "Control", batch: "Batch", form: str) -> bytes:
     from v2x.plan.xlsxfile import workbook_of
 
     said = steering.said(batch.plan_id)
-    rows = [_signed(row, said) for row in _rows(steering, batch)]
+    rows = [_signed(row, said) for row in batching.rows_of_plan(steering, batch)]
     statuses = steering.status(batch).rows
     migrations = timed([one.migration for one in statuses], steering.events(batch))
     statuses = tuple(replace(one, migration=known) for one, known in zip(statuses, migrations, strict=True))
@@ -38,17 +38,6 @@ def _signed(row: "PlanRow", said: Sequence[Approval]) -> "PlanRow":
     """The row with who approved it, where it does not say; that is no part of a plan's id."""
     word = None if row.approved_by or row.exclude else in_force(row, said)
     return replace(row, approved_by=word.by) if word is not None else row
-
-
-def _rows(steering: "Control", batch: "Batch") -> "tuple[PlanRow, ...]":
-    """All rows of the plan while its file is as it was when the batch began, else those that the batch has."""
-    from v2x.plan import load_plan
-
-    try:
-        plan = load_plan(Path(batch.plan_path))
-    except V2xError:
-        return steering.plan_rows(batch)
-    return plan.rows if plan.id == batch.plan_id else steering.plan_rows(batch)
 
 
 def save_results(data: bytes, output: Path, batch: "Batch", *, quiet: bool) -> None:

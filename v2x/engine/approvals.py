@@ -7,7 +7,7 @@ nothing that was said of the old one counts for it. Each stands in the chained l
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -21,30 +21,34 @@ from v2x.model.codec import from_json, to_json
 _rows, _unapproved, _terms = tables.rows, tables.unapproved, tables.terms
 
 
-def require(connection: sa.Connection, batch: str, orders: Iterable[Order], *, wanted: bool) -> None:
-    """Keeps with the batch that its rows need an approval, if that is `wanted` or was so before; it is never lifted."""
+def require(connection: sa.Connection, batch: str, *, wanted: bool) -> None:
+    """Keeps with the batch that its rows need an approval, if that is `wanted` or was so before; it is never lifted.
+
+    All rows that the batch has by now are meant.
+    """
     if not is_required(connection, batch):
         if not wanted:
             return
         changed = connection.execute(_terms.update().where(_terms.c.batch == batch).values(approval=True)).rowcount
         if not changed:
             connection.execute(_terms.insert().values(batch=batch, approval=True, pace_bytes=0))
-    known = set(connection.execute(sa.select(_unapproved.c.row).where(_unapproved.c.batch == batch)).scalars())
-    new = [
-        {
-            "batch": batch,
-            "row": order.id,
-            "wave": order.wave,
-            "source": order.source,
-            "machine_id": order.machine.id,
-            "machine_name": order.machine.name,
-            "for_cutover": order.warm,
-        }
-        for order in orders
-        if order.id not in known
-    ]
+    known = sa.select(_unapproved.c.row).where(_unapproved.c.batch == batch)
+    fresh = sa.select(_rows.c.order_json).where(_rows.c.batch == batch, _rows.c.id.not_in(known))
+    new = [_values(batch, from_json(text, Order)) for text in connection.execute(fresh).scalars()]
     if new:
         connection.execute(_unapproved.insert(), new)
+
+
+def _values(batch: str, order: Order) -> dict[str, object]:
+    return {
+        "batch": batch,
+        "row": order.id,
+        "wave": order.wave,
+        "source": order.source,
+        "machine_id": order.machine.id,
+        "machine_name": order.machine.name,
+        "for_cutover": order.warm,
+    }
 
 
 def is_required(connection: sa.Connection, batch: str) -> bool:

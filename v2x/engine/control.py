@@ -211,6 +211,10 @@ class Control:
         with self._store.reading() as connection:
             return approvals.said(connection, plan_id)
 
+    def requires_approval(self, batch: Batch) -> bool:
+        with self._store.reading() as connection:
+            return approvals.is_required(connection, batch.id)
+
     def unapproved(self, batch: Batch) -> tuple[str, ...]:
         """The ids of the rows that wait for an approval."""
         with self._store.reading() as connection:

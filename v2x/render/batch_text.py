@@ -13,6 +13,7 @@ from v2x.render.words import copy_line, show_duration, show_time
 from v2x.text import plural, printable
 
 _COLOURS = {Outcome.MIGRATED: "good", Outcome.ALREADY: "good", Outcome.FAILED: "blocker", Outcome.STOPPED: "warning"}
+_COLOURS |= {Outcome.BLOCKED: "blocker", Outcome.MISSED_WINDOW: "warning"}
 _BAR = 20
 
 

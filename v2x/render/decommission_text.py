@@ -62,13 +62,15 @@ def _machine(one: Retired, width: int) -> Iterator[str]:
 def _datastores(found: Decommission, width: int) -> Iterator[str]:
     yield ""
     yield "Datastores"
+    if not found.datastores:
+        gone = "not known: the plan's other half (plan.json) is not where the batch found it"
+        yield from wrap("none that the source tells of" if found.listed else gone, width, first="  ")
+        return
     for one in found.datastores:
         yield from wrap(printable(_datastore(one), 1000), width, first="  - ", rest="    ")
     for source, moment in found.listed.items():
         text = f"by the inventory of {source} of {show_time(moment)}: what it does not list (files of others, images, "
         yield from wrap(printable(f"{text}machines registered since) may lie there too", 1000), width, first="  ")
-    if not found.datastores and not found.listed:
-        yield from wrap("  not known: the plan's other half (plan.json) is not where the batch found it", width)
 
 
 def _datastore(one: Emptied) -> str:

@@ -180,4 +180,4 @@ def _finalize(value: Any) -> Any:
 def _tone(outcome: Outcome) -> str:
     if outcome in run.GOOD:
         return "good"
-    return "blocker" if outcome is Outcome.FAILED else "warning"
+    return "blocker" if outcome in {Outcome.FAILED, Outcome.BLOCKED} else "warning"

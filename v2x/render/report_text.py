@@ -154,4 +154,4 @@ class _Page:
 def _colour(outcome: Outcome) -> str:
     if outcome in GOOD:
         return "good"
-    return "blocker" if outcome is Outcome.FAILED else "warning"
+    return "blocker" if outcome in {Outcome.FAILED, Outcome.BLOCKED} else "warning"

@@ -46,7 +46,7 @@ def world(estate):
                     doors=batches.Doorways(), tables={},
                 )  # fmt: skip
                 batches.add(connection, made, orders)
-                approvals.require(connection, "b1", orders, wanted=wanted)
+                approvals.require(connection, "b1", wanted=wanted)
             return self.control.batch("b1")
 
         def claim(self):
@@ -131,10 +131,13 @@ def test_approved_before_the_batch_is_there(world, estate):
 
 
 def test_the_demand_stays_with_the_batch(world, estate):
-    world.submit(estate.order(1))
+    world.submit(estate.order(1), wanted=False)
+    assert world.control.unapproved(world.control.batch()) == ()
+    world.submit(estate.order(3))
+    assert set(world.control.unapproved(world.control.batch())) == {"t1", "t3"}, "those that were there before too"
     world.submit(estate.order(1), estate.order(2), wanted=False)
     assert world.claim() == []
-    assert set(world.control.unapproved(world.control.batch())) == {"t1", "t2"}
+    assert set(world.control.unapproved(world.control.batch())) == {"t1", "t2", "t3"}
 
 
 def test_what_has_begun_goes_on_and_what_was_brought_back_waits_again(world, estate):

@@ -14,12 +14,12 @@ from v2x.endpoints import address_of, no_source_network
 from v2x.engine.hooks import check_hooks
 from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Engine, Order, Watcher
+from v2x.engine.orders import converts
 from v2x.engine.timeline import timed
 from v2x.errors import LoginError, PlanError, UsageError
 from v2x.mapping.build import build_machine, target_name
 from v2x.mapping.networks import NewNetwork, Places, network_to_make, with_uplink
 from v2x.mapping.tables import Tables, load_tables
-from v2x.migrate.guest import forward_only
 from v2x.model.address import Address, Scheme
 from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.finding import Finding
@@ -28,7 +28,7 @@ from v2x.model.inventory import Inventory
 from v2x.model.limits import SourceLimits
 from v2x.model.migration import Report
 from v2x.model.placement import NetworkRule, Rules
-from v2x.model.plan import Endpoint, GuestConversion, Plan, PlanRow, Transfer
+from v2x.model.plan import Endpoint, Plan, PlanRow, Transfer
 from v2x.model.target import DeltaFormat, TargetFacts, UploadFormat
 from v2x.passwords import Ask, Passwords
 from v2x.plan.identity import machine_of, migration_tag, pool_host, tag_of_row
@@ -319,7 +319,7 @@ class App:
             # Who cuts over wants the source to stay down; a cold copy of a machine that is off changes nothing there.
             keep_off=self.keep_off or row.transfer is Transfer.WARM,
             stage=str(self.stage) if self.stage else "",
-            convert=self._converts(row, inventory),
+            convert=converts(row, inventory, self.vsphere.transport.transport, staged=self.stage is not None),
             wishes=self.wishes,
             wave=row.wave,
             turn=row.order,
@@ -340,12 +340,6 @@ class App:
             rollback_seconds=self.rollback_seconds,
             care=replace(self.care, ports=ports_of(row.checks), on_fail=row.on_fail),
         )
-
-    def _converts(self, row: PlanRow, inventory: Inventory) -> bool:
-        exported = self.vsphere.transport.transport == "nfc" and inventory.source.kind == "vsphere"
-        if exported and row.convert is GuestConversion.AUTO and self.stage is None:
-            raise forward_only(row.machine_name)
-        return row.convert is GuestConversion.AUTO
 
     def migrated(self, plan: Plan) -> set[str]:
         """Ids of the machines whose rows an earlier run finished, as far as the plan's facts tell."""

@@ -8,13 +8,15 @@ from typing import Any
 from v2x.engine.hooks import chosen
 from v2x.engine.interface import Order
 from v2x.engine.row import Hooks
+from v2x.migrate.guest import forward_only
 from v2x.migrate.itinerary import COLD, WARM, Step
 from v2x.migrate.observe import Observer
 from v2x.migrate.work import Work
 from v2x.model.health import Mark
 from v2x.model.hook import Hook
+from v2x.model.inventory import Inventory
 from v2x.model.migration import Phase
-from v2x.model.plan import Running
+from v2x.model.plan import GuestConversion, PlanRow, Running
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
 
@@ -47,6 +49,14 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         source_name=order.source,
         **running,
     )
+
+
+def converts(row: PlanRow, inventory: Inventory, transport: str, *, staged: bool) -> bool:
+    """Whether a row's guest is put right. UsageError FORWARD-ONLY where its disks cannot be read at random."""
+    wanted = row.convert is GuestConversion.AUTO
+    if wanted and not staged and transport == "nfc" and inventory.source.kind == "vsphere":
+        raise forward_only(row.machine_name)
+    return wanted
 
 
 def itinerary_of(order: Order) -> tuple[Step, ...]:

@@ -15,7 +15,7 @@ from tests import guests
 from tests.guest_disks import MIB, UUID, debian_disk, in_guest
 from v2x.convert import guestfs
 from v2x.convert.guestfs import GuestDisk, mounted, names_of
-from v2x.errors import TargetError, UsageError
+from v2x.errors import Stopped, TargetError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -117,6 +117,22 @@ def test_one_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(guestfs, "_LAUNCH_SECONDS", 0.2)
     with pytest.raises(TargetError, match="has not answered"):
         opened(tmp_path)
+
+
+def test_whoever_is_to_stop_does_not_wait_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker(tmp_path, "import time; time.sleep(60)", monkeypatch)
+    monkeypatch.setattr(guestfs, "_POLL_SECONDS", 0.05)
+    asked = iter([False, True])
+    disks = [GuestDisk(socket=tmp_path / "none")]
+    with pytest.raises(Stopped), mounted(disks, readonly=True, stopping=lambda: next(asked, True)):
+        raise AssertionError("nothing was mounted")
+
+
+def test_its_own_disk_is_built_once_for_all_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIBGUESTFS_CACHEDIR", raising=False)
+    assert guestfs._settings()["LIBGUESTFS_CACHEDIR"] == "/var/tmp"
+    monkeypatch.setenv("LIBGUESTFS_CACHEDIR", "/srv/cache")
+    assert guestfs._settings()["LIBGUESTFS_CACHEDIR"] == "/srv/cache"
 
 
 def test_one_that_never_calls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

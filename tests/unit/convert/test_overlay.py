@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Overlays on an export: their view is the disk with what was written, and the disk stays as it was."""
 
+import contextlib
 import random
 import subprocess
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 
 from v2x.disks import qemu_img
 from v2x.disks.bytesource import FileSource
+from v2x.disks.extent import Extent, joined
 from v2x.disks.nbd import open_overlay
+from v2x.disks.probe.qcow2 import written_areas
 from v2x.disks.raw import RawReader
 from v2x.disks.serve import DiskExport
 from v2x.errors import UnsafeImage, UsageError
@@ -51,6 +54,9 @@ def test_the_view_is_the_disk_with_what_was_written(export: DiskExport, disk: Pa
     holes = [one for one in reader.extents(0, SIZE) if not one.data]
     assert all(not any(wanted[one.start : one.end]) for one in holes)
     assert sum(one.length for one in holes) > SIZE // 4
+    with contextlib.closing(FileSource.open(overlay)) as source:
+        areas = list(joined(written_areas(source)))
+    assert areas == [Extent(1 << 20, 65536, True), Extent(2 << 20, 131072, True), Extent(6 << 20, 65536, True)]
     second = reader.clone()
     second.close()
     reader.close()

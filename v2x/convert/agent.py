@@ -7,7 +7,7 @@ _FOLDER = "/var/cache/v2x"
 _APT = ("apt", "/usr/bin/dpkg")
 _WAYS = {
     # apt finds out what is missing before it unpacks anything; dpkg would leave a package half installed.
-    ".deb": ("apt-get", "install", "--yes", "--no-download", "--allow-downgrades"),
+    ".deb": ("apt-get", "install", "--yes", "--allow-downgrades"),
     ".rpm": ("rpm", "--upgrade", "--replacepkgs"),
 }
 _BY_MANAGER = {"apt": ".deb", "dnf": ".rpm", "yum": ".rpm", "zypper": ".rpm", "rpm": ".rpm"}

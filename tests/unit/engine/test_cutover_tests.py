@@ -79,6 +79,9 @@ class Stage(kit.doubles.MemoryTarget):
     def halt(self, claim):
         self.acts.append(("halt", claim.tag))
 
+    def remove(self, claim):
+        self.claims.pop(claim.tag, None)
+
     def of(self, kind):
         return [act[1] for act in self.acts if act[0] == kind]
 

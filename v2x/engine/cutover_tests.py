@@ -92,7 +92,7 @@ class CutoverTests:
             else:
                 if order.id in thin:
                     # Of thick storage the pool counts it as taken now.
-                    self._room.hold(_holder(order.id), order.target, thin[order.id])
+                    self._room.hold(copies.holder(order.id), order.target, thin[order.id])
         if failed:
             return Began(failed=tuple(failed))
         return self._started(batch, rehearses, orders, made, seclusion)
@@ -242,7 +242,6 @@ class CutoverTests:
             self._note(batch, "", said)
 
     def _gone(self, batch: Batch, row: str, text: str) -> None:
-        self._release([row])
         with self._store.exclusive("events") as connection:
             copies.end(connection, batch.id, row, self._ledger.now())
             if text:
@@ -261,9 +260,9 @@ class CutoverTests:
         for order in fresh:
             wanted, rooms = self._wanted(batch, target, order, claims[order.id])
             free = {room.uuid: room.free_bytes for room in rooms if room.free_bytes is not None}
-            full = self._room.promise(_holder(order.id), order.target, wanted, free)
+            full = self._room.promise(copies.holder(order.id), order.target, wanted, free)
             if full:
-                promised = self._room.promised_to_others(_holder(order.id), order.target, full)
+                promised = self._room.promised_to_others(copies.holder(order.id), order.target, full)
                 self._release(thin)
                 raise _no_space(order, next(room for room in rooms if room.uuid == full), promised, wanted[full])
             thin[order.id] = {room.uuid: wanted[room.uuid] for room in rooms if room.thin}
@@ -290,8 +289,8 @@ class CutoverTests:
         with self._store.reading() as connection:
             held = set(connection.execute(sa.select(of.c.holder).distinct()).scalars())
         for row in rows:
-            if _holder(row) in held:
-                self._room.release(_holder(row))
+            if copies.holder(row) in held:
+                self._room.release(copies.holder(row))
 
     def _note(self, batch: Batch, row: str, text: str) -> None:
         self._ledger.record(batch.id, row, "test", text)
@@ -318,10 +317,6 @@ def _no_space(order: Order, room: Room, promised_bytes: int, wanted_bytes: int) 
         hint="free some space, or test fewer machines at once; replication is not touched",
         code="TEST-NO-SPACE",
     )
-
-
-def _holder(row: str) -> str:
-    return f"test {row}"
 
 
 def _rehearses(target: Target) -> Rehearses:

@@ -12,10 +12,10 @@ from tests.e2e.test_warm import Guest, drafted, process, site  # noqa: F401
 from v2x.model.units import MIB
 from v2x.simulators.vsphere import NicSpec
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
-def soon(condition, seconds=60):
+def soon(condition, seconds=100):
     """Waits without taking the processor from what it waits for."""
     until = time.monotonic() + seconds
     while not condition():
@@ -26,7 +26,7 @@ def soon(condition, seconds=60):
 class Replication:
     """A batch of warm machines that a process of its own keeps up to date."""
 
-    def __init__(self, site, *names, sr="", sync="0.01"):  # noqa: F811
+    def __init__(self, site, *names, sr="", sync="0.02"):  # noqa: F811
         self.site, self.bench, vcenter = site, site.bench, site.vcenter
         self.pins = ("--target-fingerprint", self.bench.pool.fingerprint)
         self.machines = {
@@ -41,7 +41,8 @@ class Replication:
         self.running = process(site, "batch", "run", "plan.csv", *pins, "--sync-every", sync, "--quiet")
         soon((self.bench.folder / "state" / "lock").exists)
         soon(lambda: self.v2x("status").code == 0)
-        soon(lambda: all(row["migration"]["phase"] == "ready" for row in self.rows()))
+        # One that is on its second attempt was ready before it.
+        soon(lambda: all(row["migration"]["phase"] == "ready" or row["attempt"] > 1 for row in self.rows()))
 
     def v2x(self, command, *words):
         pins = self.pins if command == "test" else ()
@@ -91,7 +92,7 @@ class Replication:
     def ends(self):
         """Cuts over, and waits until the batch is through."""
         assert self.v2x("cutover", "--all").code == 0
-        _, err = self.running.communicate(timeout=90)
+        _, err = self.running.communicate(timeout=150)
         assert self.running.returncode == 0, err
         for name, machine in self.machines.items():
             self.site.identical(name, machine)
@@ -218,7 +219,6 @@ def test_a_copy_ends_when_its_time_is_over_and_by_cleanup(replication):
     world.ends()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("wanted", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_killed_again_and_again_nothing_is_left_and_users_things_stay(replication, site, wanted):  # noqa: F811
     """kill -9 at random moments: the same command continues, --end removes all, and replication goes on."""
@@ -249,7 +249,7 @@ def test_killed_again_and_again_nothing_is_left_and_users_things_stay(replicatio
     assert len(world.bench.vdis_of(pool.records("VM")[mine])) == 1
     world.passes()
     assert world.v2x("cutover", "--all").code == 0
-    _, err = world.running.communicate(timeout=90)
+    _, err = world.running.communicate(timeout=150)
     assert world.running.returncode == 0, err
     for name, machine in world.machines.items():
         site.identical(name, machine)

@@ -27,8 +27,14 @@ def keep(connection: sa.Connection, batch: str, row: str, copy: Rehearsal, now: 
     connection.execute(_of.insert().values(**values))
 
 
+def holder(row: str) -> str:
+    """Under which name room is promised to the copy of a row."""
+    return f"test {row}"
+
+
 def end(connection: sa.Connection, batch: str, row: str, now: datetime) -> None:
-    """The row has no copy any more."""
+    """The row has no copy any more, and room is promised to none."""
+    connection.execute(tables.promises.delete().where(tables.promises.c.holder == holder(row)))
     for copy in of_batch(connection, batch).get(row, ()):
         if copy.ended is None:
             keep(connection, batch, row, replace(copy, ended=now, state="", addresses=()), now)

@@ -7,10 +7,10 @@ before anything is made.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ from v2x.engine.live import Ledger
 from v2x.engine.promises import SharedReservations
 from v2x.engine.store import Store
 from v2x.engine.testable import claim_of, hindrance, in_order, not_ready, stage_of, state_of
-from v2x.errors import NoSpace, Unsupported, V2xError
+from v2x.errors import Conflict, NoSpace, Unsupported, V2xError
 from v2x.migrate.rehearsal import rehearsed, room_needed
 from v2x.model.rehearsal import Asked, Rehearsal, Seclusion
 from v2x.model.units import show_bytes
@@ -78,19 +78,21 @@ class CutoverTests:
         try:
             seclusion = rehearses.seclude(stage_of(batch, orders, asked), list(claims.values()))
         except V2xError:
-            self._release(orders)
+            self._release(thin)
             raise
         made: dict[str, Rehearsal] = {}
         failed: list[tuple[str, V2xError]] = []
+        until = self._ledger.now() + timedelta(hours=asked.hours)
         for order in orders:
             try:
-                made[order.id] = self._made(batch, rehearses, target, order, seclusion, asked)
+                made[order.id] = self._made(batch, target, order, seclusion, until)
             except V2xError as problem:
-                self._release([order])
+                self._release(thin.keys() & {order.id})
                 failed.append((order.machine.name, problem))
             else:
-                # Of thick storage the pool counts it as taken now.
-                self._room.hold(_holder(order), order.target, thin.get(order.id, {}))
+                if order.id in thin:
+                    # Of thick storage the pool counts it as taken now.
+                    self._room.hold(copies.holder(order.id), order.target, thin[order.id])
         if failed:
             return Began(failed=tuple(failed))
         return self._started(batch, rehearses, orders, made, seclusion)
@@ -121,16 +123,15 @@ class CutoverTests:
                 copies.keep(connection, batch.id, one.tag, one, self._ledger.now())
         return Began(copies=tuple(fresh), failed=tuple(failed))
 
-    def _made(
-        self, batch: Batch, target: Rehearses, opened: Target, order: Order, seclusion: Seclusion, asked: Asked
-    ) -> Rehearsal:
+    def _made(self, batch: Batch, target: Target, order: Order, seclusion: Seclusion, until: datetime) -> Rehearsal:
         """The copy of one machine, its disks cloned between two passes."""
         spec = rehearsed(order.machine, order.spec, order.source, seclusion.networks)
         with Hold(self._store, order.id, order.machine.name, self._ledger.now, sleep=self._sleep):
             attempt = self._ready(batch, order)
-            claim = claim_of(opened, order)
-            until = self._ledger.now() + timedelta(hours=asked.hours)
-            made = target.rehearse(claim, spec, seclusion, until, lambda: self._attempts(order.id) == attempt)
+            claim = claim_of(target, order)
+            made = _rehearses(target).rehearse(
+                claim, spec, seclusion, until, lambda: self._attempts(order.id) == attempt
+            )
         made = replace(made, where=seclusion.where)
         with self._store.exclusive("events") as connection:
             known = copies.open_rows(connection, batch.id).get(order.id)
@@ -191,7 +192,7 @@ class CutoverTests:
             with self._opened(alias) as opened:
                 target = _rehearses(opened)
                 mine = {row: one for row, one in known.items() if row in orders and orders[row].target == alias}
-                there = {one.tag: one for one in target.rehearsals() if one.tag in mine and one.id == batch.id}
+                there = {one.tag: one for one in target.rehearsals() if one.tag in mine and one.whole}
                 for row, one in mine.items():
                     told = there.get(row)
                     if told is None:
@@ -209,7 +210,9 @@ class CutoverTests:
 
     def end(self, batch: Batch, ids: Sequence[str]) -> list[str]:
         """Discards the copies of these rows, also what a killed run left of them; names of what was removed."""
-        orders, done = self._orders(batch), []
+        orders = self._orders(batch)
+        done: list[str] = []
+        failed: list[V2xError] = []
         with self._store.reading() as connection:
             known = copies.open_rows(connection, batch.id)
         for alias in dict.fromkeys(orders[row].target for row in ids):
@@ -217,14 +220,20 @@ class CutoverTests:
                 if not isinstance(opened, Rehearses):
                     continue
                 for one in opened.rehearsals():
-                    if one.id == batch.id and one.tag in ids:
+                    if one.id != batch.id or one.tag not in ids:
+                        continue
+                    try:
                         opened.end_rehearsal(one)
-                        done.append(one.name)
-                        self._gone(batch, one.tag, f"{one.name} was discarded")
+                    except Conflict as problem:
+                        failed.append(problem)
+                    done.append(one.name)
+                    self._gone(batch, one.tag, f"{one.name} was discarded")
                 self._strike(batch, opened)
-        for row in known:
-            if row in ids:
-                self._gone(batch, row, "")
+        for row in known.keys() & set(ids):
+            self._gone(batch, row, "")
+        self._release(ids)
+        if failed:
+            raise failed[0]
         return done
 
     def _strike(self, batch: Batch, target: Rehearses) -> None:
@@ -233,7 +242,6 @@ class CutoverTests:
             self._note(batch, "", said)
 
     def _gone(self, batch: Batch, row: str, text: str) -> None:
-        self._room.release(f"test {row}")
         with self._store.exclusive("events") as connection:
             copies.end(connection, batch.id, row, self._ledger.now())
             if text:
@@ -252,10 +260,10 @@ class CutoverTests:
         for order in fresh:
             wanted, rooms = self._wanted(batch, target, order, claims[order.id])
             free = {room.uuid: room.free_bytes for room in rooms if room.free_bytes is not None}
-            full = self._room.promise(_holder(order), order.target, wanted, free)
+            full = self._room.promise(copies.holder(order.id), order.target, wanted, free)
             if full:
-                promised = self._room.promised_to_others(_holder(order), order.target, full)
-                self._release(fresh)
+                promised = self._room.promised_to_others(copies.holder(order.id), order.target, full)
+                self._release(thin)
                 raise _no_space(order, next(room for room in rooms if room.uuid == full), promised, wanted[full])
             thin[order.id] = {room.uuid: wanted[room.uuid] for room in rooms if room.thin}
         return thin
@@ -275,9 +283,14 @@ class CutoverTests:
             wanted[room.uuid] = room_needed(disks, held, thick=not room.thin)
         return wanted, around.storage
 
-    def _release(self, orders: Sequence[Order]) -> None:
-        for order in orders:
-            self._room.release(_holder(order))
+    def _release(self, rows: Collection[str]) -> None:
+        """Gives up what was promised to copies of these rows."""
+        of = tables.promises
+        with self._store.reading() as connection:
+            held = set(connection.execute(sa.select(of.c.holder).distinct()).scalars())
+        for row in rows:
+            if copies.holder(row) in held:
+                self._room.release(copies.holder(row))
 
     def _note(self, batch: Batch, row: str, text: str) -> None:
         self._ledger.record(batch.id, row, "test", text)
@@ -304,10 +317,6 @@ def _no_space(order: Order, room: Room, promised_bytes: int, wanted_bytes: int) 
         hint="free some space, or test fewer machines at once; replication is not touched",
         code="TEST-NO-SPACE",
     )
-
-
-def _holder(order: Order) -> str:
-    return f"test {order.id}"
 
 
 def _rehearses(target: Target) -> Rehearses:

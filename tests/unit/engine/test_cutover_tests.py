@@ -79,6 +79,9 @@ class Stage(kit.doubles.MemoryTarget):
     def halt(self, claim):
         self.acts.append(("halt", claim.tag))
 
+    def remove(self, claim):
+        self.claims.pop(claim.tag, None)
+
     def of(self, kind):
         return [act[1] for act in self.acts if act[0] == kind]
 
@@ -381,13 +384,16 @@ def test_a_worker_looks_after_copies_while_it_runs(world, estate):
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_cancelled_machine_gives_up_its_copy_first(world, estate, keep):
     batch = world.ready(warm(estate, 1))
+    world.target.rooms = (Room(uuid="sr", name="SR", thin=True, free_bytes=99 * MIB),)
     world.tests.begin(batch, ["t1"], Asked())
+    assert world.tests._room.promised_to_others("t1", "pool", "sr") > 0
     assert world.control.cancel(batch, ["t1"], keep=keep) == 1
     worker = Worker(
         world.store, DbosEngine(), lambda _batch: estate.doors, estate.watcher, now=lambda: world.now, pacing=kit.QUICK
     )
     worker.run("b1")
     assert world.target.copies == {} and world.known() == {}
+    assert world.tests._room.promised_to_others("t1", "pool", "sr") == 0
     (migration,) = world.control.migrations(batch)
     assert migration.outcome is Outcome.CANCELLED
     assert "its test copy [test] web1 was discarded" in migration.warnings

@@ -20,6 +20,7 @@ from v2x.engine.memory import LABEL, STOPPED, TRACKED, WAS, WAS_ON, fact, recall
 from v2x.engine.retreat import failure_of, retreat, unhealthy, wish_to_retreat
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
 from v2x.migrate import outage
+from v2x.migrate.crash import crash_point
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
@@ -231,7 +232,9 @@ class RowRun:
                 work = self._ready(step)
                 self._kept.phase(step.phase)
                 self._remember_before(step, work)
+                crash_point(step.phase, "before")
                 step.run(work)
+                crash_point(step.phase, "after")
                 if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
                     self._kept.remember(WAS_ON)
                 self._timed(step, work, self._clock() - began)

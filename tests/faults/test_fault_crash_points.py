@@ -20,6 +20,7 @@ from tests.hyperv_images import read_by_libvhdi
 from tests.vsphere_estate import patterned
 from v2x.migrate.crash import CRASHED
 from v2x.migrate.itinerary import COLD, WARM
+from v2x.model.migration import Phase
 from v2x.model.units import MIB
 from v2x.simulators.appliance import ApplianceSpec, NicSpec, write_ova
 from v2x.simulators.appliance import DiskSpec as ApplianceDisk
@@ -35,6 +36,8 @@ WITH_A_MIDDLE = ("copy", "sync", "last sync")
 def places(itinerary):
     """STEP:WHEN of each step, and of those that send bytes their middle."""
     for step in itinerary:
+        if step.phase is Phase.MARK:
+            continue  # only where it is asked for
         for when in ("before", "mid", "after"):
             if when != "mid" or step.phase in WITH_A_MIDDLE:
                 yield f"{step.phase}:{when}"
@@ -63,6 +66,7 @@ class Site:
             "migrate",
             *self.words,
             *self.target(kind),
+            *("--start", "--health-minutes", "0.01"),
             "--quiet",
             "--report",
             "r.json",
@@ -196,12 +200,12 @@ def crashed_and_run_again(site, source, kind, target, place, warm):
 COLD_PLACES, WARM_PLACES = list(places(COLD)), list(places(WARM))
 
 
-@pytest.mark.parametrize("place", ["claim:after", "copy:mid", "seal:after"])
+@pytest.mark.parametrize("place", ["claim:after", "copy:mid", "seal:after", "health check:before"])
 def test_an_appliance_to_a_pool(site, source, place):
     crashed_and_run_again(site, source, "ova", "xapi", place, warm=False)
 
 
-@pytest.mark.parametrize("place", ["sync:mid", "last sync:after", "seal:after"])
+@pytest.mark.parametrize("place", ["sync:mid", "last sync:after", "seal:after", "start:after"])
 def test_a_running_machine_of_vsphere(site, source, place):
     crashed_and_run_again(site, source, "vsphere", "xapi", place, warm=True)
 

@@ -60,11 +60,27 @@ def check(work: Work) -> None:
     if not work.started or limit <= 0 or not isinstance(work.target, TellsGuest):
         return
     watch = _Watch(work, work.before or GuestBefore(taken_at=work.now(), running=False, ports=work.care.ports))
-    while not watch.look(work.target) and watch.seconds < min(limit, watch.patience) and not work.stopping():
+    settled = watch.look(work.target)
+    while not settled and watch.seconds < min(limit, watch.patience) and not work.stopping():
         work.sleep(min(STEP_SECONDS, max(0.05, limit / 20)))
-    work.health = watch.health()
+        settled = watch.look(work.target)
+    in_time = settled or watch.seconds >= min(limit, watch.patience)
+    work.health = watch.health() if in_time else _cut_short(watch.health())
     for failed in work.health.failed:
         work.observer.warning(f"health check failed: {failed.label}: {failed.text}")
+
+
+def _cut_short(health: Health) -> Health:
+    """What had not come back when v2x was stopped might have: nothing has failed, so nothing goes back for it."""
+    checks = tuple(
+        replace(
+            one, verdict=Verdict.NOT_CHECKED, text=f"v2x was stopped before its time was over; until then: {one.text}"
+        )
+        if one.verdict is Verdict.FAIL
+        else one
+        for one in health.checks
+    )
+    return replace(health, checks=checks)
 
 
 class _Watch:

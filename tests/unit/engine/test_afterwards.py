@@ -1,25 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """What follows a start: rows that go back by themselves, and sources that have to stay off."""
 
+import importlib.util
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from v2x.engine.batches import State, update
 from v2x.engine.control import Control
+from v2x.engine.dbos import DbosEngine
 from v2x.engine.inline import InlineEngine
 from v2x.engine.live import Actor, Ledger
 from v2x.engine.memory import ALARM, FINALIZED, STOPPED, fact, label_of, recalled, saved_of, told_of
 from v2x.engine.metrics import metrics_text
 from v2x.engine.orders import itinerary_of
 from v2x.engine.vigil import Vigil
-from v2x.errors import SourceError, TargetError
+from v2x.engine.wayback import Returns
+from v2x.engine.worker import Worker
+from v2x.errors import Conflict, SourceError, TargetError
 from v2x.model.health import Aftercare, GuestNow, Health, Mark, OnFail
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import Outcome, Phase
 from v2x.model.plan import Running
+
+_spec = importlib.util.spec_from_file_location("engine_doubles", Path(__file__).with_name("conftest.py"))
+kit = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(kit)
 
 ROLLBACK = Aftercare(on_fail=OnFail.ROLLBACK, health_seconds=0.1)
 WELL = GuestNow(running=True, agent=True, drivers=True, disks=(2**40,), started="t1")
@@ -274,3 +283,45 @@ def test_a_watcher_looks_by_itself(vigil):
     vigil.vigil.start()
     vigil.vigil.stop()
     assert vigil.alarms() == {"web1"}
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_one_whose_start_failed_can_be_taken_back_by_hand(world, estate, sealed):
+    store = estate.store()
+    order = estate.order(1, start=True)
+    estate.submit(store, [order])
+    claim = estate.target.claim(order.spec, order.id)
+    if sealed:
+        estate.target.seal(claim, order.spec)
+    world.start_time = ""
+    with store.writing() as connection:
+        update(connection, "b1", "t1", state=State.ENDED, outcome=Outcome.FAILED, facts_json='["was on"]')
+    clock = datetime(2026, 1, 1, tzinfo=UTC)
+    batch = Control(store, ACTOR, lambda: clock).batch("b1")
+    returns = Returns(store, Ledger(store, ACTOR, lambda: clock), estate.doors)
+    if sealed:
+        assert returns.roll_back(batch, "t1") == "web1 is back at its source"
+        assert world.did == ["halt", "source on"]
+    else:
+        with pytest.raises(Conflict, match="not through: failed"):
+            returns.roll_back(batch, "t1")
+        assert not world.did
+
+
+def test_a_guest_that_boots_keeps_no_other_machine_waiting(estate):
+    """With one row at once, the second is copied while the first one boots."""
+    store = estate.store()
+    care = Aftercare(health_seconds=60)
+    estate.submit(store, [estate.order(number, start=True, care=care) for number in (1, 2)])
+    target, sealed = estate.target, []
+    seal = target.seal
+    target.seal = lambda claim, spec: (seal(claim, spec), sealed.append(spec.name))
+    target.guest = lambda _claim: WELL if len(sealed) == 2 else replace(WELL, agent=None, running=False)
+    worker = Worker(
+        store, DbosEngine(), lambda _batch: estate.doors, estate.watcher, rows_at_once=1, pacing=kit.QUICK
+    )  # fmt: skip
+    worker.run("b1")
+    assert sorted(sealed) == ["web1", "web2"]
+    assert [one.outcome for one in estate.watcher.ended] == [Outcome.MIGRATED] * 2
+    assert not any(one.health.failed for one in estate.watcher.ended)
+    assert all(one.health.seconds < 50 for one in estate.watcher.ended)

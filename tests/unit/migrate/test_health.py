@@ -200,6 +200,16 @@ def test_an_agent_that_nothing_promised_is_waited_for_a_minute(started):
     assert 60 <= started.clock.seconds < 65
 
 
+def test_who_stops_v2x_makes_no_machine_ill(started):
+    """Ctrl-C while a guest boots must not send it back."""
+    work = started(replace(BOOTING, running=False), before=BEFORE, care=Aftercare(ports=(PORT,)))
+    work.stopping = lambda: len(started.asked) > 2
+    health.check(work)
+    assert not work.health.failed and started.clock.seconds < 10
+    found = {one.name: one for one in work.health.checks}
+    assert "v2x was stopped" in found["power"].text and "v2x was stopped" in found["port"].text
+
+
 def test_reboots_are_counted(started):
     work = started(BOOTING, replace(BOOTING, started="t2"), replace(WELL, started="t2"))
     health.check(work)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Follows one machine's itinerary as the engines do, and raises what ended it."""
 
-from v2x.engine.row import Patience, RowRun
+from v2x.engine.attempt import Patience
+from v2x.engine.row import RowRun
 from v2x.errors import Stopped, V2xError
 from v2x.migrate.itinerary import COLD
 from v2x.migrate.work import Work

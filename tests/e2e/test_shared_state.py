@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import Postgres
-from v2x.engine import batches, journal, strain
+from v2x.engine import dispatch, journal, strain
 from v2x.engine.control import Control
 from v2x.engine.live import Actor, Ledger
 from v2x.engine.store import Store
@@ -51,16 +51,16 @@ def test_strain_is_followed_by_all_who_share_the_state(state, tmp_path):
     one, two = Store.open(state), Store.open(state)
     estate.submit(one, [estate.order(n, host=f"esx{n}", pool_host="h1") for n in range(10)])
     with one.exclusive("dispatch") as connection:
-        assert len(batches.claim(connection, "w1", 99, NOW)) == 8
+        assert len(dispatch.claim(connection, "w1", 99, NOW)) == 8
     actor = Actor(user="u", worker="w1", version="0")
     with one.exclusive("dispatch") as connection:
-        found = strain.burdened(batches.running_orders(connection, "pool"))
+        found = strain.burdened(dispatch.running_orders(connection, "pool"))
         told = strain.apply(connection, "pool", found, Load(cpu={"h1": 0.99}), NOW)
         one.hold(connection, "events")
         for text, about in told:
             Ledger(one, actor, lambda: NOW).write(connection, "", "", "strain", text, about)
     with two.exclusive("dispatch") as connection:
-        assert batches.claim(connection, "w2", 99, NOW) == []
+        assert dispatch.claim(connection, "w2", 99, NOW) == []
     control = Control(two, actor, lambda: NOW)
     (held,) = [row for row in control.status(control.batch()).strain if row.halvings]
     assert (held.key, held.disks) == ("pool-host:pool/h1", 4)

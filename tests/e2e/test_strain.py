@@ -12,9 +12,9 @@ import pytest
 from tests.strain_log import judge
 from v2x.engine import journal
 from v2x.engine.control import Control
+from v2x.engine.durable import Pacing
 from v2x.engine.live import Actor
 from v2x.engine.store import Store
-from v2x.engine.worker import Pacing
 from v2x.model.units import MIB
 from v2x.render import batch_text
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova

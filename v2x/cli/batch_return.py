@@ -65,9 +65,9 @@ def _each(
 ) -> None:
     from v2x.cli import batching, show
     from v2x.cli.build import build
+    from v2x.engine.crew import actor
     from v2x.engine.live import Ledger
     from v2x.engine.wayback import Returns
-    from v2x.engine.worker import actor
     from v2x.errors import MachinesFailed, UsageError, V2xError
     from v2x.text import plural
 

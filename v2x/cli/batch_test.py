@@ -51,9 +51,9 @@ def test(
     """Starts copies of ready machines on isolated networks; with no machine named, shows those that run."""
     from v2x.cli import batching, show
     from v2x.cli.build import build
+    from v2x.engine.crew import actor
     from v2x.engine.cutover_tests import CutoverTests
     from v2x.engine.live import Ledger
-    from v2x.engine.worker import actor
     from v2x.errors import UsageError
     from v2x.model.rehearsal import Asked
 

@@ -66,7 +66,7 @@ def control(store: "Store", app: App | None = None) -> "Control":
     from datetime import UTC, datetime
 
     from v2x.engine.control import Control
-    from v2x.engine.worker import actor
+    from v2x.engine.crew import actor
 
     return Control(store, actor(""), app.now if app else lambda: datetime.now(UTC))
 
@@ -102,8 +102,9 @@ def submitted(
     that `changed` at their source since the plan was drafted are blocked, each by itself.
     """
     from v2x.engine import approvals, renewal, windows
-    from v2x.engine.batches import Batch, Doorways, add, again, id_of
-    from v2x.engine.worker import actor
+    from v2x.engine.batches import Batch, Doorways, add, id_of
+    from v2x.engine.crew import actor
+    from v2x.engine.dispatch import again
 
     batch = Batch(
         id=id_of(plan.id),
@@ -159,7 +160,8 @@ def work(
     Without a batch, works until a signal comes on whatever the state holds.
     """
     from v2x.engine.dbos import DbosEngine
-    from v2x.engine.worker import Pacing, Worker
+    from v2x.engine.durable import Pacing
+    from v2x.engine.worker import Worker
 
     def doors(of: "Batch") -> OpenDoors:
         for other in () if batch else control(store, app).unfinished():
@@ -186,9 +188,9 @@ def work(
 
 def vigil(store: "Store", app: App, minutes: float = 5.0) -> "Vigil":
     """Looks at the stopped sources of batches from this process."""
+    from v2x.engine.crew import actor
     from v2x.engine.live import Ledger
     from v2x.engine.vigil import Vigil
-    from v2x.engine.worker import actor
 
     def doors(of: "Batch") -> OpenDoors:
         return app.doors(of.doors.sources, of.doors.targets)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import appointed, approvals, batches, crew, gates, renewal, slots, strain, tables
+from v2x.engine import appointed, approvals, batches, crew, dispatch, gates, renewal, slots, strain, tables
 from v2x.engine.batches import Batch, Cancel, State
 from v2x.engine.begun import has_begun
 from v2x.engine.easing import THRESHOLDS
@@ -113,7 +113,7 @@ class Control:
     def retry(self, batch: Batch, ids: Sequence[str] = (), besides: Iterable[str] = ()) -> int:
         """Lets machines that failed or were stopped wait for another attempt; returns how many."""
         with self._store.exclusive("events") as connection:
-            count = batches.again(connection, batch.id, _AGAIN, ids, besides)
+            count = dispatch.again(connection, batch.id, _AGAIN, ids, besides)
             if count:
                 self._ledger.write(connection, batch.id, "", "control", f"{count} to be tried again")
         return count
@@ -121,7 +121,7 @@ class Control:
     def open_rows(self, batch: Batch) -> int:
         """How many machines wait or run."""
         with self._store.reading() as connection:
-            return sum(batches.unfinished(connection, batch.id).values())
+            return sum(dispatch.unfinished(connection, batch.id).values())
 
     def told_blocked(self, batch: Batch, blocked: Mapping[str, Failure], ids: Iterable[str]) -> None:
         """Puts into the log that rows were blocked, and why."""
@@ -137,7 +137,7 @@ class Control:
         """
         with self._store.exclusive("dispatch") as connection:
             live = connection.execute(sa.select(sa.func.count()).select_from(tables.workers)).scalar_one()
-            running = batches.unfinished(connection, batch.id).get(State.RUNNING, 0)
+            running = dispatch.unfinished(connection, batch.id).get(State.RUNNING, 0)
             if self._store.is_shared and live and running:
                 raise Conflict(
                     f"{running} of the machines of batch {batch.id} run now",

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The workers of a state database: who is there, and which of them work on one batch only."""
+"""The workers of a state database: who is there, under which name, and which of them work on one batch only."""
+
+import getpass
+import os
+import socket
+import uuid
 
 import sqlalchemy as sa
 
 from v2x import __version__
 from v2x.engine import strain, tables
+from v2x.engine.live import Actor
 
 _workers, _scopes = tables.workers, tables.scopes
 
@@ -30,3 +36,16 @@ def working_on(connection: sa.Connection, batch: str) -> tuple[str, ...]:
     wanted = sa.select(_workers.c.id).select_from(joined)
     wanted = wanted.where(_scopes.c.batch.is_(None) | (_scopes.c.batch == batch))
     return tuple(connection.execute(wanted.order_by(_workers.c.started)).scalars())
+
+
+def worker_name() -> str:
+    """A name that no other process has: host, number, and a few random digits."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+
+
+def actor(worker: str) -> Actor:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return Actor(user=f"{user}@{socket.gethostname()}", worker=worker, version=__version__)

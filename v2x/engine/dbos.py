@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
 from sqlalchemy import event
 
-from v2x.engine.batches import Claimed
-from v2x.engine.row import Answer, Journal
+from v2x.engine.attempt import Answer, Journal
+from v2x.engine.dispatch import Claimed
 from v2x.engine.store import StateError, Store, private_file
 
 JOURNAL = "v2x-journal-2"

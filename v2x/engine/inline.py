@@ -12,10 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from v2x.engine.attempt import Patience
 from v2x.engine.interface import Doors, Event, Order, Watcher
 from v2x.engine.memory import told_of
 from v2x.engine.orders import hooks_of, itinerary_of, work_of
-from v2x.engine.row import Patience, RowRun
+from v2x.engine.row import RowRun
 from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
 from v2x.migrate.pace import Pace

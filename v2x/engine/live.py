@@ -14,7 +14,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from v2x.engine import batches, copies, journal, slots, strain, tables
+from v2x.engine import batches, copies, dispatch, journal, slots, strain, tables
 from v2x.engine.batches import Cancel
 from v2x.engine.interface import Doors, Event
 from v2x.engine.store import Store
@@ -320,8 +320,8 @@ class Beat:
         with self._ledger.store.reading() as connection:
             self.limits = slots.read_limits(connection)
             self.shares = strain.shares(connection, self._ledger.now())
-            wishes = batches.wishes(connection, self._worker)
-            cutovers = batches.cutovers(connection, self._worker, self._ledger.now())
+            wishes = dispatch.wishes(connection, self._worker)
+            cutovers = dispatch.cutovers(connection, self._worker, self._ledger.now())
         for row in self.rows():
             row.wanted(wishes.get(row.key))
             row.told_to_cut_over(row.key in cutovers)

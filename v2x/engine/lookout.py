@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from v2x.engine import batches, slots, strain
+from v2x.engine import dispatch, slots, strain
 from v2x.engine.batches import Batch
 from v2x.engine.easing import THRESHOLDS
 from v2x.engine.interface import Doors
@@ -84,7 +84,7 @@ class Lookout:
             if place in self._mute or not self._is_mine(place):
                 continue
             with self._store.reading() as connection:
-                found = strain.burdened(batches.running_orders(connection, place))
+                found = strain.burdened(dispatch.running_orders(connection, place))
             if found:
                 load = self._measured(place, batch, found)
                 if load is not None:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from v2x.engine.attempt import Hooks
 from v2x.engine.hooks import chosen
 from v2x.engine.interface import Order
-from v2x.engine.row import Hooks
 from v2x.migrate.guest import forward_only
 from v2x.migrate.itinerary import COLD, WARM, Step
 from v2x.migrate.observe import Observer

@@ -10,11 +10,11 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from typing import Protocol
+from dataclasses import asdict, replace
 
+from v2x.engine.attempt import Answer, Hooks, Journal, Kept, Patience, Wish
 from v2x.engine.hooks import run_hook
 from v2x.engine.memory import BROUGHT_BACK, LABEL, STOPPED, TRACKED, WAS, WAS_ON, fact, recall, remember, saved_of
 from v2x.engine.retreat import failure_of, retreat, unhealthy, wish_to_retreat
@@ -29,12 +29,10 @@ from v2x.migrate.work import Next, Work
 from v2x.model.health import Mark
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
-from v2x.model.migration import DiskResult, Failure, Outcome, Phase
+from v2x.model.migration import Failure, Outcome, Phase
 from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integrity, Marks, PowerControl
 
 _log = logging.getLogger("v2x.engine")
-Answer = dict[str, object]
-Journal = Callable[[str, Callable[[], Answer]], Answer]
 SOURCE_DIFFERS = "SOURCE-DIFFERS"
 _GIVEN_BACK = {Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED_WINDOW, Outcome.BLOCKED}
 """Outcomes after which a machine that was brought down goes on at its source."""
@@ -42,79 +40,6 @@ _AFTER_SEAL = {Phase.START, Phase.RELEASE, Phase.HEALTH, Phase.MARK}
 WAITED_FOR = frozenset({backup_wait.CODE, watch.CODE})
 """Codes of a row that stopped by itself, having waited in vain: it starts again when a person wants it to."""
 _CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
-
-
-class Kept(Protocol):
-    """Where a row's state is kept and shown."""
-
-    def phase(self, phase: Phase) -> None: ...
-
-    def remember(self, fact: str, instead_of: str = "") -> None:
-        """Keeps a fact of this machine for all attempts at it, in whatever process; written before this returns.
-
-        It takes the place of those that begin with `instead_of`.
-        """
-        ...
-
-    def forget(self, fact: str) -> None:
-        """Ends what `remember` began."""
-        ...
-
-    def facts(self) -> Sequence[str]:
-        """What was remembered, the oldest first."""
-        ...
-
-    def results(self) -> Sequence[DiskResult]:
-        """What `has` was told last of the disks, by this attempt or one before it."""
-        ...
-
-    def has(self, uuid: str, results: Sequence[DiskResult]) -> None:
-        """The machine on the target, and what is known of its disks; empty when there is nothing any more."""
-        ...
-
-    def warning(self, text: str) -> None: ...
-
-    def event(self, kind: str, text: str) -> None:
-        """Something that belongs in the log and is no warning."""
-        ...
-
-
-class Wish(Protocol):
-    """What the operator wants of a row while it runs."""
-
-    def stopping(self) -> bool:
-        """It is to come to a mark and stop: cancelled, paused, or the program ends."""
-        ...
-
-    def cancelled(self) -> bool: ...
-
-    def missed(self) -> Failure | None:
-        """What it ends with where its window is over; its source is let go of then."""
-        ...
-
-    def discards(self) -> bool:
-        """Whether what a cancelled row has on the target is to be removed."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How often a step that may heal is tried, and how long is waited: doubled each time, with jitter, capped."""
-
-    attempts: int = 4
-    first_seconds: float = 2.0
-    most_seconds: float = 60.0
-
-    def delay(self, attempt: int, chance: Callable[[], float]) -> float:
-        return min(self.most_seconds, self.first_seconds * 2.0**attempt) * (0.5 + chance() / 2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """The hooks of a row by moment, and what they are told of it."""
-
-    due: Callable[[str], Sequence[Hook]] = lambda _moment: ()
-    about: Mapping[str, object] = field(default_factory=dict)
 
 
 class RowRun:

@@ -1,37 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """A worker: starts rows that may start, runs each in a thread of its own, and takes over those of workers that died."""
 
-import getpass
 import logging
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import sqlalchemy as sa
 
-from v2x import __version__
-from v2x.engine import batches, crew, foretelling, slots, tables
-from v2x.engine.batches import Batch, Cancel, Claimed, State
+from v2x.engine import batches, crew, dispatch, foretelling, slots, tables
+from v2x.engine.attempt import Journal
+from v2x.engine.batches import Batch, Cancel, State
+from v2x.engine.durable import Durable, Pacing
 from v2x.engine.gates import Skipped
 from v2x.engine.interface import Doors, Order, Watcher
-from v2x.engine.live import Actor, Beat, Ledger, LiveRow, Openings
+from v2x.engine.live import Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
 from v2x.engine.lookout import Lookout
 from v2x.engine.orders import hooks_of, itinerary_of, work_of
 from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
-from v2x.engine.row import WAITED_FOR, Journal, Patience, RowRun
+from v2x.engine.row import WAITED_FOR, RowRun
 from v2x.engine.store import FREE_BYTES_TO_GO_ON, FREE_BYTES_TO_START, StateError, Store
 from v2x.engine.testwatch import Watchman
 from v2x.engine.turns import Turns, conversions_here
-from v2x.engine.vigil import WATCH_SECONDS, Vigil
+from v2x.engine.vigil import Vigil
 from v2x.migrate.listings import Listings
 from v2x.migrate.pace import Pace
 from v2x.migrate.work import Work
@@ -47,39 +42,6 @@ LISTED_FOR = timedelta(minutes=10)
 _RESTING = 4
 """How many times the rows at once may be open, those included whose guests boot; each holds two sessions."""
 _UNSETTLED = {Outcome.STOPPED, Outcome.FAILED, Outcome.READY, Outcome.MISSED_WINDOW}
-
-
-class Durable(Protocol):
-    """Runs workflows that survive the process; see dbos.py."""
-
-    def launch(self, store: Store, executor: str, run: Callable[[str, str, int, Journal], None]) -> None:
-        """Begins, and continues what `executor` was at when it ended. StateError for a journal that is not ours."""
-        ...
-
-    def start(self, row: Claimed) -> None: ...
-
-    def alive(self, executor: str) -> set[tuple[str, str, int]]:
-        """Batch, row and attempt of what `executor` has begun and not ended."""
-        ...
-
-    def take_over(self, executor: str) -> None:
-        """Continues here, or on another living worker, what a dead executor was at."""
-        ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pacing:
-    """How often a worker looks; tests look more often."""
-
-    look_seconds: float = 0.5
-    beat_seconds: float = 0.5
-    bury_seconds: float = 2.0
-    test_seconds: float = 15.0
-    strain_seconds: float = 15.0
-    watch_seconds: float = WATCH_SECONDS
-    patience: Patience = field(default_factory=Patience)
 
 
 class Worker:
@@ -100,8 +62,8 @@ class Worker:
         self._hooks = hooks or {}
         self._store, self._durable, self._doors, self._watcher = store, durable, doors, watcher
         self._rows_at_once, self._now, self._pacing = rows_at_once, now, pacing or Pacing()
-        self.id = worker_name() if store.is_shared else LOCAL
-        self.ledger = Ledger(store, actor(self.id), now)
+        self.id = crew.worker_name() if store.is_shared else LOCAL
+        self.ledger = Ledger(store, crew.actor(self.id), now)
         self._beat = Beat(self.ledger, self.id, seconds=self._pacing.beat_seconds)
         self._reservations = SharedReservations(store)
         self._beat.flushes.append(self._reservations.flush)
@@ -166,9 +128,9 @@ class Worker:
                 self._room(FREE_BYTES_TO_GO_ON)
             with self._store.exclusive("dispatch") as connection:
                 free = self._free()
-                skipped = batches.skip(connection, self._now(), self._batch)
-                claimed = batches.claim(connection, self.id, free, self._now(), self._batch)
-                left = batches.unfinished(connection, self._batch)
+                skipped = dispatch.skip(connection, self._now(), self._batch)
+                claimed = dispatch.claim(connection, self.id, free, self._now(), self._batch)
+                left = dispatch.unfinished(connection, self._batch)
             for one in skipped:
                 self._told_of(one)
             for row in claimed:
@@ -212,7 +174,7 @@ class Worker:
             about = {"machine": order.machine.name, "plan": batch.plan_id, **accounts(batch, order)}
             live = LiveRow((batch_id, row), self.ledger, shown, self._draining.is_set, wish or None, about, failure)
             with self._store.reading() as connection:
-                live.told_to_cut_over(live.key in batches.cutovers(connection, self.id, self._now()))
+                live.told_to_cut_over(live.key in dispatch.cutovers(connection, self.id, self._now()))
             with self._beat.row(live):
                 outcome, failure = self._attempt(batch, order, live).follow(journal)
             self._finish(batch_id, row, outcome, failure, about, order.sync_minutes)
@@ -354,7 +316,7 @@ class Worker:
 
     def _to_come(self, batch: str, source: str) -> set[str]:
         with self._store.reading() as connection:
-            return batches.machines_to_come(connection, batch, source)
+            return dispatch.machines_to_come(connection, batch, source)
 
     def _locked(self) -> Lock:
         if self._store.folder is not None:
@@ -369,7 +331,7 @@ class Worker:
         """Rows that `executor` had taken but not begun wait again; what it had begun, the durable engine continues."""
         alive = self._durable.alive(executor)
         with self._store.exclusive("dispatch") as connection:
-            for (batch, row), attempt in batches.running(connection, executor).items():
+            for (batch, row), attempt in dispatch.running(connection, executor).items():
                 if (batch, row, attempt) not in alive:
                     slots.give_back(connection, row)
                     batches.update(connection, batch, row, state=State.WAITING)
@@ -424,16 +386,3 @@ def accounts(batch: Batch, order: Order) -> dict[str, str]:
     source = next((one.address for one in batch.doors.sources if one.alias == order.source), order.source)
     target = next((one.address for one in batch.doors.targets if one.alias == order.target), order.target)
     return {"source": source, "target": target}
-
-
-def worker_name() -> str:
-    """A name that no other process has: host, number, and a few random digits."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
-
-
-def actor(worker: str) -> Actor:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return Actor(user=f"{user}@{socket.gethostname()}", worker=worker, version=__version__)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from v2x.engine.attempt import Patience
 from v2x.engine.batches import Batch, Doorways, add
+from v2x.engine.durable import Pacing
 from v2x.engine.interface import Order
-from v2x.engine.row import Patience
 from v2x.engine.store import Store
-from v2x.engine.worker import Pacing
 from v2x.migrate.observe import Silent
 
 _path = Path(__file__).parents[1] / "migrate" / "conftest.py"

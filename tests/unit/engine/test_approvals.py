@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from v2x.engine import approvals, batches, journal
+from v2x.engine import approvals, batches, dispatch, journal
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.live import Actor
@@ -51,11 +51,11 @@ def world(estate):
 
         def claim(self):
             with self.store.exclusive("dispatch") as connection:
-                return [one.id for one in batches.claim(connection, "w", 99, self.now)]
+                return [one.id for one in dispatch.claim(connection, "w", 99, self.now)]
 
         def cutovers(self):
             with self.store.reading() as connection:
-                return {row for _, row in batches.cutovers(connection, "w", self.now)}
+                return {row for _, row in dispatch.cutovers(connection, "w", self.now)}
 
         def set(self, row, **values):
             with self.store.exclusive("dispatch") as connection:

@@ -12,10 +12,11 @@ from tests.following import Kept, Wish
 from v2x.convert.guest import ConvertedDisk
 from v2x.convert.interface import Conversion, Edit, Inspection, Proposal
 from v2x.engine import slots
+from v2x.engine.attempt import Patience
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.live import Actor
-from v2x.engine.row import Patience, RowRun
+from v2x.engine.row import RowRun
 from v2x.engine.turns import Turns, conversions_here
 from v2x.engine.worker import Worker
 from v2x.errors import Retry, Stopped, TargetError, UsageError

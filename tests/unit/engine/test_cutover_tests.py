@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from v2x.engine import batches, copies, holds, journal
+from v2x.engine import batches, copies, dispatch, holds, journal
 from v2x.engine.control import Control
 from v2x.engine.cutover_tests import CutoverTests
 from v2x.engine.dbos import DbosEngine
@@ -125,7 +125,7 @@ def world(estate):
 
         def claim(self, now=None):
             with self.store.exclusive("dispatch") as connection:
-                return [one.id for one in batches.claim(connection, "w", 99, now or self.now + timedelta(hours=2))]
+                return [one.id for one in dispatch.claim(connection, "w", 99, now or self.now + timedelta(hours=2))]
 
         def known(self):
             with self.store.reading() as connection:

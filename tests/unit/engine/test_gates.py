@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from v2x.engine import batches, gates
+from v2x.engine import batches, dispatch, gates
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.live import Actor
@@ -37,11 +37,11 @@ def world(estate):
 
         def claim(self, now=kit.NOW):
             with self.store.exclusive("dispatch") as connection:
-                return [one.id for one in batches.claim(connection, "w", 99, now)]
+                return [one.id for one in dispatch.claim(connection, "w", 99, now)]
 
         def skip(self, now=kit.NOW):
             with self.store.exclusive("dispatch") as connection:
-                return {one.row: one.failure.code for one in batches.skip(connection, now)}
+                return {one.row: one.failure.code for one in dispatch.skip(connection, now)}
 
         def set(self, row, **values):
             with self.store.exclusive("dispatch") as connection:
@@ -54,7 +54,7 @@ def world(estate):
 
         def cutovers(self, now):
             with self.store.reading() as connection:
-                return {row for _, row in batches.cutovers(connection, "w", now)}
+                return {row for _, row in dispatch.cutovers(connection, "w", now)}
 
         def waits_for(self, now):
             self.now = now

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.strain_log import judge
-from v2x.engine import batches, crew, journal, slots
+from v2x.engine import crew, dispatch, journal, slots
+from v2x.engine.attempt import Patience
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
+from v2x.engine.durable import Pacing
 from v2x.engine.live import Actor
 from v2x.engine.lookout import Lookout
-from v2x.engine.row import Patience
-from v2x.engine.worker import Pacing, Worker
+from v2x.engine.worker import Worker
 from v2x.errors import ConnectError, LoginError
 from v2x.migrate.observe import Silent
 from v2x.model.migration import Outcome
@@ -68,7 +69,7 @@ def world(estate):
 
         def claim(self):
             with self.store.exclusive("dispatch") as connection:
-                return len(batches.claim(connection, "w1", 99, self.now))
+                return len(dispatch.claim(connection, "w1", 99, self.now))
 
         def entries(self):
             with self.store.reading() as connection:
@@ -233,12 +234,12 @@ def test_rows_of_another_batch_that_a_killed_process_was_at_wait_for_their_own(w
     go.set()
     thread.join(20)
     with world.store.exclusive("dispatch") as connection:
-        claimed = batches.claim(connection, worker.id, 1, world.now, "b1")
+        claimed = dispatch.claim(connection, worker.id, 1, world.now, "b1")
     second = world.worker()
     second._batch = "b2"
     second._run_row(claimed[0].batch, claimed[0].id, claimed[0].attempt, lambda _n, step: step())
     with world.store.reading() as connection:
-        assert batches.running(connection, worker.id) == {}
+        assert dispatch.running(connection, worker.id) == {}
         assert slots.used_slots(connection) == {}
     estate.watcher.observer = Silent
     world.worker().run("b1")

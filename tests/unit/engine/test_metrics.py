@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from v2x.engine import batches, strain
+from v2x.engine import dispatch, strain
 from v2x.engine.control import Control
 from v2x.engine.live import Actor
 from v2x.engine.metrics import MetricsServer, metrics_text
@@ -18,7 +18,7 @@ def test_batches_as_metrics_over_loopback(estate):
     store = estate.store()
     estate.submit(store, [estate.order(number, host='es"x') for number in range(6)])
     with store.exclusive("dispatch") as connection:
-        batches.claim(connection, "w", 9, NOW)
+        dispatch.claim(connection, "w", 9, NOW)
     control = Control(store, Actor(user="u", worker="", version="0"), estate_time)
     with MetricsServer(0, lambda: [control.status(one) for one in control.batches()]) as server:
         url = f"http://127.0.0.1:{server.port}"
@@ -43,8 +43,8 @@ def test_strain_as_metrics_and_nothing_of_what_was_not_measured(estate):
     estate.submit(store, [estate.order(number, host=f"esx{number}") for number in range(8)])
     control = Control(store, Actor(user="u", worker="", version="0"), estate_time)
     with store.exclusive("dispatch") as connection:
-        batches.claim(connection, "w", 9, NOW)
-        found = strain.burdened(batches.running_orders(connection, "pool"))
+        dispatch.claim(connection, "w", 9, NOW)
+        found = strain.burdened(dispatch.running_orders(connection, "pool"))
         load = Load(storage={"sr": StorageLoad(latency_seconds=0.08)})
         strain.apply(connection, "pool", found, load, NOW)
     text = metrics_text([control.status(control.batch())])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from v2x.engine import batches, renewal
+from v2x.engine import batches, dispatch, renewal
 from v2x.engine.control import Control
 from v2x.engine.dbos import DbosEngine
 from v2x.engine.inline import InlineEngine
@@ -93,14 +93,14 @@ def test_a_blocked_row_keeps_no_other_from_running_and_is_tried_again(world):
     assert world.write(lambda c: renewal.block(c, "b1", {"t1": CHANGED}, kit.NOW)) == [], "it was told already"
     world.control.told_blocked(world.batch, {"t1": CHANGED}, ["t1"])
     assert world.outcomes() == {"t1": Outcome.BLOCKED, "t2": Outcome.PENDING}
-    assert world.write(lambda c: [one.id for one in batches.claim(c, "w", 9, kit.NOW)]) == ["t2"]
+    assert world.write(lambda c: [one.id for one in dispatch.claim(c, "w", 9, kit.NOW)]) == ["t2"]
     assert world.control.retry(world.batch, besides=["t1"]) == 0
     assert world.control.retry(world.batch) == 1
     assert [one.text for one in world.control.events(world.batch) if one.kind == "outcome"] == ["blocked"]
 
 
 def test_a_batch_that_gives_way_ends_and_may_go_on_later(world):
-    world.write(lambda c: batches.claim(c, "w", 9, kit.NOW))
+    world.write(lambda c: dispatch.claim(c, "w", 9, kit.NOW))
     assert world.control.open_rows(world.batch) == 2
     assert world.control.give_way(world.batch) == 2
     assert set(world.outcomes().values()) == {Outcome.SKIPPED}
@@ -111,7 +111,7 @@ def test_a_batch_that_gives_way_ends_and_may_go_on_later(world):
 
 def test_a_batch_does_not_give_way_under_workers_of_others(world, monkeypatch):
     monkeypatch.setattr(type(world.store), "is_shared", True)
-    world.write(lambda c: batches.claim(c, "w", 9, kit.NOW + timedelta(hours=1)))
+    world.write(lambda c: dispatch.claim(c, "w", 9, kit.NOW + timedelta(hours=1)))
     insert = batches.tables.workers.insert().values(id="w", version="0", started="", seen="")
     world.write(lambda c: c.execute(insert))
     with pytest.raises(Conflict, match="run now") as refused:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from v2x.engine import batches, slots
+from v2x.engine import batches, dispatch, slots
 from v2x.errors import UsageError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -11,7 +11,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def claimed(store, room=99):
     with store.exclusive("dispatch") as connection:
-        return [one.id for one in batches.claim(connection, "w", room, NOW)]
+        return [one.id for one in dispatch.claim(connection, "w", room, NOW)]
 
 
 def test_keys_are_in_the_fixed_order(estate):
@@ -84,7 +84,7 @@ def test_a_machine_of_two_batches_runs_in_one_at_a_time(estate):
     estate.submit(store, [estate.order(1), estate.order(2)], "b2")
     assert claimed(store) == ["t1", "t2"]
     with store.reading() as connection:
-        assert list(batches.running(connection, "w")) == [("b1", "t1"), ("b2", "t2")]
+        assert list(dispatch.running(connection, "w")) == [("b1", "t1"), ("b2", "t2")]
 
 
 @pytest.mark.parametrize("key", ["moon", "rate:x", "total:x", "sr:", ""])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from v2x.engine import batches, slots, strain, tables
+from v2x.engine import batches, dispatch, slots, strain, tables
 from v2x.engine.control import Control
 from v2x.engine.easing import CALM_LOOKS
 from v2x.engine.live import Actor
@@ -36,14 +36,14 @@ def state(estate):
 
         def claim(self):
             with self.store.exclusive("dispatch") as connection:
-                return [one.id for one in batches.claim(connection, "w", 99, self.now)]
+                return [one.id for one in dispatch.claim(connection, "w", 99, self.now)]
 
         def look(self, load, count=1):
             said = []
             for _ in range(count):
                 self.now += 15 * SECOND
                 with self.store.exclusive("dispatch") as connection:
-                    found = strain.burdened(batches.running_orders(connection, "pool"))
+                    found = strain.burdened(dispatch.running_orders(connection, "pool"))
                     said += strain.apply(connection, "pool", found, load, self.now)
             return said
 

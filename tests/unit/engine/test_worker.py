@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from v2x.engine import batches, journal, tables
+from v2x.engine import dispatch, journal, tables
 from v2x.engine.control import Control
 from v2x.engine.dbos import JOURNAL, DbosEngine
 from v2x.engine.live import Actor
@@ -262,7 +262,7 @@ def test_what_a_waiting_machine_waits_for(batch, estate):
     worker = batch.worker()
     worker._register()
     with batch.store.exclusive("dispatch") as connection:
-        batches.claim(connection, worker.id, 99, kit.NOW)
+        dispatch.claim(connection, worker.id, 99, kit.NOW)
     waits = {row.migration.id: row.waits_for for row in batch.control.status(made).rows if row.state == "waiting"}
     assert waits == {"t4": "a slot of source-host:esx1", "t8": "the machines of order 0", "t9": "wave 1"}
     batch.control.pause(made)

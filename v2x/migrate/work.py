@@ -33,9 +33,9 @@ class Work:
     `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
     automatic start at the source off once it is migrated. Of a `warm` one, tracking of changes may be turned on where
     `enable_tracking`; `passes` are those of this attempt, the outage begins when `cut_over` says so, or by itself once
-    a pass takes no longer than `outage_seconds`; `baseless` are its disks that cannot be verified before that,
-    `differed` those that were made anew because of it. `limits` are what the source may be asked for, looked at every
-    `look_seconds` by `clock`. With `convert`, the guest is put right for Xen on its way; no two
+    a pass takes no longer than `outage_seconds`; `based` are its disks that were verified before that, `baseless` those
+    that cannot be, `differed` those that were made anew because of it. `limits` are what the source may be asked for,
+    looked at every `look_seconds` by `clock`. With `convert`, the guest is put right for Xen on its way; no two
     conversions write the same bytes, so that each attempt is a point of its own, named by `conversion_id`.
     """
 
@@ -76,6 +76,7 @@ class Work:
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
     baseless: set[str] = field(default_factory=set)
+    based: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
     convert: bool = False
     converted: dict[str, DiskReader] = field(default_factory=dict)

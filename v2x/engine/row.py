@@ -17,6 +17,7 @@ from typing import Protocol
 from v2x.engine.hooks import run_hook
 from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
 from v2x.migrate import backup_wait, watch
+from v2x.migrate.crash import crash_point
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
@@ -211,7 +212,9 @@ class RowRun:
                     self._kept.remember(WAS_ON)
                 if step.phase is Phase.SEAL and work.keep_off and isinstance(work.source, GivesBack):
                     self._kept.remember(WAS + json.dumps(work.source.was(work.machine)))
+                crash_point(step.phase, "before")
                 step.run(work)
+                crash_point(step.phase, "after")
                 if step.phase is Phase.PREFLIGHT and will_be_brought_down(work):
                     self._kept.remember(WAS_ON)
                 if work.turned_on_tracking:

@@ -10,6 +10,7 @@ from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import Retry, Stopped, Unsupported, V2xError
+from v2x.migrate.crash import crash_midway
 from v2x.migrate.digests import DigestTable, digest_of
 from v2x.migrate.observe import Observer, TellsUploads
 from v2x.migrate.pace import Pace
@@ -128,6 +129,8 @@ def _send(
                 else:
                     writer.write(block.number, block.data)
                 copy.digests.add(block.number, block.digest)
+                if block.number == waiting[len(waiting) // 2]:
+                    crash_midway()
                 observer.progress(copy.disk.source_disk, len(block.data))
                 if pace is not None:
                     pace.passed(len(block.data))

@@ -8,6 +8,7 @@ from v2x.migrate import warm
 from v2x.migrate.work import Next
 from v2x.model.migration import VerifyLevel
 from v2x.model.units import MIB
+from v2x.sources.interface import TrackingLost
 
 
 @pytest.fixture
@@ -194,3 +195,24 @@ def test_what_is_discarded_leaves_no_snapshot_on_the_pool(site, working):
     assert snapshots_on(site.bench.pool)
     work.target.discard(work.target.find(work.tag))
     assert not snapshots_on(site.bench.pool)
+
+
+def test_a_disk_that_is_copied_whole_in_every_pass_is_verified_in_the_outage(site, working):
+    """Its base is lost with each copy: it is verified once before the outage, and no pass is made for it again."""
+    machine = site.add("web01", 6 * MIB, pause=3600)
+    work = working("web01")
+    changed = work.source.changed
+
+    def lost(*words):
+        site.vcenter.disks(machine)[2000].tracker.reset()
+        raise TrackingLost("tracking began anew")
+        yield from changed(*words)
+
+    work.source.changed = lost
+    brought_to_outage(work)
+    assert len(work.passes) <= 5
+    assert work.observer.said("will be verified as a whole in the outage") == 1
+    warm.shut_down(work)
+    warm.last_sync(work)
+    sealed(work)
+    site.identical("web01", machine)

@@ -53,10 +53,16 @@ def verify_base(work: Work) -> Iterator[ClaimedDisk]:
         if result is None or result.digests is None or disk.source_disk in work.baseless:
             work.baseless.add(disk.source_disk)
             continue
-        if _has_base(work, target, disk) or not _kept(work, target, disk):
+        if _has_base(work, target, disk):
+            continue
+        if disk.source_disk in work.based:
+            _without(work, disk, "it was copied whole after it had been verified")
+            continue
+        if not _kept(work, target, disk):
             continue
         if _holds(work, target, disk, result):
             work.results[work.results.index(result)] = replace(result, unverified=())
+            work.based.add(disk.source_disk)
         else:
             yield disk
 
@@ -94,10 +100,14 @@ def _kept(work: Work, target: KeepsBase, disk: ClaimedDisk) -> bool:
             return True
     except TargetError as problem:
         why = problem.message
+    _without(work, disk, f"no snapshot of it on the pool, since {why}")
+    return False
+
+
+def _without(work: Work, disk: ClaimedDisk, why: str) -> None:
     work.baseless.add(disk.source_disk)
     label = work.source_disk(disk.source_disk).label
-    work.observer.warning(f"{label} will be verified as a whole in the outage: no snapshot of it on the pool ({why})")
-    return False
+    work.observer.warning(f"{label} will be verified as a whole in the outage: {why}")
 
 
 def with_changed(before: DiskResult | None, sent: DigestTable, size_bytes: int) -> Runs | None:

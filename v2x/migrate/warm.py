@@ -246,7 +246,7 @@ def _forget(work: Work, disk: ClaimedDisk) -> None:
 def next_pass(work: Work) -> Next:
     """After a pass: another one while they get smaller, then the outage, or waiting for the word."""
     work.outage = _foretold(work)
-    if not _is_short(work) or wants_base(work):
+    if not _is_short(work) or (wants_base(work) and len(work.passes) < outage.MOST_PASSES):
         return Next.AGAIN
     if work.cut_over():
         return Next.GO_ON

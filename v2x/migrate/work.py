@@ -52,8 +52,8 @@ class Work:
     `care` is what follows the start: `before` is the guest before its outage, `health` what was found after it;
     `started` that the machine was started on the target. `outage` is its outage in parts, `history` those of other
     machines of the run, `contention` how much slower the last pass will be for those that are cut over with it.
-    `reach` asks a TCP port. `baseless` are disks that cannot be verified before the outage, `differed` those that were
-    made anew because of it. `limits` are what the source may be asked for, looked at every `look_seconds` by `clock`.
+    `reach` asks a TCP port. `based` are disks that were verified before the outage, `baseless` those that cannot be,
+    `differed` those that were made anew because of it. `limits` are what the source may be asked for, looked at every `look_seconds` by `clock`.
     """
 
     tag: str
@@ -95,6 +95,7 @@ class Work:
     cut_over: Callable[[], bool] = lambda: False
     passes: list[Pass] = field(default_factory=list)
     baseless: set[str] = field(default_factory=set)
+    based: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
     convert: bool = False
     wishes: GuestWishes = field(default_factory=GuestWishes)

@@ -53,7 +53,8 @@ class Work:
     `started` that the machine was started on the target. `outage` is its outage in parts, `history` those of other
     machines of the run, `contention` how much slower the last pass will be for those that are cut over with it.
     `reach` asks a TCP port. `based` are disks that were verified before the outage, `baseless` those that cannot be,
-    `differed` those that were made anew because of it. `limits` are what the source may be asked for, looked at every `look_seconds` by `clock`.
+    `differed` those that were made anew because of it. `limits` are what the source may be asked for, looked at every
+    `look_seconds` by `clock`.
     """
 
     tag: str

@@ -152,6 +152,15 @@ def test_a_checkpoint_that_somebody_removed_costs_a_whole_copy(bench, site, gues
     assert site.held()[: len(wanted)] == wanted
 
 
+def test_a_volume_that_is_almost_full_is_left_alone(bench, site, guest):
+    site.hyperv.estate.hosts[0].free = 400 << 30
+    ran = site.migrate()
+    assert ran.code == 75 and "[SNAPSHOT-ROOM]" in ran.err, ran.err
+    assert guest.vm.state == "Running" and site.ours(guest) == []
+    site.hyperv.estate.hosts[0].free = 3 << 40
+    assert site.migrate().code == 0
+
+
 def test_killed_again_and_again_it_arrives_all_the_same(bench, site, guest):
     chance = random.Random(3)
     words = [

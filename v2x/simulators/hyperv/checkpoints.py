@@ -7,6 +7,7 @@ And the guest in it: what it writes lands in the file in use, sector by sector, 
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from v2x.simulators.hyperv.described import Checkpoint, Estate, Image, VirtualMachine
@@ -25,7 +26,8 @@ class Checkpoints:
 
     def make(self, vm: VirtualMachine, name: str) -> Checkpoint:
         """Every disk gets a new file over the one that it had."""
-        made = Checkpoint(id=str(uuid.uuid4()), name=name, parent=vm.current_checkpoint)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
+        made = Checkpoint(id=str(uuid.uuid4()), name=name, parent=vm.current_checkpoint, created=now)
         for disk in vm.disks:
             made.disks.append(replace(disk))
             disk.path = self._over(disk.path)

@@ -134,9 +134,10 @@ class Switch:
 
 @dataclass(kw_only=True)
 class Host:
-    """One host; `cores` and `memory` are what it tells of itself."""
+    """One host; `cores`, `memory` and the bytes free on its drive D: are what it tells of itself."""
 
     name: str
+    free: int = 3 << 40
     cores: int = 16
     memory: int = 128 << 30
     switches: list[Switch] = field(default_factory=list)

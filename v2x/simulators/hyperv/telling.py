@@ -89,7 +89,7 @@ class Teller:
             ],
             "volumes": [
                 {"path": "C:", "label": "", "filesystem": "NTFS", "size": 256 << 30, "free": 180 << 30},
-                {"path": "D:", "label": "VMs", "filesystem": "ReFS", "size": 4 << 40, "free": 3 << 40},
+                {"path": "D:", "label": "VMs", "filesystem": "ReFS", "size": 4 << 40, "free": host.free},
             ],
             "shares": [{"name": "C$", "path": "C:\\"}, {"name": "D$", "path": "D:\\"}],
             "cluster": self._cluster(),

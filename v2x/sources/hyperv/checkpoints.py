@@ -10,6 +10,7 @@ these files are merged and nothing tells any more what came when.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from v2x.errors import PermissionRefused, SourceError
 from v2x.model.machine import DiskBus, Machine, Other
@@ -32,6 +33,7 @@ class HostCheckpoint:
     name: str
     number: int
     frozen: dict[str, str]
+    created: datetime | None = None
 
 
 class Checkpoints:
@@ -45,6 +47,12 @@ class Checkpoints:
     def of(self, machine: Machine, tag: str) -> list[HostCheckpoint]:
         """Those of a migration, the oldest first."""
         return _read(self._hosts.state(machine).fields, tag)
+
+    def age_seconds(self, machine: Machine, tag: str, now: datetime) -> float:
+        """The age of the newest one of a migration; 0 where there is none, or its time does not read."""
+        newest = self.of(machine, tag)[-1:]
+        made = newest[0].created if newest else None
+        return max(0.0, (now - made).total_seconds()) if made is not None else 0.0
 
     def make(self, machine: Machine, tag: str, number: int) -> HostCheckpoint:
         """Another one. SourceError CHECKPOINT-FAILED where the host makes none."""
@@ -99,7 +107,13 @@ def _read(answer: Fields, tag: str) -> list[HostCheckpoint]:
         if match and match[1].casefold() == tag.casefold():
             frozen = {_place(disk): disk.text("path") for disk in row.rows("disks")}
             found.append(
-                HostCheckpoint(id=row.text("id").lower(), name=row.text("name"), number=int(match[2]), frozen=frozen)
+                HostCheckpoint(
+                    id=row.text("id").lower(),
+                    name=row.text("name"),
+                    number=int(match[2]),
+                    frozen=frozen,
+                    created=_moment(row.time("created")),
+                )
             )
     return sorted(found, key=lambda one: one.number)
 
@@ -110,3 +124,7 @@ def _place(row: Fields) -> str:
     return disk_id(
         known.get(word) or Other(word.lower()), row.number("controllerNumber") or 0, row.number("location") or 0
     )
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

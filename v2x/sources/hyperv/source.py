@@ -23,12 +23,13 @@ from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.passes import Passes
 from v2x.sources.hyperv.power import Power
 from v2x.sources.hyperv.shares import ShareDisks
-from v2x.sources.interface import Checkpoint, SourceLeftover
+from v2x.sources.interface import Checkpoint, SourceLeftover, Strain
 from v2x.sources.local_files import Clock, utc_now
 
 PATIENCE_SECONDS = 1800.0
 _RELEASE_SECONDS = 60.0
 _STEP_SECONDS = 5.0
+_STRAIN_SECONDS = 60.0
 
 
 class HyperVSource:
@@ -59,6 +60,7 @@ class HyperVSource:
         self._patience_seconds = patience_seconds
         self._checkpoints = Checkpoints(self._hosts, self._power.note)
         self._passes = Passes(self._checkpoints, self._told, self._shares_of, self._hosts.near, self._points)
+        self._strains: dict[str, tuple[float, Strain | None]] = {}
         self._disks: dict[tuple[ShareRule, ...], ShareDisks] = {}
         self._rules: dict[str, tuple[ShareRule, ...]] = {}
 
@@ -152,6 +154,30 @@ class HyperVSource:
     def freeze(self, machine: Machine, tag: str) -> Checkpoint:
         self._power.wait_until_free(machine, self._patience_seconds)
         return self._passes.freeze(machine, tag)
+
+    def strain(self, machine: Machine, tag: str) -> Strain | None:
+        """As WatchesSnapshots.strain: the volume with the least share free, and the age of our newest checkpoint.
+
+        A host answers in seconds, so it is asked once a minute at most.
+        """
+        known = self._strains.get(machine.id)
+        if known is None or self._monotonic() - known[0] >= _STRAIN_SECONDS:
+            known = self._monotonic(), self._strained(machine, tag)
+            self._strains[machine.id] = known
+        return known[1]
+
+    def _strained(self, machine: Machine, tag: str) -> Strain | None:
+        _, document = self._hosts.one(machine)
+        estate = read_estate([document], self._address, self._clock())
+        now = next(one for one in estate.machines if one.id == machine.id)
+        used = {disk.datastore for disk in now.disks}
+        rooms = [(one.name, one.free_bytes, one.capacity_bytes) for one in estate.datastores if one.name in used]
+        known = [(name, free, size) for name, free, size in rooms if size and free is not None]
+        if not known:
+            return None
+        name, free, size = min(known, key=lambda room: room[1] / room[2])
+        age = self._checkpoints.age_seconds(machine, tag, self._clock())
+        return Strain(datastore=name, free_bytes=free, capacity_bytes=size, age_seconds=age)
 
     def changed(self, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
         return self._passes.changed(machine, disk, since, at)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_warm import Guest as VsphereGuest
 from tests.e2e.test_warm_hyperv import Guest as HyperVGuest
 from tests.hyperv_images import read_by_libvhdi
 from tests.vsphere_estate import patterned
+from tests.warming import Guest as VsphereGuest
 from v2x.migrate.crash import CRASHED
 from v2x.migrate.itinerary import COLD, WARM
 from v2x.model.migration import Phase

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.e2e.test_warm import Guest, drafted, process, site  # noqa: F401
+from tests.e2e.test_warm import drafted, process
+from tests.warming import Guest
 from v2x.model.units import MIB
 from v2x.simulators.vsphere import NicSpec
 
@@ -26,7 +27,7 @@ def soon(condition, seconds=100):
 class Replication:
     """A batch of warm machines that a process of its own keeps up to date."""
 
-    def __init__(self, site, *names, sr="", sync="0.02"):  # noqa: F811
+    def __init__(self, site, *names, sr="", sync="0.02"):
         self.site, self.bench, vcenter = site, site.bench, site.vcenter
         self.pins = ("--target-fingerprint", self.bench.pool.fingerprint)
         self.machines = {
@@ -100,7 +101,7 @@ class Replication:
 
 
 @pytest.fixture
-def replication(site):  # noqa: F811
+def replication(site):
     made = []
 
     def begin(*names, **options):
@@ -155,7 +156,7 @@ def test_copies_run_apart_while_replication_goes_on(replication):
     assert kinds.count("test") == 4
 
 
-def test_what_cannot_be_tested_is_refused_with_its_reason(replication, site):  # noqa: F811
+def test_what_cannot_be_tested_is_refused_with_its_reason(replication, site):
     world = replication("web01", sync="60")
     for words, code in (
         (("--machine", "nobody"), "USAGE"),
@@ -220,7 +221,7 @@ def test_a_copy_ends_when_its_time_is_over_and_by_cleanup(replication):
 
 
 @pytest.mark.parametrize("wanted", [1, pytest.param(4, marks=pytest.mark.slow)])
-def test_killed_again_and_again_nothing_is_left_and_users_things_stay(replication, site, wanted):  # noqa: F811
+def test_killed_again_and_again_nothing_is_left_and_users_things_stay(replication, site, wanted):
     """kill -9 at random moments: the same command continues, --end removes all, and replication goes on."""
     world = replication("web01", "db01")
     pool, chance = world.bench.pool, random.Random(3)

@@ -163,7 +163,7 @@ def drafted(site, *edits):
     plan.write_bytes(text)
 
 
-WARM = ((b",cold,", b",warm,"), (b",warm,refuse,full,no,", b",warm,refuse,full,yes,"))
+WARM = ((b",cold,", b",warm,"), (b",warm,off,refuse,full,no,", b",warm,off,refuse,full,yes,"))
 
 
 def process(site, *words):
@@ -194,7 +194,7 @@ def test_a_source_that_is_started_again_is_an_alarm_until_it_is_off(site):
         f'[hook.call]\nat = ["alarm"]\ncommand = ["/usr/bin/tee", "{told}"]\n', encoding="utf-8"
     )
     (site.bench.folder / "v2x.toml").chmod(0o600)
-    drafted(site, *WARM, (b",keep,,,no,", b",keep,call,,no,"))
+    drafted(site, *WARM, (b",keep,,,,no,", b",keep,,call,,no,"))
     running = process(site, "batch", "run", "plan.csv", *site.pins, "--quiet")
     wait_for(lambda: status(site).get("web01", {}).get("migration", {}).get("phase") == "ready")
     foretold = site.bench.v2x("batch", "status", pool=False).out

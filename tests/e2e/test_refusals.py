@@ -193,7 +193,7 @@ def test_a_member_instead_of_the_coordinator(bench, ova, tmp_path, monkeypatch):
         (("migrate", "x.ova", "--target", "./folder"), "ADDRESS"),
         (("migrate", "xapi://root@h", "--target", "xva:/tmp"), "ADDRESS"),
         (("inventory", "x.docx"), "USAGE"),
-        (("batch", "test"), "LATER"),
+        (("batch", "test", "--state", "x"), "USAGE"),
         (("batch", "approve", "--by", "Ada", "--state", "x"), "USAGE"),
         (("simulate", "vsphere", "--vm-disk", "nothing.raw"), "USAGE"),
         (("worker", "--state", "x"), "USAGE"),
@@ -229,7 +229,7 @@ def test_an_error_as_json(bench, ova):
 def test_each_wrong_cell_of_a_plan_has_its_line(bench, ova, tmp_path):
     assert bench.v2x("plan", "draft", ova, "--target", bench.target, "-o", "plan.csv").code == 0
     text = (tmp_path / "plan.csv").read_text(encoding="utf-8-sig")
-    (tmp_path / "plan.csv").write_text(text.replace(",bios,", ",bois,").replace(",keep,", ",kept,"))
+    (tmp_path / "plan.csv").write_text(text.replace(",bios,", ",bois,").replace(",keep,", ",kept,", 1))
     ran = bench.v2x("plan", "check", "plan.csv", "--json", pool=False)
     assert ran.code == 2 and ran.json["message"] == "plan.csv: 2 errors" and len(ran.json["details"]) == 2
     lines = ran.err.splitlines()

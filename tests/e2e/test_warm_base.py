@@ -5,6 +5,7 @@ import pytest
 
 from tests.warming import BLOCK
 from v2x.migrate import warm
+from v2x.migrate.outage import MOST_PASSES
 from v2x.migrate.work import Next
 from v2x.model.migration import VerifyLevel
 from v2x.model.units import MIB
@@ -28,7 +29,7 @@ def working(site):
 def brought_to_outage(work):
     """Passes until the outage would begin; how much was read back by then."""
     warm.track(work)
-    for _ in range(warm.MOST_PASSES):
+    for _ in range(MOST_PASSES):
         warm.sync(work)
         if warm.next_pass(work) is Next.GO_ON:
             return sum(work.observer.read_back.values())

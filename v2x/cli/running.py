@@ -130,7 +130,7 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
 def _is_failed(migration: Migration) -> bool:
     """Also one that went back by itself; one that was taken back by hand has no failure."""
     went_back = migration.outcome is Outcome.ROLLED_BACK and migration.failure is not None
-    return went_back or migration.outcome in {Outcome.FAILED, Outcome.SKIPPED}
+    return went_back or migration.outcome in NOT_THROUGH
 
 
 def failure_of(migration: Migration) -> V2xError:

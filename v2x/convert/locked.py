@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies on disks where no operating system can be looked into: encrypted volumes, pools of ZFS, nothing known."""
+"""What lies on disks where no operating system can be looked into: LUKS, pools of ZFS, nothing known.
+
+Volumes of BitLocker are told of by windows/bitlocker.py.
+"""
 
 from collections.abc import Iterator
 
@@ -33,10 +36,4 @@ def _others(guest: MountedGuest) -> Iterator[Remark]:
         yield Remark(
             text=f"{', '.join(pools)}: a pool of ZFS, which cannot be looked into, so the guest is copied as it is",
             remedy="have xen-blkfront and nvme in its initial RAM disk before the migration",
-        )
-    bitlocker = [device for device, kind in guest.kinds.items() if kind == "BitLocker"]
-    if bitlocker:
-        yield Remark(
-            text=f"{', '.join(bitlocker)}: encrypted with BitLocker, so the guest is copied as it is",
-            remedy="have its recovery key at hand for the first start, or suspend BitLocker before the migration",
         )

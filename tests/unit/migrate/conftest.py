@@ -175,7 +175,7 @@ class PatchedTarget(MemoryTarget):
     def takes_patches(self, claim, disk):
         return disk.source_disk not in self.whole
 
-    def patcher(self, claim, disk, blocks):
+    def patcher(self, claim, disk, blocks, areas=None):
         assert self.takes_patches(claim, disk)
         assert disk.point == self.vdis[disk.id].point, "a patch goes to a disk of the point that is known of it"
         return MemoryWriter(self, self.vdis[disk.id], list(blocks), disk.point)

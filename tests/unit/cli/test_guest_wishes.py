@@ -8,6 +8,7 @@ import pytest
 from v2x.cli import run
 from v2x.cli.guest_wishes import guest_wishes
 from v2x.cli.options import Given
+from v2x.config import GuestTable, load_config
 from v2x.errors import UsageError
 
 
@@ -18,8 +19,8 @@ def key_file(folder: Path, mode: int = 0o600) -> Path:
     return path
 
 
-def wishes(**given):
-    return guest_wishes(Given(**given), converts=True, how="--convert auto")
+def wishes(table=GuestTable(), **given):
+    return guest_wishes(Given(**given), table, converts=True, how="--convert auto")
 
 
 def test_what_is_asked_for_arrives(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def _guest(where: str, table: object) -> GuestTable:
         raise UsageError(f"{where.replace('[guest]', 'guest')} must be a table", hint=f"write [guest]; {valid}")
     for key, value in table.items():
         if key not in _GUEST_KEYS:
-            raise UsageError(f"{where}: unknown key {key}", hint=f"{valid}; a key itself never stands there")
+            raise UsageError(f"{where}: unknown key {key}", hint=f"{valid}; a passphrase itself never stands there")
         fits = _are_texts(value) if _GUEST_KEYS[key] is list else isinstance(value, str) and value
         if not fits:
             word = "a list of paths" if _GUEST_KEYS[key] is list else "a path"

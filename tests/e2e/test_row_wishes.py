@@ -98,16 +98,22 @@ def untold(bench, said, started):
         assert not [path for path in kept if path.suffix not in {".raw", ".ova"} and key.encode() in path.read_bytes()]
 
 
-def test_words_come_from_the_row_and_files_from_here(bench, raw, configured, started, monkeypatch):
-    wishes = []
+@pytest.fixture
+def wishes(monkeypatch):
+    """Those that each conversion was given, by a guest in which there is nothing to do."""
+    asked = []
 
     @contextlib.contextmanager
     def convert(disks, folder, **named):
-        wishes.append(named["wishes"])
+        asked.append(named["wishes"])
         yield Conversion(inspection=Inspection(os="linux"), proposal=Proposal()), [ConvertedDisk(one) for one in disks]
 
     monkeypatch.setattr(guest, "converted_guest", convert)
     monkeypatch.setattr("v2x.migrate.steps.require_libguestfs", lambda: None)
+    return asked
+
+
+def test_words_come_from_the_row_and_files_from_here(bench, raw, configured, started, wishes):
     drafted(bench, raw("odd"))
     edited(convert="auto", guest="Remove-Tools,bitlocker-suspended")
     ran = bench.v2x("batch", "run", "plan.csv", "--json")
@@ -116,6 +122,25 @@ def test_words_come_from_the_row_and_files_from_here(bench, raw, configured, sta
     assert (wish.remove_tools, wish.clean_hibernation, wish.bitlocker_suspended) == (True, False, True)
     assert [one.reveal() for one in (*wish.keys, *wish.bitlocker_keys)] == list(KEYS.values())
     untold(bench, ran.out + ran.err, started)
+
+
+def test_one_machine_takes_the_table_too_and_options_go_before(bench, raw, configured, wishes):
+    drafted(bench, raw("odd"))
+    own = bench.folder / "private" / "own.txt"
+    own.write_text("mine")
+    own.chmod(0o600)
+    asked = ("--remove-tools", "--bitlocker-key-file", own)
+    ova, out = bench.folder / "web.ova", bench.folder / "out.xva"
+    assert bench.migrate(ova, "--convert", "auto", *asked).code == 0
+    assert bench.v2x("convert", ova, out, "--convert-guest", *asked).code == 0
+    for wish in wishes:
+        assert wish.remove_tools and not wish.bitlocker_suspended
+        assert [one.reveal() for one in (*wish.keys, *wish.bitlocker_keys)] == [KEYS["luks_key_files"], "mine"]
+    assert len(wishes) == 2
+    configured.write_text('[guest]\nagent = "gone.deb"\n')
+    assert bench.v2x("convert", ova, out, "--force").code == 0, "without a conversion it is not looked at"
+    ran = bench.v2x("convert", ova, out, "--force", "--convert-guest")
+    assert ran.code == 2 and "[guest] of v2x.toml: there is no file gone.deb" in ran.err
 
 
 def test_wrong_words_and_files_are_refused_before_anything_begins(bench, raw, configured):

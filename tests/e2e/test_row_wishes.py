@@ -14,6 +14,7 @@ import pytest
 from tests.guest_disks import debian_disk
 from v2x.convert.guest import ConvertedDisk
 from v2x.convert.interface import Conversion, Inspection, Proposal
+from v2x.errors import InputRefused
 from v2x.migrate import guest
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
 
@@ -122,6 +123,27 @@ def test_words_come_from_the_row_and_files_from_here(bench, raw, configured, sta
     assert (wish.remove_tools, wish.clean_hibernation, wish.bitlocker_suspended) == (True, False, True)
     assert [one.reveal() for one in (*wish.keys, *wish.bitlocker_keys)] == list(KEYS.values())
     untold(bench, ran.out + ran.err, started)
+
+
+def test_who_goes_on_with_a_row_uses_a_table_of_its_own(bench, raw, configured, wishes, monkeypatch):
+    drafted(bench, raw("odd"))
+    edited(convert="auto", guest="clean-hibernation")
+    whole, good = configured.read_text(), guest.converted_guest
+
+    def refuses(*given, **named):
+        wishes.append(named["wishes"])
+        raise InputRefused("no key that was given opens /dev/sda2", code="GUEST-LOCKED")
+
+    configured.write_text("")
+    monkeypatch.setattr(guest, "converted_guest", refuses)
+    assert bench.v2x("batch", "run", "plan.csv").code == 6
+    configured.write_text(whole)
+    monkeypatch.setattr(guest, "converted_guest", good)
+    ran = bench.v2x("batch", "resume", pool=False)
+    assert ran.code == 0, ran.err
+    first, second = wishes
+    assert first.clean_hibernation and second.clean_hibernation
+    assert first.keys == () and [one.reveal() for one in second.keys] == [KEYS["luks_key_files"]]
 
 
 def test_one_machine_takes_the_table_too_and_options_go_before(bench, raw, configured, wishes):

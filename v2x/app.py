@@ -62,7 +62,8 @@ class App:
     `ask` prompts for a password without echo; None where nobody can be asked. `vsphere` are the choices for vSphere
     sources, `shutdown_minutes` is how long a guest may take to shut down, `keep_off` turns automatic starts at the
     source off once a machine is migrated. `target_network` is the pool's network that disks travel over;
-    `pool_autostart` lets machines that start with their host turn that on for the pool. `care` is what follows a start.
+    `pool_autostart` lets machines that start with their host turn that on for the pool. `care` is what follows a start,
+    `wishes` are the files and keys for guests that are converted.
     """
 
     config: Config
@@ -283,7 +284,7 @@ class App:
         return OpenDoors(self, {one.alias: one for one in sources}, {one.alias: one for one in targets})
 
     def engine(self, doors: "OpenDoors", watcher: Watcher) -> Engine:
-        return InlineEngine(doors, watcher, now=self.now, hooks=self.config.hooks)
+        return InlineEngine(doors, watcher, now=self.now, hooks=self.config.hooks, wishes=self.wishes)
 
     def orders(self, plan: Plan) -> list[Order]:
         """The orders of a plan's rows, in the order of wave and order; excluded rows are left out."""
@@ -320,7 +321,7 @@ class App:
             keep_off=self.keep_off or row.transfer is Transfer.WARM,
             stage=str(self.stage) if self.stage else "",
             convert=converts(row, inventory, self.vsphere.transport.transport, staged=self.stage is not None),
-            wishes=self.wishes,
+            guest=row.guest,
             wave=row.wave,
             turn=row.order,
             pool_host=pool_host(facts, spec),

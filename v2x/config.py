@@ -59,6 +59,14 @@ at = ["before checkpoint", "after seal"]
 command = ["/usr/local/bin/tell-monitoring", "v2x"]
 seconds = 60
 stops = false
+
+and files and keys for guests that are converted; the file must be mode 0600 where it names keys:
+
+[guest]
+windows_drivers = "/srv/XenTools-x64.msi"
+agent = "/srv/xe-guest-utilities.deb"
+luks_key_files = ["~/.config/v2x/luks.key"]
+bitlocker_key_files = ["~/.config/v2x/recovery.key"]
 """
 
 import tomllib
@@ -81,11 +89,26 @@ _SIDES = {
     "target": (*_KEYS, "resource_set"),
 }
 _NOT_TEXTS = {"shares": list, "smb_encryption": bool, "experimental_vmcx": bool}
-_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh", "hook", "limits"})
+_TABLES = frozenset({"source", "target", "network", "uplink", "storage", "vddk", "ssh", "hook", "limits", "guest"})
 _VDDK_KEYS = ("libdir", "plugin", "nbdkit", "transports", "config", "compression")
 _SSH_KEYS = ("known_hosts", "user", "host", "port", "identity", "volumes")
+_GUEST_KEYS = {"windows_drivers": str, "agent": str, "luks_key_files": list, "bitlocker_key_files": list}
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _VLAN_IDS = range(4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestTable:
+    """Paths of what conversions of guests use: an .msi of PV drivers, a package of the agent, files that hold a key."""
+
+    windows_drivers: str = ""
+    agent: str = ""
+    luks_key_files: tuple[str, ...] = ()
+    bitlocker_key_files: tuple[str, ...] = ()
+
+    @property
+    def names_keys(self) -> bool:
+        return bool(self.luks_key_files or self.bitlocker_key_files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +122,7 @@ class Config:
     ssh: Mapping[str, str] = field(default_factory=dict)
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
+    guest: GuestTable = field(default_factory=GuestTable)
 
 
 def load_config(path: str | Path | None) -> Config:
@@ -118,12 +142,14 @@ def load_config(path: str | Path | None) -> Config:
         raise UsageError(
             f"{path}: unknown table [{unknown[0]}]",
             hint="tables are [source.ALIAS], [target.ALIAS], [hook.NAME], [[network]], [[uplink]], [[storage]], "
-            "[vddk], [ssh] and [limits]",
+            "[vddk], [ssh], [limits] and [guest]",
         )
     hooks = parse_hooks(str(path), document.get("hook", {}))
-    if hooks and Path(path).stat().st_mode & 0o077:
+    guest = _guest(f"{path}: [guest]", document.get("guest", {}))
+    if (hooks or guest.names_keys) and Path(path).stat().st_mode & 0o077:
+        what = "commands" if hooks else "keys of guests"
         raise UsageError(
-            f"{path} names commands and others may write or read it", code="CONFIG-MODE", hint=f"chmod 600 {path}"
+            f"{path} names {what} and others may write or read it", code="CONFIG-MODE", hint=f"chmod 600 {path}"
         )
     return Config(
         hooks=hooks,
@@ -133,7 +159,23 @@ def load_config(path: str | Path | None) -> Config:
         vddk=_texts(path, "vddk", document, _VDDK_KEYS),
         ssh=_texts(path, "ssh", document, _SSH_KEYS),
         limits=_limits(path, document.get("limits", {})),
+        guest=guest,
     )
+
+
+def _guest(where: str, table: object) -> GuestTable:
+    valid = f"keys are {', '.join(_GUEST_KEYS)}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where.replace('[guest]', 'guest')} must be a table", hint=f"write [guest]; {valid}")
+    for key, value in table.items():
+        if key not in _GUEST_KEYS:
+            raise UsageError(f"{where}: unknown key {key}", hint=f"{valid}; a passphrase itself never stands there")
+        fits = _are_texts(value) if _GUEST_KEYS[key] is list else isinstance(value, str) and value
+        if not fits:
+            word = "a list of paths" if _GUEST_KEYS[key] is list else "a path"
+            raise UsageError(f"{where}: {key} must be {word}", hint=valid)
+    paths: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    return GuestTable(**paths)
 
 
 def _limits(path: str | Path, table: object, before: str = "") -> dict[str, str]:

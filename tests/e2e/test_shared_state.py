@@ -44,6 +44,9 @@ def test_a_worker_for_one_batch_ends_with_it(bench, raw, state, tmp_path):
     ran = bench.v2x("worker", "--batch", "zzz", "--state", state)
     assert ran.code == 2
     assert "no batch zzz" in ran.err
+    (tmp_path / "v2x.toml").write_text('[guest]\nagent = "gone.deb"\n')
+    ran = bench.v2x("worker", "--batch", batch, "--state", state)
+    assert ran.code == 2 and "[guest] of v2x.toml: there is no file gone.deb" in ran.err
 
 
 def test_strain_is_followed_by_all_who_share_the_state(state, tmp_path):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from v2x.config import load_config
+from v2x.config import GuestTable, load_config
 from v2x.errors import UsageError
 from v2x.model.placement import NetworkRule, StorageRule, UplinkRule
 
@@ -163,3 +163,44 @@ def test_a_wrong_rule_is_named(tmp_path, text, message):
         load_config(file)
     assert message in caught.value.message
     assert caught.value.hint
+
+
+GUEST = """
+[guest]
+windows_drivers = "/srv/x.msi"
+agent = "~/a.deb"
+luks_key_files = ["/k1", "/k2"]
+"""
+
+
+def test_files_for_guests_and_their_keys_in_a_private_file_only(tmp_path):
+    file = tmp_path / "v2x.toml"
+    file.write_text(GUEST)
+    file.chmod(0o600)
+    assert load_config(file).guest == GuestTable(
+        windows_drivers="/srv/x.msi", agent="~/a.deb", luks_key_files=("/k1", "/k2")
+    )
+    file.chmod(0o640)
+    with pytest.raises(UsageError, match="names keys of guests") as refused:
+        load_config(file)
+    assert (refused.value.code, refused.value.hint) == ("CONFIG-MODE", f"chmod 600 {file}")
+    file.write_text('[guest]\nagent = "/a.deb"\n')
+    assert load_config(file).guest.agent == "/a.deb", "no key is named"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[guest]\nluks_key = 'geheim'\n", r"\[guest\]: unknown key luks_key$"),
+        ("[guest]\nluks_key_files = '/k'\n", "luks_key_files must be a list of paths"),
+        ("[guest]\nbitlocker_key_files = ['/k', '']\n", "bitlocker_key_files must be a list of paths"),
+        ("[guest]\nagent = ['/a.deb']\n", "agent must be a path"),
+        ("[guest]\nwindows_drivers = ''\n", "windows_drivers must be a path"),
+        ("guest = 1\n", "guest must be a table"),
+    ],
+)
+def test_faults_in_the_table_for_guests_are_named(tmp_path, text, message):
+    (tmp_path / "v2x.toml").write_text(text)
+    with pytest.raises(UsageError, match=message) as refused:
+        load_config(tmp_path / "v2x.toml")
+    assert "geheim" not in refused.value.message

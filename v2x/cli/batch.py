@@ -97,6 +97,7 @@ def run(
     from v2x.cli import batching, editions
     from v2x.cli.assess import pace_of
     from v2x.cli.build import build
+    from v2x.cli.guest_wishes import standing_wishes
     from v2x.cli.planned import (
         checked,
         refreshed,
@@ -113,6 +114,7 @@ def run(
     check_report_folder(report)
     pace = pace_of(None, throughput)
     built = build(given)
+    built.wishes = standing_wishes(built.config.guest)
     built.source_network = source_network or ""
     built.target_network, built.pool_autostart = target_network or "", pool_autostart
     built.keep_off = keep_source_off
@@ -167,11 +169,13 @@ def resume(
     """Continues a batch that was paused, stopped or killed; machines that failed are tried again."""
     from v2x.cli import batching, show
     from v2x.cli.build import build
+    from v2x.cli.guest_wishes import standing_wishes
     from v2x.cli.running import check_report_folder
     from v2x.errors import Conflict
 
     check_report_folder(report)
     built = build(given)
+    built.wishes = standing_wishes(built.config.guest)
     built.target_network, built.upload_format = target_network or "", upload_format
     built.delta_format = delta
     with batching.opened(state) as store:

@@ -180,6 +180,7 @@ def work(
         now=app.now,
         pacing=Pacing(watch_seconds=watch_minutes * 60),
         hooks=app.config.hooks,
+        wishes=app.wishes,
     )
     with draining(worker) as received, measured(store, given, metrics_port):
         worker.run(batch.id if batch else "", forever=batch is None, lock=lock)

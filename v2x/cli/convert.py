@@ -53,10 +53,13 @@ def convert(
     from v2x.cli import show
     from v2x.cli.converting import Wish, convert_appliance, convert_disk, describe_disk
     from v2x.cli.guest_wishes import guest_wishes
+    from v2x.config import GuestTable, load_config
     from v2x.errors import UsageError
 
     if native_4k and tool is Tool.QEMU_IMG:
         raise UsageError("qemu-img reads no disks with 4096-byte sectors", hint="leave out --tool")
+    looks_inside = convert_guest or guest_plan
+    table = load_config(given.config).guest if looks_inside else GuestTable()
     wish = Wish(
         source=source,
         source_format=source_format,
@@ -64,7 +67,7 @@ def convert(
         force=force,
         compare=compare,
         native_4k=native_4k,
-        guest=guest_wishes(given, converts=convert_guest or guest_plan, how="--convert-guest or --guest-plan"),
+        guest=guest_wishes(given, table, converts=looks_inside, how="--convert-guest or --guest-plan"),
     )
     if serve is not None or guest_plan:
         if info or output is not None or convert_guest or compare or tool is Tool.QEMU_IMG or (serve and guest_plan):

@@ -149,6 +149,7 @@ def convert_appliance(given: Given, wish: Wish, output: Path, *, convert_guest: 
     if not wish.is_appliance:
         raise UsageError("an XVA is made from an appliance", hint="give an .ova, .ovf or .vmx")
     app = build(given)
+    app.wishes = wish.guest
     choices = Choices(
         source=str(wish.source),
         target=f"xva:{output.parent}",

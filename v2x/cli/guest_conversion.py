@@ -74,7 +74,7 @@ def show_guest_of(app: App, given: Given, plan: Plan) -> None:
     doors = app.doors(plan.sources, plan.targets)
     show.note(_PATIENCE, quiet=given.quiet)
     with closing(doors.source(order.source)) as source, closing(doors.target(order.target)) as target:
-        _print(given, look_into(work_of(order, source, target, Silent())))
+        _print(given, look_into(work_of(order, source, target, Silent(), app.wishes)))
 
 
 def _print(given: Given, conversion: Conversion) -> None:

@@ -132,7 +132,7 @@ def migrate(
     from v2x.cli import show
     from v2x.cli.build import build
     from v2x.cli.guest_conversion import show_guest_of
-    from v2x.cli.guest_wishes import guest_wishes
+    from v2x.cli.guest_wishes import guest_wishes, words_given
     from v2x.cli.running import check_report_folder, conclude, report_file, run_plan, write_report
     from v2x.cli.single import Choices, describe, single_plan
     from v2x.text import plural
@@ -168,13 +168,16 @@ def migrate(
         dry_run=dry_run or convert is Convert.PLAN,
         stage=stage,
         convert=GuestConversion.AUTO if convert is Convert.AUTO else GuestConversion.OFF,
+        guest=words_given(given),
     )
     check_report_folder(report)
     app = build(given)
     app.source_network = source_network or ""
     app.target_network, app.pool_autostart = target_network or "", pool_autostart
     app.upload_format, app.keep_off = upload_format, keep_source_off
-    app.wishes = guest_wishes(given, converts=convert is not Convert.OFF, how="--convert auto or --convert plan")
+    app.wishes = guest_wishes(
+        given, app.config.guest, converts=convert is not Convert.OFF, how="--convert auto or --convert plan"
+    )
     app.enable_tracking, app.outage_seconds = enable_cbt, outage
     app.care = Aftercare(health_seconds=health_minutes * 60, mark=mark_source)
     app.delta_format, app.limits = delta, limits_of(datastore_floor, snapshot_hours, backup_wait)

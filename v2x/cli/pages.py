@@ -51,7 +51,8 @@ PAGES = _OF_THEIR_OWN | {
     "only production checkpoints are allowed, and at the free space of its volume; or migrate it cold.",
     "COMMAND-DENIED": "The session of the Hyper-V host does not allow a command; the text names it. A JEA endpoint is "
     "made with the files of v2x inventory --jea; to shut machines down and start them it needs --jea-power too.",
-    "CONFIG-MODE": "v2x.toml names commands to be run, so only its owner may read or write it: chmod 600.",
+    "CONFIG-MODE": "v2x.toml names commands to be run, or files with keys of guests, so only its owner may read or "
+    "write it: chmod 600.",
     "DATA-LOSS": "The machine has run on the pool, and going back to its source loses everything it wrote there. Save "
     "what is needed first; --accept-data-loss says that the rest may go.",
     "DOCTOR": "A check of v2x doctor failed; the line names what is missing and how to get it.",
@@ -62,7 +63,8 @@ PAGES = _OF_THEIR_OWN | {
     "FINALIZED": "The way back of this machine was given up with v2x batch finalize.",
     "GONE": "The machine is not on the target any more, so there is nothing to go back from.",
     "GUEST-LOCKED": "The guest's disks are encrypted with LUKS, and none of the given passphrases opens them. "
-    "Nothing was changed. Without a passphrase the guest is copied as it is, and unlocked at its start as ever.",
+    "Nothing was changed. Without a passphrase the guest is copied as it is, and unlocked at its start as ever. "
+    "Passphrases are given with --luks-key-file or --luks-ask, or by luks_key_files in [guest] of v2x.toml.",
     "GUEST-ROOM": "A file system of the guest is too full: its initial RAM disks are rebuilt with drivers for Xen, and "
     "the old ones stay beside them. Nothing was changed. Make room in the guest (old kernels), or migrate without "
     "conversion.",

@@ -119,6 +119,7 @@ def checked(app: App, plan: Plan, drafted: Plan | None = None, pace: Pace = DEFA
         now=app.now(),
         drafted=drafted.inventories if drafted is not None else None,
         pace=pace,
+        has_keys=bool(app.config.guest.bitlocker_key_files),
     )
     if any(found.rule == CONVERT.id for found in findings):
         findings += _without_tools()

@@ -16,7 +16,7 @@ from v2x.model.health import OnFail, ports_of, unread_ports
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Firmware, Machine
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import Endpoint, GuestConversion, MacPolicy, Plan, PlanRow, Running, Transfer
+from v2x.model.plan import Endpoint, GuestConversion, GuestWish, MacPolicy, Plan, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority
 from v2x.plan import draft_plan, parse_size, plan_id
 from v2x.plan.identity import machine_of, without
@@ -59,6 +59,7 @@ class Choices:
     dry_run: bool = False
     warm: bool = False
     convert: GuestConversion = GuestConversion.OFF
+    guest: tuple[GuestWish, ...] = ()
 
 
 def single_plan(app: App, choices: Choices) -> tuple[Plan, list[Finding]]:
@@ -147,6 +148,7 @@ def _row(drafted: PlanRow, machine: Machine, choices: Choices) -> PlanRow:
         mac=choices.mac,
         transfer=Transfer.WARM if choices.warm else Transfer.COLD,
         convert=choices.convert,
+        guest=choices.guest,
         vcpus=choices.vcpus if choices.vcpus is not None else drafted.vcpus,
         memory_bytes=parse_size(choices.memory) if choices.memory else drafted.memory_bytes,
         firmware=choices.firmware or drafted.firmware,

@@ -27,6 +27,7 @@ def worker(
     """
     from v2x.cli import batching, show
     from v2x.cli.build import build
+    from v2x.cli.guest_wishes import standing_wishes
     from v2x.errors import Interrupted, UsageError
 
     if not batching.location(state).startswith(("postgresql:", "postgres:")):
@@ -36,6 +37,7 @@ def worker(
         )
     with batching.opened(state) as store:
         built = build(given)
+        built.wishes = standing_wishes(built.config.guest)
         only = batching.control(store, built).batch(batch) if batch else None
         if only is not None:
             batching.unlocked(built, only)

@@ -26,7 +26,8 @@ def locked_disks(guest: MountedGuest) -> Iterator[Remark]:
     if guest.locked:
         yield Remark(
             text=f"{', '.join(guest.locked)}: encrypted with LUKS and not opened, so nothing there was looked at",
-            remedy="give its passphrase with --luks-key-file, or see to its drivers and names in the guest",
+            remedy="give its passphrase with --luks-key-file (for a batch, luks_key_files in [guest] of v2x.toml), or "
+            "see to its drivers and names in the guest",
         )
 
 

@@ -12,10 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from v2x.convert.interface import GuestWishes
 from v2x.engine.attempt import Patience
 from v2x.engine.interface import Doors, Event, Order, Watcher
 from v2x.engine.memory import told_of
-from v2x.engine.orders import hooks_of, itinerary_of, work_of
+from v2x.engine.orders import NOTHING_HERE, hooks_of, itinerary_of, work_of
 from v2x.engine.row import RowRun
 from v2x.errors import UsageError
 from v2x.migrate.observe import Observer
@@ -42,8 +43,9 @@ class InlineEngine:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], None] = time.sleep,
         hooks: Mapping[str, Hook] | None = None,
+        wishes: GuestWishes = NOTHING_HERE,
     ) -> None:
-        self._hooks = hooks or {}
+        self._hooks, self._wishes = hooks or {}, wishes
         self._doors = doors
         self._watcher = watcher
         self._now = now
@@ -148,6 +150,7 @@ class InlineEngine:
             source,
             target,
             observer,
+            self._wishes,
             reservations=self._reservations,
             stopping=wish.stopping,
             pace=Pace(lambda: self._rate_bytes, sleep=self._sleep),

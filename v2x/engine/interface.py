@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from v2x.convert.interface import GuestWishes
 from v2x.migrate.observe import Observer
 from v2x.model.downtime import ROLLBACK_SECONDS
 from v2x.model.health import Aftercare
@@ -14,7 +13,7 @@ from v2x.model.limits import SourceLimits
 from v2x.model.machine import Machine
 from v2x.model.migration import Migration, VerifyLevel
 from v2x.model.outage import DEFAULT_SECONDS
-from v2x.model.plan import PlanRow, Running
+from v2x.model.plan import GuestWish, PlanRow, Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
@@ -30,8 +29,9 @@ class Order:
     be through before a cold one starts and a warm one is cut over; `window` is a text for model.windows, when that may
     be; its foretold end and then `rollback_seconds` have to lie inside. `apart` are teams of which no two are ever cut
     over at once. `row` is the plan's, for reports. What the order knows of the machine is as of `listed`. With
-    `convert`, its guest is put right on its way; `wishes` are what is asked for in the guest beyond that: they may hold
-    keys, and are never written down. `care` is what follows its start.
+    `convert`, its guest is put right on its way; `guest` is what its row asks for in it beyond that. Files and
+    keys for that are no part of an order, which is written down: who runs it has its own. `care` is what follows its
+    start.
     """
 
     id: str
@@ -62,9 +62,9 @@ class Order:
     row: PlanRow | None = None
     listed: datetime | None = None
     convert: bool = False
+    guest: tuple[GuestWish, ...] = ()
     rollback_seconds: float = ROLLBACK_SECONDS
     care: Aftercare = field(default_factory=Aftercare)
-    wishes: GuestWishes = field(default_factory=GuestWishes)
 
     @property
     def size_bytes(self) -> int:

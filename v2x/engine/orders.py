@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an order comes to when it is run: its work, its steps, its hooks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from v2x.convert.interface import GuestWishes
 from v2x.engine.attempt import Hooks
 from v2x.engine.hooks import chosen
 from v2x.engine.interface import Order
@@ -16,13 +18,33 @@ from v2x.model.health import Mark
 from v2x.model.hook import Hook
 from v2x.model.inventory import Inventory
 from v2x.model.migration import Phase
-from v2x.model.plan import GuestConversion, PlanRow, Running
+from v2x.model.plan import GuestConversion, GuestWish, PlanRow, Running
 from v2x.sources.interface import Source
 from v2x.target.interface import Target
 
+NOTHING_HERE = GuestWishes()
 
-def work_of(order: Order, source: Source, target: Target, observer: Observer, **running: Any) -> Work:
-    """The work of an order; `running` is what an engine adds: reservations, stopping, pace."""
+
+def granted(asked: Collection[GuestWish], here: GuestWishes) -> GuestWishes:
+    """What a row asks for in its guest, with the files and keys that are here."""
+    return replace(
+        here,
+        remove_tools=here.remove_tools or GuestWish.REMOVE_TOOLS in asked,
+        clean_hibernation=here.clean_hibernation or GuestWish.CLEAN_HIBERNATION in asked,
+        bitlocker_suspended=here.bitlocker_suspended or GuestWish.BITLOCKER_SUSPENDED in asked,
+    )
+
+
+def work_of(
+    order: Order,
+    source: Source,
+    target: Target,
+    observer: Observer,
+    wishes: GuestWishes = NOTHING_HERE,
+    **running: Any,
+) -> Work:
+    """The work of an order; `wishes` are the files and keys here for guests that are converted, `running` is what an
+    engine adds: reservations, stopping, pace."""
     return Work(
         tag=order.id,
         machine=order.machine,
@@ -44,7 +66,7 @@ def work_of(order: Order, source: Source, target: Target, observer: Observer, **
         convert=order.convert,
         care=order.care,
         role=order.role,
-        wishes=order.wishes,
+        wishes=granted(order.guest, wishes),
         place=order.target,
         source_name=order.source,
         **running,

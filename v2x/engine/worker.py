@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from v2x.convert.interface import GuestWishes
 from v2x.engine import batches, crew, dispatch, foretelling, slots, tables
 from v2x.engine.attempt import Journal
 from v2x.engine.batches import Batch, Cancel, State
@@ -19,7 +20,7 @@ from v2x.engine.interface import Doors, Order, Watcher
 from v2x.engine.live import Beat, Ledger, LiveRow, Openings
 from v2x.engine.locks import FolderLock, Lock, ServerLock
 from v2x.engine.lookout import Lookout
-from v2x.engine.orders import hooks_of, itinerary_of, work_of
+from v2x.engine.orders import NOTHING_HERE, hooks_of, itinerary_of, work_of
 from v2x.engine.promises import SharedReservations
 from v2x.engine.rates import rate_at
 from v2x.engine.row import WAITED_FOR, RowRun
@@ -58,8 +59,9 @@ class Worker:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         pacing: Pacing | None = None,
         hooks: Mapping[str, Hook] | None = None,
+        wishes: GuestWishes = NOTHING_HERE,
     ) -> None:
-        self._hooks = hooks or {}
+        self._hooks, self._wishes = hooks or {}, wishes
         self._store, self._durable, self._doors, self._watcher = store, durable, doors, watcher
         self._rows_at_once, self._now, self._pacing = rows_at_once, now, pacing or Pacing()
         self.id = crew.worker_name() if store.is_shared else LOCAL
@@ -228,6 +230,7 @@ class Worker:
                 source,
                 target,
                 live,
+                self._wishes,
                 reservations=self._reservations,
                 stopping=live.stopping,
                 pace=Pace(lambda: self._rate(keys)),

@@ -40,12 +40,23 @@ class GuestConversion(StrEnum):
     AUTO = "auto"
 
 
+class GuestWish(StrEnum):
+    """What a row asks for in a guest that is converted: the old hypervisor's packages taken out, a hibernated Windows's
+    state thrown away; and that BitLocker was suspended before the last shutdown, where the disk itself does not tell.
+    """
+
+    REMOVE_TOOLS = "remove-tools"
+    CLEAN_HIBERNATION = "clean-hibernation"
+    BITLOCKER_SUSPENDED = "bitlocker-suspended"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
     """The choices for one machine. None or empty means: as the source has it, or the drafted default.
 
     `storage` maps a disk id to an SR (name or uuid), with "*" for the rest; `networks` maps a NIC position
-    (decimal text) to a target network (name or uuid), with "*" for the rest. `timezone` is the guest's: a name of the
+    (decimal text) to a target network (name or uuid), with "*" for the rest. `guest` is what a conversion is asked for,
+    in the order of GuestWish; files and keys for it are never in a plan. `timezone` is the guest's: a name of the
     tz database or an offset such as +02:00. `after` are names or ids of machines of the plan that must be through
     before; `groups` are those of the source as `kind:name` (kind a value of Together with hyphens), or names of one's
     own; `window` is a text for model.windows. `change` and `approved_by` are kept and reported; `checks` too, and its
@@ -69,6 +80,7 @@ class PlanRow:
     template: str = ""
     transfer: Transfer = Transfer.COLD
     convert: GuestConversion = GuestConversion.OFF
+    guest: tuple[GuestWish, ...] = ()
     running: Running = Running.REFUSE
     verify: VerifyLevel = VerifyLevel.FULL
     start: bool = False

@@ -160,6 +160,20 @@ def write_names(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
+def words_of(kind: type[E]) -> Callable[[str], tuple[E, ...]]:
+    """A reader of words of an enumeration, with commas between; each comes once, in the enumeration's order."""
+
+    def read(text: str) -> tuple[E, ...]:
+        words = {name.casefold() for name in read_names(text)}
+        unknown = sorted(words - {member.value for member in kind})
+        if unknown:
+            known = ", ".join(member.value for member in kind)
+            raise CellError(f"has the unknown word {unknown[0]!r}", f"words with commas between: {known}")
+        return tuple(member for member in kind if member.value in words)
+
+    return read
+
+
 def read_window(text: str) -> str:
     """A window for cutovers, with single blanks."""
     plain = " ".join(text.split())

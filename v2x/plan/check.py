@@ -22,6 +22,7 @@ from v2x.model.plan import GuestConversion, Plan, PlanRow, Running, Transfer
 from v2x.model.target import StorageRepository, TargetFacts, TargetMachine
 from v2x.model.units import show_bytes
 from v2x.plan import rules as plan_rules
+from v2x.plan.guests import check_guests
 from v2x.plan.outages import short_windows
 from v2x.plan.relations import check_relations, key_of
 from v2x.text import plural
@@ -51,6 +52,7 @@ def check_plan(
     now: datetime | None = None,
     drafted: Mapping[str, Inventory] | None = None,
     pace: Pace = DEFAULT_PACE,
+    has_keys: bool = False,
 ) -> list[Finding]:
     """Findings of the rules `plan.*`, the worst first; excluded rows are left out.
 
@@ -58,7 +60,7 @@ def check_plan(
     `done` are ids of machines that are known to be on the target or on their way there: their names, MAC addresses and
     space on it are their own. With `now`, windows must have times ahead of it, and be long enough at `pace`. `drafted`
     are the inventories of the draft, where the plan's are newer: what changed since is told, of a machine that is gone
-    nothing else; one that is done may be gone.
+    nothing else; one that is done may be gone. `has_keys` says that recovery keys of BitLocker are at hand here.
     """
     rows = [row for row in plan.rows if not row.exclude]
     if not rows:
@@ -89,6 +91,7 @@ def check_plan(
     findings += _hosts(sums, facts)
     findings += check_relations(plan.rows, now)
     findings += _converted(rows)
+    findings += check_guests([row for row in rows if row.machine_id not in done], machines, tables, has_keys=has_keys)
     findings += _not_live(rows, plan)
     findings += short_windows(rows, machines, pace, now) if now is not None else ()
     findings += changes(plan, drafted or {}, done)

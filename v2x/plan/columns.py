@@ -8,7 +8,7 @@ from typing import Any
 from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import GuestConversion, MacPolicy, PlanRow, Running, Transfer
+from v2x.model.plan import GuestConversion, GuestWish, MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.plan.cells import (
     read_checks,
@@ -20,6 +20,7 @@ from v2x.plan.cells import (
     tidy,
     whole_number,
     word_of,
+    words_of,
     write_flag,
     write_names,
     write_pairs,
@@ -43,6 +44,8 @@ class Column:
 def _text(name: str, meaning: str, required: bool = False) -> Column:
     return Column(name, name, meaning, str, str, "", required)
 
+
+_read_wishes = words_of(GuestWish)
 
 COLUMNS: tuple[Column, ...] = (
     _text("machine_id", "the source's own identifier of the machine; the key of the row, never edited", True),
@@ -83,6 +86,14 @@ COLUMNS: tuple[Column, ...] = (
         word_of(GuestConversion),
         str,
         GuestConversion.OFF,
+    ),
+    Column(
+        "guest",
+        "guest",
+        "what the conversion is asked for: remove-tools, clean-hibernation, bitlocker-suspended, with commas between",
+        _read_wishes,
+        write_names,
+        (),
     ),
     Column(
         "running",
@@ -166,8 +177,8 @@ def tidy_row(row: PlanRow) -> PlanRow:
             changes[column.field] = {key: word for key, word in pairs if key and word}
         elif column.read in (str, read_checks):
             changes[column.field] = tidy(value)
-        elif column.read is read_names:
-            changes[column.field] = read_names(write_names(value))
+        elif column.read in (read_names, _read_wishes):
+            changes[column.field] = column.read(write_names(value))
     return replace(row, **changes)
 
 

@@ -22,6 +22,7 @@ from v2x.model.placement import Rules
 from v2x.model.plan import Endpoint, Plan, PlanRow
 from v2x.model.target import HaPriority, TargetFacts, TargetMachine
 from v2x.plan.columns import tidy_row
+from v2x.plan.guests import sealed
 from v2x.plan.relations import CONTROLLER, apart, group_cells
 from v2x.plan.store import plan_id
 
@@ -171,6 +172,9 @@ def draft_row(machine: Machine, row: PlanRow, ground: Ground, blockers: Sequence
         comments += made.notes
         if guest is not None and guest.family is Family.LINUX:
             comments.append("convert: auto would put drivers and names inside the guest right for Xen")
+        locked = sealed(machine, tables)
+        if locked:
+            comments.append(f"guest: {locked}; to convert it, suspend BitLocker and write bitlocker-suspended there")
     comments += _state(machine, row, facts)
     if reasons:
         comments.insert(0, "excluded: " + "; ".join(reasons))

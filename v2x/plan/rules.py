@@ -95,6 +95,20 @@ CONVERT_TOOLS = Rule(
     "Guests cannot be put right on this machine",
     "apt install python3-guestfs linux-image-amd64, run the batch elsewhere, or set convert to off.",
 )
+GUEST = Rule(
+    "plan.guest",
+    _W,
+    "The column guest asks for something that only a conversion does",
+    "Set convert to auto, or empty the cell.",
+)
+BITLOCKER = Rule(
+    "plan.bitlocker",
+    _W,
+    "BitLocker may keep a Windows from being converted",
+    "Suspend protection in the guest before the batch (manage-bde -protectors -disable C: -rc 0) and write "
+    "bitlocker-suspended into the column guest, or name its recovery key under bitlocker_key_files in [guest] of "
+    "v2x.toml on each machine that runs the batch.",
+)
 WARM = Rule(
     "plan.warm", _B, "Warm transfer is not available for this source", "Set transfer to cold, or use the live source."
 )

@@ -178,7 +178,7 @@ class PatchedTarget(MemoryTarget):
     def patcher(self, claim, disk, blocks, areas=None):
         assert self.takes_patches(claim, disk)
         assert disk.point == self.vdis[disk.id].point, "a patch goes to a disk of the point that is known of it"
-        return MemoryWriter(self, self.vdis[disk.id], list(blocks), disk.point)
+        return MemoryWriter(self, self.vdis[disk.id], list(blocks), disk.point, areas)
 
     def advance(self, claim, disk, point):
         self.calls.append("advance")
@@ -191,8 +191,8 @@ class PatchedTarget(MemoryTarget):
 
 
 class MemoryWriter:
-    def __init__(self, target, vdi, blocks, point):
-        self.target, self.vdi, self.blocks, self.point = target, vdi, blocks, point
+    def __init__(self, target, vdi, blocks, point, areas=None):
+        self.target, self.vdi, self.blocks, self.point, self.areas = target, vdi, blocks, point, areas
         self.block = BLOCK_BYTES
         self.sent_bytes = 0
         self.segments = 0
@@ -207,7 +207,10 @@ class MemoryWriter:
         if number in self.target.corrupt:
             self.target.corrupt.remove(number)
             data = b"\xff" + data[1:]
-        self.vdi.data[number * BLOCK_BYTES : number * BLOCK_BYTES + len(data)] = data
+        parts = [(0, len(data))] if self.areas is None else self.areas.parts(number, len(data))
+        for offset, length in parts:
+            at = number * BLOCK_BYTES + offset
+            self.vdi.data[at : at + length] = data[offset : offset + length]
         self.target.sent.append((self.vdi.id, number))
         self.sent_bytes += len(data)
         self.waiting += 1

@@ -9,16 +9,18 @@ import pytest
 
 from tests.following import follow
 from v2x.convert.guest import ConvertedDisk
-from v2x.convert.interface import Conversion, Edit, Inspection, Proposal
+from v2x.convert.interface import Conversion, Edit, GuestWishes, Inspection, Proposal
 from v2x.disks.extent import Extent
 from v2x.disks.stream.feed import BLOCK_BYTES
-from v2x.errors import BadImage, NoSpace, Stopped, TargetError, UsageError, V2xError
+from v2x.engine.orders import granted
+from v2x.errors import BadImage, InputRefused, NoSpace, Stopped, TargetError, UsageError, V2xError
 from v2x.migrate import guest
 from v2x.migrate.itinerary import COLD, WARM
 from v2x.migrate.observe import Silent
 from v2x.migrate.points import marked, parted
 from v2x.model.machine import PowerState
 from v2x.model.migration import VerifyLevel
+from v2x.model.plan import GuestWish
 
 DONE = Conversion(
     inspection=Inspection(os="linux"), proposal=Proposal(edits=(Edit(path="/e", before="a", after="b", why="w"),))
@@ -343,3 +345,28 @@ def test_blocks_stand_beside_the_point_and_never_fewer_than_there_are():
     point, blocks = parted(text)
     assert point == "p" and set(many) <= set(blocks)
     assert parted("p+guest:x") == ("p+guest:x", ())
+
+
+def test_a_sealed_windows_is_refused_while_it_runs_and_goes_on_once_its_row_confirms(patched, conversions, monkeypatch):
+    world = patched
+    world.source = Running(world)
+    good = guest.converted_guest
+
+    @contextlib.contextmanager
+    def sealed(*args, wishes, **names):
+        if not wishes.bitlocker_suspended:
+            raise InputRefused("C: is sealed to the TPM of the source", code="WINDOWS-BITLOCKER")
+        with good(*args, wishes=wishes, **names) as made:
+            yield made
+
+    monkeypatch.setattr(guest, "converted_guest", sealed)
+    work = world.work(convert=True, warm=True)
+    with pytest.raises(InputRefused) as refused:
+        follow(work, WARM)
+    assert refused.value.code == "WINDOWS-BITLOCKER"
+    assert world.source.power is PowerState.ON and work.outage is None
+    assert world.target.calls == [] and world.target.sent == [], "nothing was made, and nothing copied"
+    assert world.source.released, "its snapshot is gone"
+    wishes = granted([GuestWish.BITLOCKER_SUSPENDED], GuestWishes())
+    follow(world.work(convert=True, warm=True, wishes=wishes), WARM)
+    assert arrived(world) == conversions[-1] and world.source.power is PowerState.OFF

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from v2x.model.finding import Severity
-from v2x.model.machine import Cpu, Guest, GuestIdKind, Memory, PowerState
+from v2x.model.machine import Cpu, Guest, GuestIdKind, GuestVolume, Memory, PowerState
 from v2x.model.placement import NetworkRule, Rules
-from v2x.model.plan import MacPolicy, Running, Transfer
+from v2x.model.plan import GuestConversion, GuestWish, MacPolicy, Running, Transfer
 from v2x.model.units import GIB, TIB
 from v2x.plan import rules
 from v2x.plan.check import check_plan
@@ -321,3 +321,36 @@ def test_a_source_without_snapshots_copies_no_running_machine(
     machine = make_machine("web01", 1, power_state=state)
     plan = make_plan(make_row(1, running=Running.SNAPSHOT), machines=(machine,), kind=kind)
     assert [one.severity for one in check(plan) if one.rule == "plan.no-snapshot"] == [Severity.BLOCKER] * refused
+
+
+AUTO = {"convert": GuestConversion.AUTO}
+WINDOWS = Guest(os_id="windows2019srv_64Guest", os_id_kind=GuestIdKind.VMWARE)
+LOCKED = Guest(volumes=(GuestVolume(path="C:", filesystem="BitLocker"),))
+
+
+def test_words_for_a_guest_without_its_conversion(check, make_plan, make_row):
+    (finding,) = check(make_plan(make_row(1, guest=(GuestWish.REMOVE_TOOLS, GuestWish.CLEAN_HIBERNATION))))
+    assert (finding.rule, finding.severity) == ("plan.guest", Severity.WARNING)
+    assert finding.text == "remove-tools, clean-hibernation, and convert is off"
+    assert ids(check(make_plan(make_row(1, guest=(GuestWish.REMOVE_TOOLS,), **AUTO)))) == ["plan.convert"]
+
+
+@pytest.mark.parametrize(
+    ("row", "machine", "options", "told"),
+    [
+        (AUTO, {"guest": WINDOWS, "vtpm": True}, {}, "it is Windows and has a TPM"),
+        (AUTO, {"guest": LOCKED}, {}, "C: is encrypted with BitLocker"),
+        (AUTO, {"guest": WINDOWS}, {}, ""),
+        (AUTO, {"vtpm": True}, {}, ""),
+        ({}, {"guest": LOCKED, "vtpm": True}, {}, ""),
+        (AUTO, {"guest": LOCKED}, {"has_keys": True}, ""),
+        (AUTO, {"guest": LOCKED}, {"done": {"uuid-1"}}, ""),
+        ({**AUTO, "guest": (GuestWish.BITLOCKER_SUSPENDED,)}, {"guest": LOCKED}, {}, ""),
+        ({**AUTO, "guest": (GuestWish.CLEAN_HIBERNATION,)}, {"guest": LOCKED}, {}, "C: is encrypted with BitLocker"),
+    ],
+)
+def test_a_windows_that_may_be_sealed(check, make_plan, make_row, make_machine, row, machine, options, told):
+    plan = make_plan(make_row(1, **row), machines=(make_machine(**machine),))
+    found = [one for one in check(plan, **options) if one.rule == "plan.bitlocker"]
+    assert [one.text.split(";")[0] for one in found] == ([told] if told else [])
+    assert all(one.severity is Severity.WARNING for one in found)

@@ -13,7 +13,7 @@ from v2x.errors import PlanError
 from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import GuestConversion, MacPolicy, PlanRow, Running, Transfer
+from v2x.model.plan import GuestConversion, GuestWish, MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.model.units import GIB
 from v2x.plan.columns import BY_NAME, COLUMNS, tidy_row
@@ -46,6 +46,7 @@ ROWS = st.builds(
     vtpm=st.none() | st.booleans(),
     template=NASTY,
     transfer=st.sampled_from(Transfer),
+    guest=st.lists(st.sampled_from(GuestWish), max_size=3).map(tuple),
     verify=st.sampled_from(VerifyLevel),
     start=st.booleans(),
     wave=st.integers(1, 9999),
@@ -131,7 +132,7 @@ def test_golden(make_row):
                  secure_boot=SecureBoot.FALSE, vtpm=False,
                  template="debian-12", comment='storage: default SR, "quoted"'),
         make_row(2, machine_name="=cmd|' /C calc'!A0", mac=MacPolicy.NEW, transfer=Transfer.WARM,
-                 convert=GuestConversion.AUTO, running=Running.SHUTDOWN,
+                 convert=GuestConversion.AUTO, guest=tuple(GuestWish), running=Running.SHUTDOWN,
                  verify=VerifyLevel.SAMPLE, start=True, autostart=True, ha=HaPriority.BEST_EFFORT, host="xcp-1",
                  timezone="+02:00", bios_strings=True, as_template=True, resource_set="U8kmJKszJC0", wave=2, order=10,
                  after=("web01", "uuid-9"), groups=("anti-affinity:web tier", "erp"),
@@ -155,6 +156,8 @@ def test_golden(make_row):
          "'1,23E+15' was rounded by a spreadsheet; valid: the name or uuid as the target has it, as text"),
         ("mac", "00:50:56:AA:00:01", "'00:50:56:AA:00:01' is an address, or what a spreadsheet left of one; "
          "valid: keep, new"),
+        ("guest", "clean-hibernation, tools", "'clean-hibernation, tools' has the unknown word 'tools'; "
+         "valid: words with commas between: remove-tools, clean-hibernation, bitlocker-suspended"),
         ("mac", "5.056E+09", "'5.056E+09' is an address, or what a spreadsheet left of one; valid: keep, new"),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 from v2x.errors import PlanError
 from v2x.mapping.build import build_machine
 from v2x.model.finding import Finding, Severity
-from v2x.model.machine import DiskBacking, Firmware, PowerState
+from v2x.model.machine import DiskBacking, Firmware, Guest, GuestIdKind, PowerState
 from v2x.model.placement import NetworkRule, Rules, StorageRule
 from v2x.model.plan import Endpoint, MacPolicy, Transfer
 from v2x.model.target import HaPriority, SecureBoot
@@ -194,3 +194,11 @@ def test_rules_fill_cells_and_take_room(draft, make_machine):
 def test_a_rule_that_names_nothing_stops_the_draft(draft, make_machine):
     with pytest.raises(PlanError, match="no storage repository is named 'Gone'"):
         draft(make_machine(), rules=Rules(storage=(StorageRule(datastore="*", target="Gone"),)))
+
+
+def test_a_windows_that_may_be_sealed_is_told_and_nothing_confirmed_for_it(draft, make_machine):
+    windows = Guest(os_id="windows2019srv_64Guest", os_id_kind=GuestIdKind.VMWARE)
+    sealed, plain = draft(make_machine("a", 1, guest=windows, vtpm=True), make_machine("b", 2, guest=windows)).rows
+    assert "guest: it is Windows and has a TPM; to convert it, suspend BitLocker" in sealed.comment
+    assert "guest:" not in plain.comment
+    assert sealed.guest == plain.guest == ()

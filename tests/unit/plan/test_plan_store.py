@@ -8,7 +8,7 @@ from v2x.errors import PlanError, UsageError
 from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
-from v2x.model.plan import GuestConversion, MacPolicy, PlanRow, Running, Transfer
+from v2x.model.plan import GuestConversion, GuestWish, MacPolicy, PlanRow, Running, Transfer
 from v2x.model.target import HaPriority, SecureBoot
 from v2x.plan.csvfile import PlanFileError
 from v2x.plan.store import load_plan, plan_id, save_plan
@@ -46,7 +46,7 @@ def test_every_field_is_part_of_the_id(make_row):
         "machine_id": "x", "machine_name": "x", "source": "x", "target": "x", "target_name": "x", "storage": {"*": "x"},
         "networks": {"0": "x"}, "mac": MacPolicy.NEW, "vcpus": 9, "memory_bytes": 9, "firmware": Firmware.BIOS,
         "secure_boot": SecureBoot.AUTO, "vtpm": True, "template": "x", "transfer": Transfer.WARM,
-        "convert": GuestConversion.AUTO, "running": Running.SNAPSHOT,
+        "convert": GuestConversion.AUTO, "guest": tuple(GuestWish), "running": Running.SNAPSHOT,
         "verify": VerifyLevel.NONE, "start": True, "autostart": True, "ha": HaPriority.RESTART,
         "host": "x", "timezone": "UTC", "bios_strings": True, "as_template": True, "resource_set": "x",
         "wave": 9, "order": 9, "hooks": ("x",), "after": ("x",), "groups": ("x",), "window": "daily 1:00-2:00 UTC",

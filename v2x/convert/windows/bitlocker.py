@@ -147,7 +147,7 @@ def judged(volume: Protection, *, unlocked: bool, confirmed: bool) -> Refusal | 
             code="WINDOWS-BITLOCKER",
             text=f"{named}, and protection is not suspended: without the old TPM it would not start",
             remedy="run manage-bde -protectors -disable C: -rc 0 at the source and shut down, or give the recovery key "
-            "(--bitlocker-key-file)",
+            "(--bitlocker-key-file; for a batch, bitlocker_key_files in [guest] of v2x.toml)",
         )
     return Remark(
         text=f"{named}; nothing in it was looked at",

@@ -36,7 +36,8 @@ def sleeps(disk: WindowsDisk, cleaned: str | None) -> Proposal:
             Refusal(
                 code="WINDOWS-HIBERNATED",
                 text="this Windows is hibernated (Fast Startup does that too) and would wake up on other hardware",
-                remedy="start it at the source and run shutdown /s /t 0, or throw its state away (--clean-hibernation)",
+                remedy="start it at the source and run shutdown /s /t 0, or throw its state away "
+                "(--clean-hibernation, or clean-hibernation in a plan's column guest)",
             ),
         )
     )

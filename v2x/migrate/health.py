@@ -35,13 +35,13 @@ def record(work: Work) -> None:
 
 
 def _guest(work: Work) -> Guest:
-    """The guest as the source has it now; as it was listed, where it tells no more."""
+    """The guest as the source has it now, or a minute ago; as it was listed, where it tells no more."""
     try:
-        listed = work.source.inventory(lambda key: key == work.machine.id).machines
+        now = work.listings.machine(work.source_name, work.source, work.machine.id)
     except V2xError as problem:
         work.observer.warning(f"its guest could not be looked at before the shutdown: {problem.message}")
         return work.machine.guest
-    found = next((one.guest for one in listed if one.id == work.machine.id), None)
+    found = now.guest if now is not None else None
     return found if found is not None and (found.addresses or found.volumes) else work.machine.guest
 
 

@@ -2,17 +2,15 @@
 """Looks after test copies while a worker runs: how they are, and their end once their time is over."""
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import timedelta
-
-import sqlalchemy as sa
 
 from v2x.engine import batches, copies
 from v2x.engine.batches import Batch
 from v2x.engine.cutover_tests import CutoverTests
 from v2x.engine.interface import Doors
 from v2x.engine.live import Ledger
+from v2x.engine.rounds import Rounds
 from v2x.engine.store import Store
 from v2x.errors import V2xError
 
@@ -20,29 +18,11 @@ _log = logging.getLogger("v2x.engine")
 
 
 class Watchman:
-    """A thread of its own, so that a pool that does not answer keeps no row waiting."""
+    """Looks every `seconds`, by its `rounds`."""
 
     def __init__(self, store: Store, ledger: Ledger, doors: Callable[[Batch], Doors], *, seconds: float) -> None:
         self._store, self._ledger, self._doors, self._seconds = store, ledger, doors, seconds
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="v2x-tests", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends it; one look that is under way comes to its end."""
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._seconds):
-            try:
-                self.look()
-            except sa.exc.SQLAlchemyError:
-                # The beat meets the same, and ends the worker.
-                _log.debug("tests could not be looked at", exc_info=True)
+        self.rounds = Rounds("test copies", self.look, seconds=seconds)
 
     def look(self) -> None:
         """One look at all copies that no other worker has just looked at."""

@@ -7,7 +7,6 @@ somebody started it, and what it writes may be wanted.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from v2x.engine.interface import Doors, Order
 from v2x.engine.live import Ledger
 from v2x.engine.memory import ALARM, FINALIZED, STOPPED, alarm_of
 from v2x.engine.orders import hooks_of
+from v2x.engine.rounds import Rounds
 from v2x.errors import V2xError
 from v2x.model.hook import ALARM_MOMENT, Hook
 from v2x.model.machine import Machine, PowerState
@@ -44,7 +44,7 @@ class Looked:
 
 
 class Vigil:
-    """Looks at stopped sources: on request, or in a thread of its own, each source at most once in `seconds`.
+    """Looks at stopped sources: on request, or by its `rounds`, each source at most once in `seconds`.
 
     Of several workers one looks. `hooks` are those of v2x.toml here.
     """
@@ -58,24 +58,7 @@ class Vigil:
         seconds: float = WATCH_SECONDS,
     ) -> None:
         self._ledger, self._doors, self._hooks, self._seconds = ledger, doors, hooks or {}, seconds
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="v2x-vigil", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            try:
-                self.look()
-            except Exception:  # the next look may fare better; the worker has its own ways to fail
-                _log.warning("stopped sources could not be looked at", exc_info=_log.isEnabledFor(logging.DEBUG))
-            self._ended.wait(self._seconds)
+        self.rounds = Rounds("stopped sources", self.look, seconds=self._seconds, at_once=True)
 
     def look(self, batch: str = "", *, at_once: bool = False) -> Looked:
         """Asks the sources of one batch, or of all, that are due; with `at_once`, of all."""

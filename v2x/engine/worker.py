@@ -107,9 +107,9 @@ class Worker:
             self._register()
             self._durable.launch(self._store, self.id, self._run_row)
             self._beat.start()
-            self._tests.start()
+            self._tests.rounds.start()
             self._lookout.start()
-            self._vigil.start()
+            self._vigil.rounds.start()
             self._reconcile(self.id)
             self._work(forever)
         finally:
@@ -370,9 +370,9 @@ class Worker:
     def _end(self) -> None:
         """Waits for what runs to come to its mark, then leaves."""
         self._durable.close()
-        self._tests.stop()
+        self._tests.rounds.stop()
         self._lookout.stop()
-        self._vigil.stop()
+        self._vigil.rounds.stop()
         self._beat.stop()
         for openings in self._openings.values():
             with suppress(Exception):

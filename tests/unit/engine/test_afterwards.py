@@ -280,8 +280,8 @@ def test_where_a_source_has_no_such_question_each_is_asked(vigil, estate):
 
 def test_a_watcher_looks_by_itself(vigil):
     vigil.states["m1"] = PowerState.ON
-    vigil.vigil.start()
-    vigil.vigil.stop()
+    vigil.vigil.rounds.start()
+    vigil.vigil.rounds.stop()
     assert vigil.alarms() == {"web1"}
 
 

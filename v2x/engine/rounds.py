@@ -29,9 +29,13 @@ class Rounds:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(0 if self._at_once else self._seconds):
-            self._at_once = False
-            try:
-                self._look()
-            except Exception:  # a state that cannot be written ends the worker by its beat
-                _log.warning("%s could not be looked at", self._what, exc_info=_log.isEnabledFor(logging.DEBUG))
+        if self._at_once:
+            self._round()
+        while not self._ended.wait(self._seconds):
+            self._round()
+
+    def _round(self) -> None:
+        try:
+            self._look()
+        except Exception:  # a state that cannot be written ends the worker by its beat
+            _log.warning("%s could not be looked at", self._what, exc_info=_log.isEnabledFor(logging.DEBUG))

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from v2x.mapping.rows import Family
 from v2x.mapping.tables import Tables
 from v2x.model.finding import Finding
-from v2x.model.machine import Machine
-from v2x.model.plan import GuestConversion, GuestWish, PlanRow
+from v2x.model.machine import Machine, PowerState
+from v2x.model.plan import GuestConversion, GuestWish, PlanRow, Running, Transfer
 from v2x.plan import rules as plan_rules
 
 
@@ -36,5 +36,17 @@ def check_guests(
             continue
         machine = machines.get((row.source, row.machine_id))
         why = sealed(machine, tables) if machine is not None else ""
-        if why and not has_keys and GuestWish.BITLOCKER_SUSPENDED not in row.guest:
+        if machine is None or not why or has_keys or GuestWish.BITLOCKER_SUSPENDED in row.guest:
+            continue
+        if _goes_down_first(row, machine):
+            yield plan_rules.BITLOCKER_FIRST.finding(
+                f"{why}, and it would be shut down before that can be looked at", row
+            )
+        else:
             yield plan_rules.BITLOCKER.finding(f"{why}; if it is still sealed, its conversion is refused", row)
+
+
+def _goes_down_first(row: PlanRow, machine: Machine) -> bool:
+    """A warm machine's conversion is tried while it runs, and one that is off is looked into as it lies."""
+    brings_down = row.running in {Running.SHUTDOWN, Running.POWER_OFF}
+    return row.transfer is Transfer.COLD and brings_down and machine.power_state is PowerState.ON

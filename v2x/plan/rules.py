@@ -109,6 +109,14 @@ BITLOCKER = Rule(
     "bitlocker-suspended into the column guest, or name its recovery key under bitlocker_key_files in [guest] of "
     "v2x.toml on each machine that runs the batch.",
 )
+BITLOCKER_FIRST = Rule(
+    "plan.bitlocker-unconfirmed",
+    _B,
+    "A Windows would be shut down, and BitLocker may keep it from being converted then",
+    "Suspend protection in the running guest (manage-bde -protectors -disable C: -rc 0), or see that it has none, and "
+    "write bitlocker-suspended into the column guest; or name its recovery key under bitlocker_key_files in [guest] of "
+    "v2x.toml; or set transfer to warm, which looks into it first.",
+)
 WARM = Rule(
     "plan.warm", _B, "Warm transfer is not available for this source", "Set transfer to cold, or use the live source."
 )

@@ -354,3 +354,21 @@ def test_a_windows_that_may_be_sealed(check, make_plan, make_row, make_machine, 
     found = [one for one in check(plan, **options) if one.rule == "plan.bitlocker"]
     assert [one.text.split(";")[0] for one in found] == ([told] if told else [])
     assert all(one.severity is Severity.WARNING for one in found)
+
+
+@pytest.mark.parametrize(
+    ("row", "power", "rule"),
+    [
+        ({"running": Running.SHUTDOWN}, PowerState.ON, "plan.bitlocker-unconfirmed"),
+        ({"running": Running.POWER_OFF}, PowerState.ON, "plan.bitlocker-unconfirmed"),
+        ({"running": Running.SHUTDOWN}, PowerState.OFF, "plan.bitlocker"),
+        ({"running": Running.SHUTDOWN, "transfer": Transfer.WARM}, PowerState.ON, "plan.bitlocker"),
+        ({"running": Running.SHUTDOWN, "guest": (GuestWish.BITLOCKER_SUSPENDED,)}, PowerState.ON, ""),
+    ],
+)
+def test_no_windows_is_shut_down_to_find_it_sealed(check, make_plan, make_row, make_machine, row, power, rule):
+    machine = make_machine("web01", 1, guest=LOCKED, power_state=power)
+    plan = make_plan(make_row(1, **AUTO, **row), machines=(machine,), kind="vsphere")
+    found = {one.rule: one.severity for one in check(plan) if one.rule.startswith("plan.bitlocker")}
+    severity = Severity.BLOCKER if rule.endswith("unconfirmed") else Severity.WARNING
+    assert found == ({rule: severity} if rule else {})

@@ -82,19 +82,19 @@ class Replication:
         return disk.read(0, disk.size_bytes)
 
     def tests(self):
-        """All that carries a tag of test cutovers."""
+        """All that carries a tag of test cutovers, or its name."""
         return [
             one["name_label"]
             for cls in ("VM", "VDI", "network")
             for one in self.bench.pool.records(cls).values()
-            if "v2x-test" in one["other_config"]
+            if "v2x-test" in one["other_config"] or one["name_label"].startswith("[test]")
         ]
 
     def ends(self):
         """Cuts over, and waits until the batch is through."""
         assert self.v2x("cutover", "--all").code == 0
         _, err = self.running.communicate(timeout=150)
-        assert self.running.returncode == 0, err
+        assert self.running.returncode == 0, err + self.v2x("report").out
         for name, machine in self.machines.items():
             self.site.identical(name, machine)
         assert not self.bench.leftovers() and not self.tests()

@@ -264,3 +264,55 @@ def test_killed_at_any_call_it_is_continued_or_removed(place, monkeypatch):
             assert [kind for kind, _ in here.tagged()] == ["network"], (last, after)
             assert len(here.target.find("tag").disks) == 1
             assert here.content(here.claim.disks[0].id) == claimed
+
+
+def test_who_ends_a_test_last_may_find_its_network_gone(place, monkeypatch):
+    """Machines of one batch cut over at once: before any call, another of them may have taken the network back."""
+    call_count = 0
+    for last in range(20):
+        here = place({"disks": 1})
+        here.seclude()
+        rival = opened(here.pool)
+        made = []
+        call = here.target.client.call
+
+        def raced(method, *params, made=made, call=call, last=last, rival=rival):
+            if len(made) == last:
+                rival.strike("b1")
+            made.append(method)
+            return call(method, *params)
+
+        monkeypatch.setattr(here.target.client, "call", raced)
+        assert here.target.strike("b1") == ()
+        rival.close()
+        assert not [one for one in here.pool.records("network").values() if "v2x-test" in one["other_config"]]
+        if len(made) <= last:
+            break
+        call_count = len(made)
+    assert call_count > 2, "the race was run before calls of the removal itself"
+
+
+def test_the_network_stays_for_the_copies_that_are_still_on_it(place):
+    """Machines of one batch end their tests one by one: the first must not take the network from the others."""
+    here = place({"disks": 1})
+    made = here.rehearse()
+    second = here.target.claim(replace(here.spec, source_id="db", name="db", nics=()), "other")
+    nics = tuple(replace(nic, network=made_on(here, made), mac="00:50:56:01:02:04") for nic in here.spec.nics)
+    seclusion = here.target.seclude(STAGE, [here.claim, second])
+    late = here.target.rehearse(second, replace(here.spec, name="[test] db", nics=nics), seclusion, UNTIL, lambda: True)
+    here.target.end_rehearsal(made)
+    assert here.target.strike("b1") == ()
+    assert made_on(here, late) == next(iter(seclusion.networks.values())), "it is the test's still"
+    here.target.start_rehearsal(late, seclusion)
+    here.target.end_rehearsal(late)
+    assert here.target.strike("b1") == ()
+    assert not here.tagged()
+    assert not [one for one in here.pool.records("network").values() if one["name_label"].startswith("[test]")]
+
+
+def made_on(here, rehearsal):
+    """uuid of the network that a test copy is on, which has to be one of a test."""
+    (vif,) = [here.pool.records("VIF")[one] for one in here.vm(rehearsal.vm)["VIFs"]]
+    network = here.pool.records("network")[vif["network"]]
+    assert network["other_config"]["v2x-test"] == "b1"
+    return network["uuid"]

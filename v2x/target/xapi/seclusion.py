@@ -178,14 +178,15 @@ def strike(client: Client, id: str) -> tuple[str, ...]:
     """As Rehearses.strike. A network that somebody else's machine is on becomes that one's: it only loses the tags."""
     said = []
     for reference, record in _found(client, id).values():
-        name, others = printable(str(record.get("name_label"))), _others(client, reference)
-        if not others:
-            take_back(client, reference, name)
-            continue
-        with passing_gone():
+        name = printable(str(record.get("name_label")))
+        with passing_gone():  # of machines whose copies end at once, one takes the network back
+            others = _others(client, reference)
+            if not others:
+                take_back(client, reference, name)
+                continue
             for key in (tags.TEST, tags.TEST_NETWORK, tags.TEST_HOST, tags.TEST_VLAN):
                 tags.drop(client, "network", reference, key)
-        said.append(f"the network {name} stays on the pool: {', '.join(map(printable, others))} is on it")
+            said.append(f"the network {name} stays on the pool: {', '.join(map(printable, others))} is on it")
     return tuple(said)
 
 

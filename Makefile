@@ -49,7 +49,7 @@ check: .venv/.installed
 	$(BIN)/python -m tests.docs_check
 
 bench: setup
-	$(BIN)/python -m pytest -q -s tests/bench -p no:cacheprovider -o 'python_files=bench_*.py'
+	$(BIN)/python -m pytest -q -s tests/bench --timeout=3600 -p no:cacheprovider -o 'python_files=bench_*.py'
 
 docs: .venv/.installed
 	$(BIN)/python -m tests.docs_check

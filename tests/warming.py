@@ -125,8 +125,8 @@ class Heard:
         return sum(text in warning for warning in self.warnings)
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=30, every=0.002):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
-        time.sleep(0.002)
+        time.sleep(every)

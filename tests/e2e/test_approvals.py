@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.planning import edit_plan
+from tests.warming import wait_for
 from v2x.simulators.appliance import ApplianceSpec, CreateType, DiskSpec, write_ova, write_vmx_folder
 
 ROOT = Path(__file__).parents[2]
@@ -47,19 +48,10 @@ def site(bench, raw, tmp_path):
             return {one["migration"]["machine_name"]: one for one in ran.json["rows"]} if ran.code == 0 else {}
 
         def wait_for(self, condition, seconds=60):
-            until = time.monotonic() + seconds
-            while not condition():
-                assert time.monotonic() < until
-                time.sleep(0.1)
+            wait_for(condition, seconds, every=0.1)
 
         def edit(self, machine, **changes):
-            path = Path("plan.csv")
-            reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
-            rows = [{**row, **changes} if row["machine_name"] == machine else row for row in reader]
-            with path.open("w", encoding="utf-8-sig", newline="") as file:
-                writer = csv.DictWriter(file, reader.fieldnames)
-                writer.writeheader()
-                writer.writerows(rows)
+            edit_plan(machine, **changes)
 
     made = Site()
     yield made

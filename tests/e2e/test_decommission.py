@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows that were missed, and what may be retired at a simulated vCenter, through the command line."""
 
-import csv
 from pathlib import Path
 
 import pytest
 
+from tests.planning import edit_plan
 from tests.vsphere_estate import patterned
 from v2x.model.units import MIB
 from v2x.simulators.vsphere import DiskSpec, MachineSpec, NicSpec
@@ -37,13 +37,7 @@ def site(bench, simulated_vsphere, monkeypatch):
             return bench.v2x("batch", *words, pool=False)
 
         def edit(self, machine, **changes):
-            path = Path("plan.csv")
-            reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
-            rows = [{**row, **changes} if row["machine_name"] == machine else row for row in reader]
-            with path.open("w", encoding="utf-8-sig", newline="") as file:
-                writer = csv.DictWriter(file, reader.fieldnames)
-                writer.writeheader()
-                writer.writerows(rows)
+            edit_plan(machine, **changes)
 
     made = Site()
     made.vcenter = vcenter

@@ -8,12 +8,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.vsphere_estate import patterned
+from tests.warming import wait_for
 from v2x.model.units import MIB
 from v2x.simulators.vsphere import DiskSpec, MachineSpec, NicSpec
 from v2x.simulators.vsphere.events import set_power
@@ -174,13 +174,6 @@ def process(site, *words):
     )  # fmt: skip
 
 
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def status(site):
     ran = site.bench.v2x("batch", "status", "--json", pool=False)
     return {row["migration"]["machine_name"]: row for row in ran.json["rows"]} if ran.code == 0 else {}
@@ -196,7 +189,7 @@ def test_a_source_that_is_started_again_is_an_alarm_until_it_is_off(site):
     (site.bench.folder / "v2x.toml").chmod(0o600)
     drafted(site, *WARM, (b",keep,,,,no,", b",keep,,call,,no,"))
     running = process(site, "batch", "run", "plan.csv", *site.pins, "--quiet")
-    wait_for(lambda: status(site).get("web01", {}).get("migration", {}).get("phase") == "ready")
+    wait_for(lambda: status(site).get("web01", {}).get("migration", {}).get("phase") == "ready", 60, every=0.02)
     foretold = site.bench.v2x("batch", "status", pool=False).out
     assert "its outage is predicted to last" in foretold.replace("\n ", "")
     assert site.bench.v2x("batch", "cutover", "--all", pool=False).code == 0
@@ -236,7 +229,7 @@ def test_a_mark_is_undone_by_a_rollback(site):
     machine = site.add("web01", annotation="Front end")
     drafted(site, (b",cold,", b",warm,"))
     running = process(site, "batch", "run", "plan.csv", *site.pins, "--quiet", "--mark-source", "both")
-    wait_for(lambda: status(site).get("web01", {}).get("migration", {}).get("phase") == "ready")
+    wait_for(lambda: status(site).get("web01", {}).get("migration", {}).get("phase") == "ready", 60, every=0.02)
     assert site.bench.v2x("batch", "cutover", "--all", pool=False).code == 0
     _, err = running.communicate(timeout=90)
     assert running.returncode == 0, err
@@ -266,7 +259,7 @@ class Writer(threading.Thread):
 def outage_of(site, name):
     """Predicted and real seconds of a machine's outage, after it was cut over by itself."""
     assert site.bench.v2x("batch", "cutover", "--machine", name, pool=False).code == 0
-    wait_for(lambda: status(site)[name]["state"] == "ended", 120)
+    wait_for(lambda: status(site)[name]["state"] == "ended", 120, every=0.02)
     spans = status(site)[name]["migration"]["outage"]["spans"]
     return spans, sum(one["predicted"] or 0 for one in spans), sum(one["real"] or 0 for one in spans)
 
@@ -289,7 +282,9 @@ def test_the_outage_is_as_long_as_it_was_predicted(site, delay, within):
     words = ("--health-minutes", "0.3", "--sync-every", "60", "--quiet", "--outage", "2")
     running = process(site, "batch", "run", "plan.csv", *site.pins, *words)
     try:
-        wait_for(lambda: [one["migration"]["phase"] for one in status(site).values()] == ["ready", "ready"], 120)
+        wait_for(
+            lambda: [one["migration"]["phase"] for one in status(site).values()] == ["ready", "ready"], 120, every=0.02
+        )
         outage_of(site, "web01")
         spans, predicted, real = outage_of(site, "web02")
         _, err = running.communicate(timeout=90)

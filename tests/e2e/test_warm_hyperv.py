@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.hyperv_images import read_by_libvhdi
+from tests.warming import wait_for
 from v2x.simulators.hyperv.checkpoints import Checkpoints
 from v2x.simulators.hyperv.service import HyperV
 
@@ -194,13 +195,6 @@ def test_what_a_killed_run_left_is_found_and_removed(bench, site, guest):
     assert [one.name for one in guest.vm.checkpoints] == ["before the update"]
 
 
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.1)
-
-
 def test_in_a_batch_it_is_kept_near_cut_over_and_brought_back(bench, site, guest):
     pins = ("--source-fingerprint", site.hyperv.fingerprint, "--target-fingerprint", bench.pool.fingerprint)
     shares = [word for rule in site.hyperv.rules for word in ("--share", rule)]
@@ -220,8 +214,8 @@ def test_in_a_batch_it_is_kept_near_cut_over_and_brought_back(bench, site, guest
     with subprocess.Popen(
         words, env=environment, cwd=bench.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        wait_for(lambda: bench.v2x("batch", "status", pool=False).code == 0)
-        wait_for(lambda: running.poll() is not None or row()["attempt"] >= 3)
+        wait_for(lambda: bench.v2x("batch", "status", pool=False).code == 0, 60, every=0.1)
+        wait_for(lambda: running.poll() is not None or row()["attempt"] >= 3, 60, every=0.1)
         assert running.poll() is None, running.communicate()
         assert len(site.ours(guest)) <= 2, "one to be told from, and the one of a pass under way"
         assert bench.v2x("batch", "cutover", "--all", pool=False).code == 0

@@ -7,17 +7,11 @@ import urllib.request
 
 import pytest
 
+from tests.warming import wait_for
 from v2x.errors import UsageError
 from v2x.simulators.xapi import guest_agent
 
 NULL = "OpaqueRef:NULL"
-
-
-def wait_for(condition, seconds=20):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def started(client, name="web01"):
@@ -32,7 +26,7 @@ def test_an_agent_speaks_some_time_after_the_start(simulated_pool, client_of):
     client = client_of(simulated_pool(guest_agent=True, agent_delay=0.4))
     vm = started(client)
     assert client.rpc("VM.get_guest_metrics", vm) == NULL
-    wait_for(lambda: client.rpc("VM.get_guest_metrics", vm) != NULL)
+    wait_for(lambda: client.rpc("VM.get_guest_metrics", vm) != NULL, 20, every=0.02)
 
 
 def test_the_panel_says_what_it_will_say(simulated_pool, client_of):
@@ -57,9 +51,9 @@ def test_a_guest_that_reboots_is_silent_meanwhile_and_has_another_start_time(sim
     client = client_of(pool)
     vm = started(client)
     begun = client.rpc("VM_metrics.get_start_time", client.rpc("VM.get_metrics", vm))
-    wait_for(lambda: client.rpc("VM_metrics.get_start_time", client.rpc("VM.get_metrics", vm)) != begun)
+    wait_for(lambda: client.rpc("VM_metrics.get_start_time", client.rpc("VM.get_metrics", vm)) != begun, 20, every=0.02)
     assert client.rpc("VM.get_guest_metrics", vm) == NULL
-    wait_for(lambda: client.rpc("VM.get_guest_metrics", vm) != NULL)
+    wait_for(lambda: client.rpc("VM.get_guest_metrics", vm) != NULL, 20, every=0.02)
 
 
 def test_one_that_is_off_by_then_says_nothing(simulated_pool, client_of):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.changed import Changed
 from tests.following import follow
 from v2x.convert.guest import ConvertedDisk
 from v2x.convert.interface import Conversion, Edit, GuestWishes, Inspection, Proposal
@@ -85,26 +86,6 @@ class Running:
 
     def power_on(self, machine):
         self.power = PowerState.ON
-
-    def close(self): ...
-
-
-class Changed:
-    """A converted disk."""
-
-    def __init__(self, data):
-        self.data, self.size, self.block = data, len(data), BLOCK_BYTES
-
-    def read_into(self, offset, buffer):
-        buffer[:] = self.data[offset : offset + len(buffer)]
-
-    def extents(self, start, length):
-        for at in range(start, start + length, BLOCK_BYTES):
-            part = self.data[at : min(at + BLOCK_BYTES, start + length)]
-            yield Extent(at, len(part), part != bytes(len(part)))
-
-    def clone(self):
-        return Changed(self.data)
 
     def close(self): ...
 

@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from tests.changed import Changed
 from tests.following import follow
 from v2x.convert.guest import ConvertedDisk
 from v2x.convert.interface import Command, Conversion, Edit, FileCopy, Inspection, Proposal, Remark
@@ -25,26 +26,6 @@ DONE = Conversion(
         remarks=(Remark(text="look", remedy="do"),),
     ),
 )
-
-
-class Changed:
-    """A converted disk."""
-
-    def __init__(self, data):
-        self.data, self.size, self.block = data, len(data), BLOCK_BYTES
-
-    def read_into(self, offset, buffer):
-        buffer[:] = self.data[offset : offset + len(buffer)]
-
-    def extents(self, start, length):
-        for at in range(start, start + length, BLOCK_BYTES):
-            part = self.data[at : min(at + BLOCK_BYTES, start + length)]
-            yield Extent(at, len(part), any(part))
-
-    def clone(self):
-        return Changed(self.data)
-
-    def close(self): ...
 
 
 class Keeping(Silent):

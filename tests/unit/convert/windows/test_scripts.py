@@ -2,16 +2,13 @@
 """The scripts of the first boot: their syntax, the commands they call, and that an old Windows can read them."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tree_sitter
-import tree_sitter_pwsh
 
+from tests.powershell import PARSER, nodes, owner, tree
 from v2x.convert.windows.firstboot import SCRIPTS
 
-PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
 POWERSHELL = sorted(SCRIPTS.glob("*.ps1"))
 COMMANDS = {
     "Add-Type": {"TypeDefinition"},
@@ -43,26 +40,6 @@ COMMANDS = {
 """With the parameters that they have in Windows PowerShell 2.0; those for disks are asked for before they are used."""
 PROGRAMS = {"sc.exe", "shutdown.exe", "netsh.exe", "diskpart.exe", "manage-bde.exe", "$shell"}
 NEWER = re.compile(r"-in\b|-notin\b|\[ordered\]|\[pscustomobject\]|Get-CimInstance|ConvertFrom-Json|\?\?|&&|\|\|")
-
-
-def nodes(node: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
-    yield node
-    for child in node.children:
-        yield from nodes(child)
-
-
-def tree(text: str) -> tree_sitter.Node:
-    root = PARSER.parse(text.encode()).root_node
-    wrong = [one for one in nodes(root) if one.type == "ERROR" or one.is_missing]
-    assert not wrong, [(one.start_point, one.text) for one in wrong]
-    return root
-
-
-def owner(node: tree_sitter.Node) -> tree_sitter.Node | None:
-    above = node.parent
-    while above is not None and above.type != "command":
-        above = above.parent
-    return above
 
 
 def without_strings(text: str) -> str:

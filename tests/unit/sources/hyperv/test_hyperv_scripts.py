@@ -2,15 +2,11 @@
 """The PowerShell scripts: their syntax, and that they call nothing but what they say they do."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-import tree_sitter
-import tree_sitter_pwsh
 
+from tests.powershell import PARSER, calls, tree
 from v2x.sources.hyperv.scripts import COLLECT, POWER, Script, endpoint_files
-
-PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_pwsh.language()))
 
 READING = {
     "Get-CimInstance": {"Namespace", "ClassName"},
@@ -60,37 +56,6 @@ CHANGING = {
     "Stop-ClusterGroup": {"InputObject"},
     "Stop-VM": {"VM", "Confirm:$false"},
 }
-
-
-def nodes(node: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
-    yield node
-    for child in node.children:
-        yield from nodes(child)
-
-
-def tree(text: str) -> tree_sitter.Node:
-    root = PARSER.parse(text.encode()).root_node
-    wrong = [one for one in nodes(root) if one.type == "ERROR" or one.is_missing]
-    assert not wrong, [(one.start_point, one.text) for one in wrong]
-    return root
-
-
-def calls(text: str) -> list[tuple[str, set[str]]]:
-    """Commands with the parameters that are given to them."""
-    found = []
-    for node in nodes(tree(text)):
-        if node.type == "command":
-            name = next((one.text.decode() for one in node.children if one.type == "command_name"), "")
-            words = [one for one in nodes(node) if one.type == "command_parameter" and owner(one) == node]
-            found.append((name, {one.text.decode().removeprefix("-") for one in words}))
-    return found
-
-
-def owner(node: tree_sitter.Node) -> tree_sitter.Node | None:
-    above = node.parent
-    while above is not None and above.type != "command":
-        above = above.parent
-    return above
 
 
 @pytest.mark.parametrize("script", [COLLECT, POWER], ids=lambda one: one.file)

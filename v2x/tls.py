@@ -152,8 +152,17 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0, proxy:
             hint="check the address, the port and firewalls",
         ) from None
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return secured(plain, host, port, trust)
+
+
+def secured(plain: socket.socket, host: str, port: int, trust: Trust) -> ssl.SSLSocket:
+    """TLS over a connection to `host` that is there already, verified or pinned as in `connect`.
+
+    `plain` is closed where that fails.
+    """
+    server = f"{host}:{port}"
     try:
-        connection = context(trust).wrap_socket(plain, server_hostname=host)
+        return context(trust).wrap_socket(plain, server_hostname=host)
     except PinRefused as problem:
         plain.close()
         raise pin_refused(server, trust, problem) from None
@@ -164,7 +173,6 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0, proxy:
         plain.close()
         reason = getattr(problem, "reason", None) or problem.__class__.__name__
         raise ConnectError(f"no TLS with {server}: {reason}", hint="is this the HTTPS port of the server?") from None
-    return connection
 
 
 def pin_refused(server: str, trust: Trust, problem: PinRefused) -> TrustError:

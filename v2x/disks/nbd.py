@@ -86,7 +86,7 @@ class NbdReader:
         handle.set_export_name(self._export)
         handle.set_pread_initialize(False)  # a read either fills the buffer or raises
         try:
-            handle.connect_unix(str(self._socket))
+            self._reach(handle)
             self._size = int(handle.get_size())
             self._block = int(handle.get_block_size(self._nbd.SIZE_PREFERRED)) or 64 * KIB
             self._align = max(int(handle.get_block_size(self._nbd.SIZE_MINIMUM)), 1)
@@ -98,6 +98,9 @@ class NbdReader:
                 failed.retry = Retry.NOW
             raise failed from None
         self._handle = handle
+
+    def _reach(self, handle: Any) -> None:
+        handle.connect_unix(str(self._socket))
 
     def _open_handle(self) -> Any:
         if self._handle is None:

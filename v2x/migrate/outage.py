@@ -11,7 +11,7 @@ from dataclasses import replace
 from statistics import median
 
 from v2x.disks.stream.feed import BLOCK_BYTES
-from v2x.migrate.verify import SAMPLE_BLOCKS
+from v2x.migrate.sample import SAMPLE_BLOCKS
 from v2x.model.health import Aftercare
 from v2x.model.migration import DiskResult, Pass, Phase, VerifyLevel
 from v2x.model.outage import History, Outage, Part, Span

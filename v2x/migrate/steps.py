@@ -21,7 +21,7 @@ from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
 from v2x.migrate.readable import refuse_unreadable
 from v2x.migrate.room import Taking
 from v2x.migrate.stage import staged
-from v2x.migrate.verify import VerifyMismatch, complete_digests, verify_disk
+from v2x.migrate.verify import Verified, VerifyMismatch, complete_digests, verify_held
 from v2x.migrate.work import Work
 from v2x.model.changes import differences
 from v2x.model.machine import Disk
@@ -247,29 +247,24 @@ def _raise_integrity(work: Work) -> None:
         work.integrity.result()
 
 
-def _verified(
-    work: Work, done: DiskCopy, reader: DiskReader, source: Disk, stopping: Callable[[], bool]
-) -> VerifyLevel:
+def _verified(work: Work, done: DiskCopy, reader: DiskReader, source: Disk, stopping: Callable[[], bool]) -> Verified:
     if work.verify is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
-        return VerifyLevel.NONE
+        return Verified(VerifyLevel.NONE)
     if done.resumed_at_bytes:
         done.digests = complete_digests(reader, done.blocks, done.digests, stopping)
-    held = work.target.reader(work.held_claim(), done.disk)
-    try:
-        return verify_disk(
-            held,
-            done.digests.record(BLOCK_BYTES, reader.size),
-            work.verify,
-            work.observer,
-            disk=source.id,
-            label=source.label,
-            stopping=stopping,
-        )
-    finally:
-        held.close()
+    return verify_held(
+        work.target,
+        work.held_claim(),
+        done.disk,
+        done.digests.record(BLOCK_BYTES, reader.size),
+        work.verify,
+        work.observer,
+        label=source.label,
+        stopping=stopping,
+    )
 
 
-def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLevel) -> DiskResult:
+def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: Verified) -> DiskResult:
     return DiskResult(
         source_disk=source.id,
         label=source.label,
@@ -281,7 +276,8 @@ def _result(done: DiskCopy, size_bytes: int, source: Disk, *, verified: VerifyLe
         resumed_at_bytes=done.resumed_at_bytes,
         segments=done.segments,
         seconds=done.seconds,
-        verified=verified,
+        verified=verified.level,
+        verified_over=verified.over,
         digests=done.digests.record(BLOCK_BYTES, size_bytes) if len(done.digests) == len(done.blocks) else None,
     )
 

@@ -2,17 +2,21 @@
 """Compares what a target holds with the digests of what was read."""
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES
-from v2x.errors import Stopped, TargetError, Unsupported
+from v2x.errors import Stopped, TargetError, TrustError, Unsupported, V2xError
 from v2x.migrate.digests import ALGORITHM, DigestTable, digest_of, recorded
 from v2x.migrate.observe import Observer
 from v2x.migrate.pump import Block, pumped
+from v2x.migrate.sample import SAMPLE_BLOCKS, sampled
 from v2x.model.migration import BlockDigests, VerifyLevel
+from v2x.target.interface import Claim, ClaimedDisk, ReadBack
+from v2x.target.reading import Samples, TellsWay
 
-SAMPLE_BLOCKS = 256
 _ZEROS = bytes(BLOCK_BYTES)
 
 
@@ -36,6 +40,54 @@ def complete_digests(
     return again.updated(known)
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How far a disk was compared, and `over` what it was read (words for a report; empty where nobody tells)."""
+
+    level: VerifyLevel
+    over: str = ""
+
+
+def verify_held(
+    target: ReadBack,
+    claim: Claim,
+    disk: ClaimedDisk,
+    digests: BlockDigests,
+    level: VerifyLevel,
+    observer: Observer,
+    *,
+    label: str = "",
+    stopping: Callable[[], bool] = lambda: False,
+) -> Verified:
+    """Compares a disk of `claim` as `verify_disk` does. A sample goes by the target's way for single blocks, if any."""
+    numbers: Sequence[int] | None = None
+    held = _sampler(target, claim, disk, observer, label) if level is VerifyLevel.SAMPLE else None
+    if held is not None:
+        # The same disk gives the same sample, so that what was found once can be looked at again.
+        numbers = sampled(digests, held.size, random.Random(digest_of(bytearray(digests.digests))))
+    else:
+        held = target.reader(claim, disk)
+    try:
+        verify_disk(
+            held, digests, level, observer, disk=disk.source_disk, label=label, stopping=stopping, numbers=numbers
+        )
+        return Verified(level, held.over if isinstance(held, TellsWay) else "")
+    finally:
+        held.close()
+
+
+def _sampler(target: ReadBack, claim: Claim, disk: ClaimedDisk, observer: Observer, label: str) -> DiskReader | None:
+    if not isinstance(target, Samples):
+        return None
+    try:
+        return target.sampler(claim, disk)
+    except TrustError:
+        raise
+    except V2xError as problem:
+        observer.warning(f"{label or disk.source_disk} is sampled from its start, not by NBD: {problem.message}")
+        return None
+
+
 def verify_disk(
     held: DiskReader,
     digests: BlockDigests,
@@ -45,12 +97,13 @@ def verify_disk(
     disk: str,
     label: str = "",
     stopping: Callable[[], bool] = lambda: False,
-) -> VerifyLevel:
+    numbers: Sequence[int] | None = None,
+) -> None:
     """Compares what `held` holds with `digests` in ascending order; VerifyMismatch names the first block that differs.
 
     A block is read where `held` has data in it or where it has a digest. Full compares them all: those without a
     digest, and what lies beyond the source's size, must be zeros. Sample ends after the first 256 blocks that hold
-    data (partition table, boot loader, start of the file systems).
+    data (partition table, boot loader, start of the file systems). With `numbers`, these blocks and no others.
     """
     if digests.algorithm != ALGORITHM or digests.block_bytes != BLOCK_BYTES:
         raise Unsupported(f"digests of kind {digests.algorithm} cannot be compared", hint="use the v2x that wrote them")
@@ -59,22 +112,26 @@ def verify_disk(
     end = held.size
     if level is VerifyLevel.SAMPLE:
         end = min(end, _sample_end(digests))
-    runs = list(_to_read(held, digests, -(-end // BLOCK_BYTES)))
-    numbers = (number for first, following in runs for number in range(first, following))
+    if numbers is None:
+        runs = list(_to_read(held, digests, -(-end // BLOCK_BYTES)))
+    else:
+        runs = [(number, number + 1) for number in numbers]
+    to_read = (number for first, following in runs for number in range(first, following))
     expected = recorded(digests)
     upcoming = next(expected, None)
     total = sum(min(following * BLOCK_BYTES, held.size) - first * BLOCK_BYTES for first, following in runs)
     observer.disk(disk, label, "verify", 0, total)
-    with pumped(held, numbers, BLOCK_BYTES) as blocks:
+    with pumped(held, to_read, BLOCK_BYTES) as blocks:
         for block in blocks:
             _check(stopping)
             wanted = b""
+            while upcoming is not None and upcoming[0] < block.number:
+                upcoming = next(expected, None)
             if upcoming is not None and upcoming[0] == block.number:
                 wanted = upcoming[1]
                 upcoming = next(expected, None)
             compare_block(block, wanted, digests.size_bytes, label or disk)
             observer.progress(disk, len(block.data))
-    return level
 
 
 def _to_read(held: DiskReader, digests: BlockDigests, end: int) -> Iterator[tuple[int, int]]:

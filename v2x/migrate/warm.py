@@ -27,7 +27,7 @@ from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
 from v2x.migrate.rehearsal import end_rehearsals
 from v2x.migrate.reshape import follow
-from v2x.migrate.verify import VerifyMismatch, verify_disk
+from v2x.migrate.verify import VerifyMismatch, verify_held
 from v2x.migrate.watch import Crossings, LimitCrossed, Watch, refuse_full
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
@@ -337,22 +337,20 @@ def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
     if result.digests is None:
         raise SourceError(f"{described.label}: the digests of its passes are lost", hint="run again; it is read anew")
     if verified_since(work, disk):
-        work.results[index] = replace(result, verified=VerifyLevel.FULL)
+        over = "export of what was written since it was verified"
+        work.results[index] = replace(result, verified=VerifyLevel.FULL, verified_over=over)
         return
-    held = target.reader(work.held_claim(), disk)
-    try:
-        level = verify_disk(
-            held,
-            result.digests,
-            work.verify,
-            work.observer,
-            disk=described.id,
-            label=described.label,
-            stopping=work.stopping,
-        )
-    finally:
-        held.close()
-    work.results[index] = replace(result, verified=level)
+    done = verify_held(
+        target,
+        work.held_claim(),
+        disk,
+        result.digests,
+        work.verify,
+        work.observer,
+        label=described.label,
+        stopping=work.stopping,
+    )
+    work.results[index] = replace(result, verified=done.level, verified_over=done.over)
 
 
 def look_up(work: Work) -> None:

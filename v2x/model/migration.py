@@ -87,6 +87,8 @@ class Pass:
 class DiskResult:
     """`sent_bytes` counts disk content sent by this run; `resumed_at_bytes` is the mark it started from.
 
+    `verified_over` says by which way the target was read for `verified`: NBD, VHD export, raw export; empty for a file.
+
     `unverified` are runs (first block, count) of the blocks whose digests are of later than the disk's verification as
     a base; None where it was not verified so.
     """
@@ -102,6 +104,7 @@ class DiskResult:
     segments: int = 0
     seconds: float = 0.0
     verified: VerifyLevel = VerifyLevel.NONE
+    verified_over: str = ""
     digests: BlockDigests | None = None
     unverified: tuple[tuple[int, int], ...] | None = None
 

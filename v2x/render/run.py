@@ -17,7 +17,7 @@ from v2x.model.migration import (
 from v2x.model.target import TargetMachine, TargetNic
 from v2x.model.units import round_up, show_bytes
 from v2x.render.words import show_duration, show_rate, show_time
-from v2x.text import plural
+from v2x.text import plural, printable
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -53,7 +53,7 @@ def disk_line(disk: DiskResult) -> DiskLine:
         resumed=show_bytes(disk.resumed_at_bytes) if disk.resumed_at_bytes else "",
         duration=show_duration(disk.seconds),
         rate=show_rate(disk.sent_bytes, disk.seconds),
-        verified=_VERIFIED[disk.verified],
+        verified=_VERIFIED[disk.verified] + (f" ({printable(disk.verified_over)})" if disk.verified_over else ""),
         digests=digest_summary(disk.digests),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from v2x.disks.areas import ChangedAreas
+from v2x.disks.nbd_tls import NbdTlsReader
 from v2x.disks.stream.vhd import MAX_BYTES as VHD_LIMIT_BYTES
 from v2x.errors import Conflict, Unsupported, V2xError
 from v2x.model.health import GuestNow
@@ -18,7 +19,7 @@ from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Load, Surroundings
-from v2x.target.xapi import facts, kept, network, seclusion, streams, vdi, wayback
+from v2x.target.xapi import facts, kept, network, sampling, seclusion, streams, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
@@ -272,6 +273,9 @@ class XapiTarget:
 
     def reader(self, claim: Claim, disk: ClaimedDisk) -> VdiReader:
         return VdiReader(self.client, self._routes, self._disk(claim, disk))
+
+    def sampler(self, claim: Claim, disk: ClaimedDisk) -> NbdTlsReader | None:
+        return sampling.sampler(self.client, self._disk(claim, disk))
 
     def _disk(self, claim: Claim, disk: ClaimedDisk) -> UploadTarget:
         try:

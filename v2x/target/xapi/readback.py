@@ -33,6 +33,7 @@ class VdiReader:
     def __init__(self, client: Client, routes: Routes, target: UploadTarget) -> None:
         self._client, self._routes, self._target = client, routes, target
         self._inner: VhdReader | RawReader | None = None
+        self._way: str | None = None
 
     @property
     def size(self) -> int:
@@ -41,6 +42,10 @@ class VdiReader:
     @property
     def block(self) -> int:
         return BLOCK_BYTES
+
+    @property
+    def over(self) -> str:
+        return "" if self._way is None else f"{self._way} export"
 
     def extents(self, start: int, length: int) -> Iterator[Extent]:
         """The blocks that the VHD export carries; one data extent where it has to be the raw one."""
@@ -67,11 +72,13 @@ class VdiReader:
             if self.size <= VHD_LIMIT_BYTES:
                 try:
                     self._inner = VhdReader(self._client, self._routes, self._target)
+                    self._way = "VHD"
                     return self._inner
                 except NoVhd as reason:
                     # Whatever it was, the raw export either works or tells the cause.
                     _log.info("%s is read back in full, not as a VHD: %s", printable(self._target.name), reason)
             self._inner = RawReader(self._client, self._routes, self._target)
+            self._way = "raw"
         return self._inner
 
 

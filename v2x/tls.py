@@ -8,6 +8,7 @@ context that checks it, so a library that is handed one (pyvmomi, http.client) c
 import hashlib
 import hmac
 import http.client
+import ipaddress
 import re
 import socket
 import ssl
@@ -109,6 +110,36 @@ def context(trust: Trust) -> ssl.SSLContext:
     else:
         made.load_default_certs()
     return made
+
+
+def leads_inward(host: str, endpoint: str) -> bool:
+    """Whether `host`, which a server has named, leads to this machine or to its link.
+
+    This machine is right where `endpoint`, the address that a person gave for the server, is this machine too.
+    Spellings that the system's resolver takes for numbers (127.1, 0x7f000001) count; of names only localhost does.
+    """
+    found = _numeric(host)
+    if _is_loopback(host, found):
+        return not _is_loopback(endpoint, _numeric(endpoint))
+    return found is not None and (found.is_link_local or found.is_multicast or found.is_unspecified)
+
+
+def _is_loopback(host: str, found: ipaddress.IPv4Address | ipaddress.IPv6Address | None) -> bool:
+    if found is not None:
+        return found.is_loopback
+    name = host.rstrip(".").lower()
+    return name in {"localhost", "localhost.localdomain"} or name.endswith(".localhost")
+
+
+def _numeric(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError, ValueError):
+            return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def split_proxy(proxy: str) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import NETWORK, make_raw
-from v2x.errors import ConnectError, SourceError, TrustError
+from v2x.errors import ConnectError, SourceError
 from v2x.model.units import MIB
 from v2x.secrets import Secret
 from v2x.simulators.certificate import certificate_of, certificate_pem
@@ -165,15 +165,6 @@ def test_an_nbd_server_with_another_certificate_is_not_the_pools(bench, machine,
     assert "another certificate than the pinned one" in ran.err
     assert "restart xapi-nbd" in ran.err
     assert "OpaqueRef" not in ran.err + ran.out
-
-
-def test_the_machine_that_asks_is_no_host_of_a_pool(client, offer):
-    for address in ("127.0.0.1", "169.254.169.254", "::1", "fe80::1", "224.0.0.1", "0.0.0.0"):
-        with pytest.raises(TrustError, match="no address of a host"):
-            sampling._refuse_inward(address, "10.0.0.1")
-    sampling._refuse_inward("127.0.0.1", "127.0.0.1")
-    sampling._refuse_inward("127.0.0.1", "localhost")
-    sampling._refuse_inward("10.0.0.2", "10.0.0.1")
 
 
 def answering(serve):

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.hostile.conftest import Watch
 from v2x.errors import BadImage, InputRefused, UnsafeImage, Unsupported, V2xError
 from v2x.sources import open_source
 from v2x.sources.ova import OvaListing
@@ -175,7 +176,8 @@ def test_a_flood_of_members_is_refused(tmp_path: Path) -> None:
         OvaListing.opened(tmp_path / "t.ova")
 
 
-def test_the_archive_itself_may_not_be_a_link_or_device(tmp_path: Path) -> None:
+def test_the_archive_itself_may_not_be_a_link_or_device(tmp_path: Path, watched: Watch) -> None:
+    watched.allow("/dev/zero")
     real = _ova(tmp_path, lambda archive: None)
     (tmp_path / "link.ova").symlink_to(real)
     with pytest.raises(UnsafeImage, match="symbolic link"):

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.hostile.conftest import Watch
 from v2x.errors import BadImage, InputRefused, UnsafeImage, Unsupported, V2xError
 from v2x.sources import open_source
 
@@ -282,7 +283,7 @@ def test_damage_anywhere_is_an_error_of_its_own(export: Path, seed: int) -> None
         assert "\n" not in problem.message or len(problem.message) < 2000
 
 
-def test_memory_stays_small_for_many_strings(tmp_path: Path) -> None:
+def test_memory_stays_small_for_many_strings(tmp_path: Path, watched: Watch) -> None:
     """Twenty megabytes of strings in one cell's place do not become many times that."""
     path = book.write_xlsx(tmp_path / "export.xlsx", book.estate())
     noise = random.Random(2).randbytes(5 * MIB).hex().encode()
@@ -293,5 +294,6 @@ def test_memory_stays_small_for_many_strings(tmp_path: Path) -> None:
         f"resource.setrlimit(resource.RLIMIT_AS, ({512 * MIB}, {512 * MIB}))\n"
         f"try:\n    open_source({str(grown)!r})\nexcept V2xError as problem:\n    print(problem.code)\n"
     )
+    watched.allow_program(sys.executable)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr

@@ -21,7 +21,7 @@ from v2x.errors import AccessError, ConnectError, LoginError, TargetError, Trust
 from v2x.secrets import Secret
 from v2x.target.xapi.connection import Transport, ask_json, split_address, wire
 from v2x.target.xapi.failures import BUSY, ConnectionLost, PoolMember, failure_to_error, xapi_code
-from v2x.tls import Trust
+from v2x.tls import Trust, leads_inward
 
 T = TypeVar("T")
 
@@ -94,7 +94,10 @@ class Client:
                 except PoolMember as answer:
                     if not self._follow or not answer.coordinator:
                         raise
-                    self.host, port = split_address(answer.coordinator)
+                    host, port = split_address(answer.coordinator)
+                    if leads_inward(host, self.host):
+                        raise
+                    self.host = host
                     # The address as members know it has a port only where it is not the usual one.
                     self.port, self._follow = port or self.port, False
                     self._reference = self._logged_in()
@@ -119,7 +122,7 @@ class Client:
             while waiting:
                 place = waiting.pop(0)
                 trust = known.get(place) or (None if self.trust.fingerprint else self.trust)
-                if place in asked or trust is None:
+                if place in asked or trust is None or leads_inward(place[0], self.host):
                     continue
                 asked.add(place)
                 try:

@@ -18,7 +18,7 @@ from v2x.target.xapi.client import Client
 from v2x.target.xapi.connection import split_address
 from v2x.target.xapi.hosts import obstacle
 from v2x.target.xapi.listing import records
-from v2x.tls import Trust, fingerprint_of
+from v2x.tls import Trust, fingerprint_of, leads_inward
 
 BACKUP_NETWORK = "xo:backupNetwork"
 """The key of a pool's other_config in which Xen Orchestra keeps the network for backups, by uuid."""
@@ -110,9 +110,14 @@ class Routes:
     def _to(self, host: str, record: dict[str, Any], *, is_master: bool) -> Route:
         address, port = split_address(str(record.get("address", "")))
         own = self._address_on_network(host, record)
-        if own:
-            return Route(own, port or 443, self._trust(host))
-        return self.coordinator() if is_master else Route(address, port or 443, self._trust(host))
+        if is_master and not own:
+            return self.coordinator()
+        if leads_inward(own or address, self._client.host):
+            raise TrustError(
+                f"the pool has {own or address} as the address of {record.get('name_label')}; that is this machine",
+                hint="nothing is sent there; look at the addresses of the pool's hosts",
+            )
+        return Route(own or address, port or 443, self._trust(host))
 
     def _live(self, record: dict[str, Any]) -> bool:
         try:

@@ -6,7 +6,6 @@ that the trusted coordinator names for the host is the only one that is taken (V
 purpose `insecure_nbd` the session would cross the network in clear: such an offer is none.
 """
 
-import ipaddress
 import logging
 import ssl
 from collections.abc import Mapping
@@ -16,11 +15,10 @@ from v2x.disks import nbd_tls
 from v2x.disks.nbd_tls import NbdTlsReader
 from v2x.errors import TargetError, TrustError, V2xError
 from v2x.target.xapi.client import Client
-from v2x.target.xapi.connection import split_address
 from v2x.target.xapi.listing import number, records
 from v2x.target.xapi.upload import UploadTarget
 from v2x.text import printable
-from v2x.tls import Trust, fingerprint_of
+from v2x.tls import Trust, fingerprint_of, leads_inward
 
 _log = logging.getLogger("v2x.target")
 
@@ -55,7 +53,10 @@ def _offers(client: Client, target: UploadTarget) -> list[Mapping[str, Any]]:
 
 def _opened(client: Client, offer: Mapping[str, Any], target: UploadTarget) -> NbdTlsReader:
     host, port = str(offer.get("address", "")), number(offer.get("port"))
-    _refuse_inward(host, client.host)
+    if leads_inward(host, client.host):
+        raise TrustError(
+            f"the pool offers NBD at {host}, which is no address of a host", hint="choose --verify full, or look there"
+        )
     if not 0 < port < 65536:
         raise TargetError(f"the pool offers NBD at a port that is none: {port}")
     try:
@@ -79,23 +80,3 @@ def _opened(client: Client, offer: Mapping[str, Any], target: UploadTarget) -> N
         )
     _log.info("%s is sampled by NBD at %s", printable(target.name), printable(host))
     return reader
-
-
-def _refuse_inward(host: str, coordinator: str) -> None:
-    """A pool does not send anyone to the machine that asks, nor to an address that means another one on each link."""
-    try:
-        found, own = ipaddress.ip_address(split_address(host)[0]), coordinator
-    except ValueError:
-        return
-    inward = found.is_loopback and not (own == "localhost" or _is_loopback(own))
-    if inward or found.is_link_local or found.is_multicast or found.is_unspecified:
-        raise TrustError(
-            f"the pool offers NBD at {host}, which is no address of a host", hint="choose --verify full, or look there"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

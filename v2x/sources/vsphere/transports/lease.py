@@ -17,6 +17,7 @@ from v2x.errors import InputRefused, Retry, SourceError, TrustError, V2xError
 from v2x.sources.vsphere.failures import error_from
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.transports.place import DiskPlace
+from v2x.tls import leads_inward
 
 _READY_SECONDS: Final = 180.0
 _POLL_SECONDS: Final = 0.2
@@ -126,23 +127,33 @@ def _chosen(disks: list[Any], place: DiskPlace) -> Any:
 
 
 def _parsed(device: Any, session: VsphereSession, place: DiskPlace) -> ExportUrl:
-    parts = urlsplit(str(device.url))
-    named = parts.hostname or ""
+    try:
+        parts = urlsplit(str(device.url))
+        named, number = parts.hostname or "", parts.port
+    except ValueError:
+        raise _no_trust(place, f"has an address that is none: {str(device.url)[:60]}") from None
     host = session.host if named in {"*", ""} else named
-    port = parts.port or (session.port if named in {"*", ""} else 443)
+    port = number or (session.port if named in {"*", ""} else 443)
     own = (host.lower(), port) == (session.host.lower(), session.port)
     thumbprint = "" if own else str(device.sslThumbprint or "")
-    if parts.scheme != "https" or not parts.path.startswith("/") or (not own and not thumbprint):
-        why = "names no certificate for" if parts.scheme == "https" else "does not use TLS with"
-        raise TrustError(
-            f"{place.title}: the export {why} the host {named or parts.path[:40]}",
-            code="NFC-TRUST",
-            hint="connect to that host itself, or read the disk with --transport https",
-        )
+    if parts.scheme != "https" or not parts.path.startswith("/"):
+        raise _no_trust(place, f"does not use TLS with the host {named or parts.path[:40]}")
+    if "@" in parts.netloc or leads_inward(host, session.host):
+        raise _no_trust(place, f"leads to {parts.netloc[:60]}, which is no address of a host")
+    if not own and not thumbprint:
+        raise _no_trust(place, f"names no certificate for the host {named}")
     return ExportUrl(
         host=host,
         port=port,
         path=parts.path + (f"?{parts.query}" if parts.query else ""),
         thumbprint=thumbprint,
         is_session_host=own,
+    )
+
+
+def _no_trust(place: DiskPlace, why: str) -> TrustError:
+    return TrustError(
+        f"{place.title}: the export {why}",
+        code="NFC-TRUST",
+        hint="connect to that host itself, or read the disk with --transport https",
     )

@@ -186,10 +186,11 @@ def connect(host: str, port: int, trust: Trust, *, timeout: float = 30.0, proxy:
     return secured(plain, host, port, trust)
 
 
-def secured(plain: socket.socket, host: str, port: int, trust: Trust) -> ssl.SSLSocket:
+def secured(plain: socket.socket, host: str, port: int, trust: Trust, *, look: bool = True) -> ssl.SSLSocket:
     """TLS over a connection to `host` that is there already, verified or pinned as in `connect`.
 
-    `plain` is closed where that fails.
+    `plain` is closed where that fails. The fingerprint of one that is not trusted is only told where `look` allows to
+    ask for it once more, which a port that does not begin with TLS would not understand.
     """
     server = f"{host}:{port}"
     try:
@@ -199,7 +200,7 @@ def secured(plain: socket.socket, host: str, port: int, trust: Trust) -> ssl.SSL
         raise pin_refused(server, trust, problem) from None
     except ssl.SSLCertVerificationError as problem:
         plain.close()
-        raise untrusted(host, port, trust, problem.verify_message) from None
+        raise untrusted(host, port, trust, problem.verify_message, look=look) from None
     except (OSError, ssl.SSLError) as problem:
         plain.close()
         reason = getattr(problem, "reason", None) or problem.__class__.__name__
@@ -214,9 +215,9 @@ def pin_refused(server: str, trust: Trust, problem: PinRefused) -> TrustError:
     )
 
 
-def untrusted(host: str, port: int, trust: Trust, reason: str) -> TrustError:
+def untrusted(host: str, port: int, trust: Trust, reason: str, *, look: bool = True) -> TrustError:
     """The error for a certificate that does not verify, with the fingerprint it has and how to pin it."""
-    found = seen_fingerprint(host, port)
+    found = seen_fingerprint(host, port) if look else ""
     hint = f"give its CA with --{trust.option}-ca"
     if found:
         hint = f"compare it on the server, then add --{trust.option}-fingerprint {found}; or {hint}"

@@ -99,7 +99,7 @@ def _greeted(host: str, port: int, trust: Trust) -> tuple[ssl.SSLSocket, int]:
     except BaseException:
         plain.close()
         raise
-    return secured(plain, host, port, trust), flags
+    return secured(plain, host, port, trust, look=False), flags
 
 
 def _taken(connection: socket.socket, length: int) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID
+from dbos import DBOS, DBOSConfig, Serializer, SetWorkflowID, _serialization
 from sqlalchemy import event
 
 from v2x.engine.attempt import Answer, Journal
@@ -56,6 +56,7 @@ class DbosEngine:
     """See worker.Durable. One at a time in a process, as DBOS itself."""
 
     def launch(self, store: Store, executor: str, run: Callable[[str, str, int, Journal], None]) -> None:
+        _forget_pickle()
         for name in ("DBOS__VMID", "DBOS__APPVERSION", "DBOS__CLOUD", "DBOS__APPID"):
             os.environ.pop(name, None)
         # It would speak to the stderr that was there when it was last made.
@@ -130,6 +131,22 @@ def _make_wal(engine: sa.Engine) -> None:
         raw.execute("PRAGMA busy_timeout=30000")
         raw.execute("PRAGMA foreign_keys=ON")
         raw.isolation_level = "IMMEDIATE"
+
+
+class _NoPickle:
+    """In the place of the module pickle, in DBOS alone."""
+
+    @staticmethod
+    def loads(_data: bytes) -> Any:
+        raise StateError(
+            "the journal holds a row that v2x did not write (py_pickle)",
+            hint="somebody else wrote into the state: do not use it; choose another --state",
+        )
+
+
+def _forget_pickle() -> None:
+    """A row that is written after the look at launch, by whoever shares the database, must not run code here either."""
+    _serialization.pickle = _NoPickle  # type: ignore[attr-defined, assignment]
 
 
 def _refuse_foreign(engine: sa.Engine) -> None:

@@ -16,6 +16,7 @@ from v2x import proc
 from v2x.errors import MachinesFailed, UsageError
 from v2x.model.hook import HOOK_SCHEMA, Hook
 from v2x.text import printable
+from v2x.tls import Trust, context
 
 _OUTPUT_BYTES = 64 * 1024
 
@@ -52,8 +53,7 @@ def _post(hook: Hook, body: bytes) -> bytes:
     host, port = parts.hostname or "", parts.port
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(host, port, timeout=hook.seconds, context=context)
+        connection = http.client.HTTPSConnection(host, port, timeout=hook.seconds, context=context(Trust()))
     else:
         connection = http.client.HTTPConnection(host, port, timeout=hook.seconds)
     try:

@@ -4,7 +4,7 @@
 import http.client
 import time
 import xmlrpc.client
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import XenAPI
@@ -13,6 +13,8 @@ from v2x.errors import TargetError
 from v2x.tls import Trust, connect
 
 REQUEST_LIMIT_BYTES = 300 * 1024
+ANSWER_LIMIT_BYTES = 512 * 1024 * 1024
+"""Ten thousand machines with all their records are less than half of that."""
 _IDLE_SECONDS = 5.0
 _FORBIDDEN = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0x7F, 0xA0), 0xFFFE, 0xFFFF])
 
@@ -44,6 +46,30 @@ def wire(value: object) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [wire(item) for item in value]
     return value
+
+
+def _too_much(host: str) -> TargetError:
+    return TargetError(
+        f"{host} answers with more than {ANSWER_LIMIT_BYTES:,} bytes", hint="no pool does: is it the pool that answers?"
+    )
+
+
+class _Bounded:
+    """An answer of which no more than the limit is read, and which is never unpacked: nobody asked for that."""
+
+    def __init__(self, response: http.client.HTTPResponse, host: str) -> None:
+        self._response, self._host, self._left = response, host, ANSWER_LIMIT_BYTES
+
+    def read(self, size: int) -> bytes:
+        piece = self._response.read(size)
+        self._left -= len(piece)
+        if self._left < 0:
+            self._response.close()
+            raise _too_much(self._host)
+        return piece
+
+    def close(self) -> None:
+        self._response.close()
 
 
 class Connection(http.client.HTTPConnection):
@@ -81,6 +107,13 @@ class Transport(xmlrpc.client.SafeTransport):
             self._kept = Connection(*self.place, self._trust, self._call_timeout)
         self._used = time.monotonic()
         return self._kept
+
+    def parse_response(self, response: Any) -> Any:
+        try:
+            return super().parse_response(cast(Any, _Bounded(response, self.place[0])))
+        except TargetError:
+            self.close()  # the rest of the answer would be taken for the next one
+            raise
 
     def limit(self, seconds: float) -> None:
         """Bounds each wait for the pool from now on."""
@@ -129,9 +162,11 @@ def ask_json(host: str, port: int, trust: Trust, method: str, session: str, time
     try:
         connection.request("POST", "/jsonrpc", request, {"User-Agent": "v2x", "Content-Type": "application/json"})
         response = connection.getresponse()
-        body = response.read()
+        body = response.read(ANSWER_LIMIT_BYTES + 1)
     finally:
         connection.close()
+    if len(body) > ANSWER_LIMIT_BYTES:
+        raise _too_much(host)
     if response.status != 200:
         raise NoJson(f"{method}: {host} answers HTTP {response.status} to JSON-RPC")
     try:

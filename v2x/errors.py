@@ -31,6 +31,8 @@ text from outside (file names, server answers) is made printable when the error 
 
 from enum import Enum
 
+from v2x.log import without_sessions
+
 
 class Retry(Enum):
     """When trying the same thing again makes sense."""
@@ -50,9 +52,11 @@ class V2xError(Exception):
     """Where one error stands for many: each of them, a line."""
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None, retry: Retry | None = None) -> None:
+        # It may hold what a server said, and ends in reports, journals and tickets.
+        message = without_sessions(message)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = without_sessions(hint)
         if code is not None:
             self.code = code
         if retry is not None:

@@ -10,20 +10,26 @@ from typing import TextIO
 
 from v2x.text import printable
 
-_PATTERNS = (
+_SESSIONS = (
     (re.compile(r"OpaqueRef:[0-9a-fA-F-]{8,}"), "OpaqueRef:…"),
     (re.compile(r"(?i)\b(authorization:\s*\w+)\s+\S+"), r"\1 …"),
-    (
-        re.compile(r"(?i)\b(session_id|password|passwd|pwd|token|secret)(=|:\s*|%3D)[^&\s\"']+"),
-        r"\1\2…",
-    ),
+    (re.compile(r"(?i)\b(session_id|vmware_soap_session|vmware-api-session-id)(=|:\s*|%3D)\"?[^&\s\"';]+"), r"\1\2…"),
     (re.compile(r"(://[^/\s:@]+):[^/\s@]+@"), r"\1:…@"),
 )
+_VALUES = ((re.compile(r"(?i)\b(password|passwd|pwd|token|secret)(=|:\s*|%3D)[^&\s\"']+"), r"\1\2…"),)
+
+
+def without_sessions(text: str) -> str:
+    """`text` without references and cookies of sessions and without passwords in URLs, which a server may have said."""
+    for pattern, replacement in _SESSIONS:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def redact(text: str) -> str:
-    """`text` without session references, passwords in URLs and values of secret-looking keys."""
-    for pattern, replacement in _PATTERNS:
+    """`without_sessions`, and without the values of secret-looking keys."""
+    text = without_sessions(text)
+    for pattern, replacement in _VALUES:
         text = pattern.sub(replacement, text)
     return text
 

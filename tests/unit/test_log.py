@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from v2x import log
+from v2x.errors import TargetError
 
 
 @pytest.mark.parametrize(
@@ -15,11 +16,25 @@ from v2x import log
         ("login password=hunter2 failed", "hunter2"),
         ("Authorization: Basic cm9vdDpwdw==", "cm9vdDpwdw"),
         ("https://root:hunter2@host/x", "hunter2"),
+        ('Cookie: vmware_soap_session="deadbeef01"; Path=/', "deadbeef01"),
+        ("vmware-api-session-id: deadbeef02", "deadbeef02"),
         ("ref OpaqueRef:12345678-1234-1234-1234-123456789012 gone", "12345678-1234"),
     ],
 )
 def test_secrets_do_not_pass(text, secret):
     assert secret not in log.redact(text)
+
+
+def test_errors_keep_no_session_that_a_server_said():
+    said = "HANDLE_INVALID: session OpaqueRef:aaaabbbb-cccc-dddd, https://root:hunter2@host/?session_id=aaaabbbb"
+    error = TargetError(said, hint=f"look at {said}")
+    assert "aaaabbbb" not in f"{error} {error.hint} {error!r} {error.message}"
+    assert "hunter2" not in f"{error} {error.hint} {error!r}"
+
+
+def test_words_for_people_are_left_as_they_are():
+    hint = "password: check it; give --target-password-file FILE, secret = keyring:v2x/root, sha256:ab"
+    assert TargetError("refused", hint=hint).hint == hint
 
 
 def test_lines_cannot_be_forged():

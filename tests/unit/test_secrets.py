@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import copy
 import pickle
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +64,72 @@ def test_references_that_lead_nowhere(reference, monkeypatch):
     monkeypatch.delenv("NOT_SET", raising=False)
     with pytest.raises(UsageError):
         secrets.find(side="source", who="u@h", reference=reference)
+
+
+class KeyringError(Exception):
+    pass
+
+
+class KeyringLocked(KeyringError):
+    pass
+
+
+class Wallet:
+    """What the module keyring is to v2x: a keyring of the system, unlocked or not."""
+
+    errors = SimpleNamespace(KeyringError=KeyringError)
+
+    def __init__(self, entries=(), locked=False):
+        self.entries, self.locked, self.asked = dict(entries), locked, []
+
+    def get_password(self, service, user):
+        self.asked.append((service, user))
+        if self.locked:
+            raise KeyringLocked(f"the collection of {service} holds hunter2 and is locked")
+        return self.entries.get((service, user))
+
+
+@pytest.fixture
+def keyring(monkeypatch):
+    def put(**given):
+        wallet = Wallet(**given)
+        monkeypatch.setitem(sys.modules, "keyring", wallet)
+        return wallet
+
+    return put
+
+
+def test_a_keyring_is_asked_for_the_entry_that_is_named(keyring):
+    wallet = keyring(entries={("v2x", "root@pool/1"): "hunter2"})
+    assert secrets.find(side="target", who="root@pool", reference="keyring:v2x/root@pool/1").reveal() == "hunter2"
+    assert wallet.asked == [("v2x", "root@pool/1")]
+
+
+def test_a_keyring_goes_before_the_environment_and_after_a_file(keyring, monkeypatch, tmp_path):
+    keyring(entries={("v2x", "root"): "from keyring"})
+    monkeypatch.setenv("V2X_TARGET_PASSWORD", "from environment")
+    file = tmp_path / "pw"
+    file.write_text("from file\n")
+    file.chmod(0o600)
+    given = {"side": "target", "who": "root@pool", "reference": "keyring:v2x/root"}
+    assert secrets.find(**given).reveal() == "from keyring"
+    assert secrets.find(**given, files={"": str(file)}).reveal() == "from file"
+
+
+def test_a_keyring_without_the_entry_or_locked_says_what_to_do(keyring):
+    keyring()
+    with pytest.raises(UsageError, match="no entry v2x/root") as caught:
+        secrets.find(side="target", who="root@pool", reference="keyring:v2x/root")
+    assert caught.value.code == "SECRET-MISSING"
+    assert caught.value.hint == "keyring set v2x root"
+    keyring(locked=True)
+    with pytest.raises(UsageError, match="the keyring refused: KeyringLocked") as caught:
+        secrets.find(side="target", who="root@pool", reference="keyring:v2x/root")
+    assert "hunter2" not in str(caught.value) + caught.value.hint
+
+
+def test_without_the_package_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(UsageError, match="no keyring support") as caught:
+        secrets.find(side="target", who="root@pool", reference="keyring:v2x/root")
+    assert "v2x[keyring]" in caught.value.hint

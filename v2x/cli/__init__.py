@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from types import FrameType
 
 from v2x.errors import Interrupted, UsageError, V2xError
+from v2x.log import redact
 
 BUG_EXIT = 1
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs the command line and returns its exit code. No traceback reaches the user unless --verbose is given."""
+    """Runs the command line and returns its exit code. No traceback reaches the user unless --verbose is given.
+
+    Even then without what its texts say of sessions and passwords.
+    """
     import typer
     from typer.exceptions import TyperException
 
@@ -44,7 +48,9 @@ def run(arguments: Sequence[str]) -> int:
         code = 141
     except Exception as bug:
         if "--verbose" in arguments or "-v" in arguments:
-            raise
+            import traceback
+
+            sys.stderr.write(redact(traceback.format_exc()))
         unexpected = V2xError(
             f"{bug.__class__.__name__}: {bug}",
             code="V2X-BUG",

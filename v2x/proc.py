@@ -13,7 +13,6 @@ import selectors
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from v2x.errors import UsageError, V2xError
+from v2x.scratch import scratch_folder
 from v2x.text import printable
 
 _PACKAGES = {
@@ -212,7 +212,7 @@ def run(
     """
     command = _command(argv, limits)
     with contextlib.ExitStack() as stack:
-        folder = cwd or stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-run-"))
+        folder = cwd or stack.enter_context(scratch_folder("run"))
         stdin = subprocess.PIPE if input else subprocess.DEVNULL
         popen = _spawn(command, folder=folder, env=env, pass_fds=pass_fds, stdin=stdin, stdout=subprocess.PIPE)
         stack.enter_context(popen)
@@ -393,7 +393,7 @@ def start(
     """A program that runs while the block does: no stdin, stdout dropped, its group ended on leaving."""
     command, null = _command(argv, limits), subprocess.DEVNULL
     with contextlib.ExitStack() as stack:
-        folder = cwd or stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-run-"))
+        folder = cwd or stack.enter_context(scratch_folder("run"))
         popen = _spawn(command, folder=folder, env=env, pass_fds=pass_fds, stdin=null, stdout=null)
         child = Child(popen, Path(argv[0]).name, stderr_limit)
         stack.callback(child.stop)

@@ -25,6 +25,7 @@ def cleanup(
     from v2x.cli import show
     from v2x.cli.build import build
     from v2x.errors import UsageError
+    from v2x.scratch import sweep
     from v2x.target.interface import Leftovers
     from v2x.text import plural, printable
 
@@ -54,6 +55,8 @@ def cleanup(
                 )
         finally:
             opened.close()
+    if yes and (swept := sweep()):
+        show.note(f"{plural(swept, 'temporary folder')} of runs that were killed here went too")
     if given.json:
         show.document("v2x.cleanup/1", {"leftovers": rows})
         return

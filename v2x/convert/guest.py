@@ -2,7 +2,6 @@
 """A guest's conversion from its disks: what would be changed, found on disks that nothing can write to."""
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from v2x.disks.nbd import open_overlay
 from v2x.disks.probe.qcow2 import written_areas
 from v2x.disks.serve import DiskExport
 from v2x.errors import InputRefused, TargetError
+from v2x.scratch import scratch_folder
 
 Turn = Callable[[], contextlib.AbstractContextManager[object]]
 """Lets one wait until a virtual machine may be started here."""
@@ -152,7 +152,7 @@ def converted_guest(
     """
     with contextlib.ExitStack() as stack:
         exports = [stack.enter_context(DiskExport(disk)) for disk in disks]
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-overlay-", dir=folder)))
+        place = stack.enter_context(scratch_folder("overlay", folder))
         overlays = [place / f"{number}.qcow2" for number in range(len(exports))]
         for overlay, export in zip(overlays, exports, strict=True):
             qemu_img.create_overlay(overlay, export.path)

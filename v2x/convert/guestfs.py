@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 from v2x import proc
 from v2x.disks.unix_socket import socket_folder
 from v2x.errors import InputRefused, Stopped, TargetError, UsageError
+from v2x.scratch import scratch_folder
 from v2x.secrets import Secret
 from v2x.text import printable
 
@@ -279,7 +279,7 @@ def mounted(
 def _launched(
     stack: contextlib.ExitStack, opening: dict[str, Any], settings: dict[str, str], stopping: Callable[[], bool]
 ) -> MountedGuest:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-guest-", dir=socket_folder())))
+    folder = stack.enter_context(scratch_folder("guest", socket_folder()))
     listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     listener.bind(str(folder / "socket"))
     listener.listen(1)

@@ -2,7 +2,6 @@
 """Disks behind an NBD server: whatever a server speaks for (qemu-nbd for formats without a reader here, nbdkit)."""
 
 import contextlib
-import tempfile
 import threading
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from v2x.disks.unix_socket import socket_folder
 from v2x.errors import Retry, SourceError, V2xError
 from v2x.model.machine import DiskFormat
 from v2x.model.units import GIB, KIB
+from v2x.scratch import scratch_folder
 from v2x.text import printable
 
 _MAP_STEP_BYTES = GIB
@@ -269,8 +269,7 @@ class NbdServer:
         self._users = 0
         self.name = name
         with held if held is not None else contextlib.ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="v2x-nbd-", dir=socket_folder()))
-            self.socket = Path(folder) / "socket"
+            self.socket = stack.enter_context(scratch_folder("nbd", socket_folder())) / "socket"
             argv = command(self.socket)
             self.program = Path(argv[0]).name
             self._child = stack.enter_context(proc.start(argv, limits=limits, env=env, pass_fds=pass_fds))

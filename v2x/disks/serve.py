@@ -15,6 +15,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.nbd_session import NbdSession
 from v2x.disks.unix_socket import socket_folder
 from v2x.errors import TargetError, UsageError, V2xError
+from v2x.scratch import scratch_folder
 
 _CONNECTIONS = 16
 _END_SECONDS = 10.0
@@ -44,8 +45,7 @@ class DiskExport:
         self._closed = False
         with contextlib.ExitStack() as stack:
             if path is None:
-                private = tempfile.TemporaryDirectory(prefix="v2x-serve-", dir=socket_folder())
-                path = Path(stack.enter_context(private)) / "socket"
+                path = stack.enter_context(scratch_folder("serve", socket_folder())) / "socket"
             self.path = path.absolute()
             self._listener = stack.enter_context(_listen(self.path))
             stack.callback(self.path.unlink, missing_ok=True)

@@ -44,6 +44,11 @@ KINDS = {
     "vanish_task": "the task of an upload is gone (HANDLE_INVALID) when the upload ends",
     "unauthorized": "an upload is answered 401",
     "redirect": "an upload is answered 302 to `address`",
+    "slow": "the call `target` (a method, `effect`, `look`, `rpc`) is answered `seconds` late",
+    "status": "HTTP status `at` (500) instead of the call `target`, which has no effect",
+    "status_late": "the call `target` has its effect, and HTTP status `at` (500) is the answer",
+    "cut_answer": "the call `target` has its effect, and the connection ends after `at` bytes of the answer's body",
+    "broken": "the answer to the call `target` is no XML, and no JSON, from its middle on",
     "hold_busy": "after a failed import the VDI stays attached for `seconds`",
 }
 

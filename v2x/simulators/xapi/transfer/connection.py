@@ -25,6 +25,9 @@ REASONS = {
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Method Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 _XML, _JSON = frozenset({"/", "/RPC2"}), frozenset({"/jsonrpc", "/json"})
 
@@ -32,6 +35,14 @@ _XML, _JSON = frozenset({"/", "/RPC2"}), frozenset({"/jsonrpc", "/json"})
 def serving(state: PoolState, host: str) -> Callable[[socket.socket], None]:
     """What a listener does with a connection to `host`."""
     return lambda sock: Connection(state, host, sock).serve()
+
+
+class _Troubled(Exception):
+    """A call that an armed fault answers with an HTTP status, before it took effect."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 class Connection:
@@ -54,12 +65,14 @@ class Connection:
                 return
             pending = request.pending
 
-    def send(self, status: int, headers: dict[str, str], body: bytes = b"", *, length: bool = True) -> None:
-        """An answer. Without `length` its end is the end of the connection."""
+    def send(
+        self, status: int, headers: dict[str, str], body: bytes = b"", *, length: bool = True, most: int | None = None
+    ) -> None:
+        """An answer. Without `length` its end is the end of the connection; `most` sends less than it promises."""
         if length:
             headers = {**headers, "content-length": str(len(body))}
         lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
-        self.sock.sendall(f"HTTP/1.1 {status} {REASONS[status]}\r\n{lines}\r\n".encode() + body)
+        self.sock.sendall(f"HTTP/1.1 {status} {REASONS[status]}\r\n{lines}\r\n".encode() + body[:most])
 
     def page(self, status: int, headers: dict[str, str] | None = None) -> None:
         """A short HTML page; the connection ends after it."""
@@ -100,16 +113,39 @@ class Connection:
                 return False
             body += part
         try:
-            answer = self._json(body) if as_json else self._xml(body)
+            names, answer = self._json(body) if as_json else self._xml(body)
         except xmlrpc.Malformed:
             self.page(500)
             return False
+        except _Troubled as trouble:
+            self.page(trouble.status)
+            return False
+        faults = self.state.faults
+        if faults.take("broken", *names) is not None:
+            answer = answer[: len(answer) // 2] + b"\0<" + answer[len(answer) // 2 :]
+        late = faults.take("status_late", *names)
+        if late is not None:
+            self.page(late.at or 500)
+            return False
         kind = "application/json" if as_json else "text/xml"
         kept = "keep-alive" if request.keep_alive else "close"
-        self.send(200, {"content-type": kind, "connection": kept}, answer)
+        headers = {"content-type": kind, "connection": kept}
+        cut = faults.take("cut_answer", *names)
+        if cut is not None:
+            self.send(200, headers, answer, most=cut.at)
+            self.drop()
+            return False
+        self.send(200, headers, answer)
         return request.keep_alive
 
     def _call(self, name: str, params: list[object], *, string_dates: bool) -> object:
+        names = _names(name)
+        slow = self.state.faults.take("slow", *names)
+        if slow is not None:
+            self.state.stopping.wait(slow.seconds)
+        status = self.state.faults.take("status", *names)
+        if status is not None:
+            raise _Troubled(status.at or 500)
         try:
             return dispatch(self.state, self.host, name, params, string_dates=string_dates)
         except (ApiError, AsyncRefused):
@@ -118,20 +154,30 @@ class Connection:
             sys.excepthook(type(error), error, error.__traceback__)
             raise internal(repr(error)) from error
 
-    def _xml(self, body: bytes) -> bytes:
+    def _xml(self, body: bytes) -> tuple[tuple[str, ...], bytes]:
+        """What faults call the call, and its answer."""
         name, params = xmlrpc.parse_call(body)
         try:
-            return xmlrpc.success(self._call(name, params, string_dates=False))
+            return _names(name), xmlrpc.success(self._call(name, params, string_dates=False))
         except AsyncRefused as error:
-            return xmlrpc.fault(str(error))
+            return _names(name), xmlrpc.fault(str(error))
         except ApiError as error:
-            return xmlrpc.failure(error)
+            return _names(name), xmlrpc.failure(error)
 
-    def _json(self, body: bytes) -> bytes:
+    def _json(self, body: bytes) -> tuple[tuple[str, ...], bytes]:
         request = jsonrpc.parse(body)
+        names = _names(request.method)
         try:
-            return jsonrpc.success(request, self._call(request.method, request.params, string_dates=True))
+            return names, jsonrpc.success(request, self._call(request.method, request.params, string_dates=True))
         except AsyncRefused as error:
-            return jsonrpc.failure(request, internal(str(error)))
+            return names, jsonrpc.failure(request, internal(str(error)))
         except ApiError as error:
-            return jsonrpc.failure(request, error)
+            return names, jsonrpc.failure(request, error)
+
+
+def _names(method: str) -> tuple[str, ...]:
+    """What a fault may name a call by: as it was called, without `Async.`, `effect` or `look`, and `rpc` for any."""
+    plain = method.removeprefix("Async.")
+    cls, _, verb = plain.partition(".")
+    looks = cls == "event" or verb.startswith(("get_", "assert_", "compute_", "list_", "query_"))
+    return method, plain, "look" if looks else "effect", "rpc"

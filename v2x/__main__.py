@@ -2,16 +2,33 @@
 """Entry point: runs the command line and turns errors into one line and an exit code."""
 
 import contextlib
+import os
 import resource
+import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
     """The `v2x` command."""
     _leave_no_core()
+    _quick_to_leave()  # it takes a moment to load, and whoever means another command does not wait for a traceback
     from v2x.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    _quick_to_leave()
+    sys.exit(code)
+
+
+def _quick_to_leave() -> None:
+    """Nothing is begun yet, or all is done: a signal ends the program on the spot."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 def _leave_no_core() -> None:

@@ -90,7 +90,7 @@ def test_json_is_garbled_too(pool, caller):
     order = {"jsonrpc": "2.0", "method": "pool.get_all", "params": [caller.session], "id": 1}
     status, body = caller.post("/jsonrpc", json.dumps(order).encode())
     assert status == 200
-    with pytest.raises(ValueError, match="control character|Invalid|Expecting|Extra"):
+    with pytest.raises(ValueError, match=r"control character|Invalid|Expecting|Extra"):
         json.loads(body)
     assert json.loads(caller.post("/jsonrpc", json.dumps(order).encode())[1])["result"]
 

@@ -26,6 +26,8 @@ def run(arguments: Sequence[str]) -> int:
     show.begin()
     as_json = "--json" in arguments
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     code = 0
     try:
         outcome = app(args=list(arguments), prog_name="v2x", standalone_mode=False)

@@ -7,10 +7,10 @@ from typing import Protocol
 from v2x.engine.memory import TRACKED, WAS_ON, Keeps, label_of, saved_of
 from v2x.errors import Conflict, V2xError
 from v2x.migrate.rollback import go_back
+from v2x.migrate.tracking import end_tracking
 from v2x.migrate.work import Work
 from v2x.model.health import OnFail
 from v2x.model.migration import Failure
-from v2x.sources.interface import ChangeTracking
 from v2x.target.interface import WayBack
 
 DOMAIN_CONTROLLER = "dc"
@@ -80,7 +80,6 @@ def retreat(work: Work, kept: Told) -> None:
         was_on=WAS_ON in facts,
         said=kept.warning,
     )
-    if TRACKED in facts and isinstance(work.source, ChangeTracking):
-        work.source.untrack(work.machine)
+    end_tracking(work.source, work.machine, TRACKED in facts)
     where = "and runs" if WAS_ON in facts else "and is off, as it was"
     kept.warning(f"{work.machine.name} was rolled back by itself: it is at its source again {where}")

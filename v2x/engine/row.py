@@ -25,12 +25,13 @@ from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.itinerary import COLD, Step
 from v2x.migrate.power import bring_back, state_now, will_be_brought_down
 from v2x.migrate.rehearsal import end_rehearsals
+from v2x.migrate.tracking import end_tracking
 from v2x.migrate.work import Next, Work
 from v2x.model.health import Mark
 from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import Failure, Outcome, Phase
-from v2x.sources.interface import ChangeTracking, Checkpoint, GivesBack, Integrity, Marks, PowerControl
+from v2x.sources.interface import Checkpoint, GivesBack, Integrity, Marks, PowerControl
 
 _log = logging.getLogger("v2x.engine")
 SOURCE_DIFFERS = "SOURCE-DIFFERS"
@@ -303,8 +304,7 @@ class RowRun:
             if claim is not None and not claim.sealed:
                 work.target.discard(claim)
             work.source.release(work.machine, work.tag)
-            if TRACKED in self._kept.facts() and isinstance(work.source, ChangeTracking):
-                work.source.untrack(work.machine)
+            end_tracking(work.source, work.machine, TRACKED in self._kept.facts())
             work.claim = work.checkpoint = self._held = None
             self._kept.has("", ())
         except V2xError as problem:

@@ -21,9 +21,10 @@ from v2x.engine.store import Store
 from v2x.errors import Conflict, UsageError
 from v2x.migrate.marking import mark_source
 from v2x.migrate.rollback import go_back
+from v2x.migrate.tracking import end_tracking
 from v2x.model.health import Mark
 from v2x.model.migration import Outcome, Phase
-from v2x.sources.interface import ChangeTracking, Source
+from v2x.sources.interface import Source
 from v2x.target.interface import Claim, Rehearses, Target, WayBack
 
 _NOTHING_LEFT = "it has ended without a machine that could be taken back; v2x batch status tells how"
@@ -75,8 +76,7 @@ class Returns:
             self._end_tests(batch, row, target)
             if not held.through:
                 source.release(order.machine, order.id)
-                if TRACKED in facts and isinstance(source, ChangeTracking):
-                    source.untrack(order.machine)
+                end_tracking(source, order.machine, TRACKED in facts)
             go_back(
                 order.machine,
                 claim,

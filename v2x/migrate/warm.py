@@ -27,6 +27,7 @@ from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
 from v2x.migrate.rehearsal import end_rehearsals
 from v2x.migrate.reshape import follow
+from v2x.migrate.tracking import end_tracking
 from v2x.migrate.verify import VerifyMismatch, verify_held
 from v2x.migrate.watch import Crossings, LimitCrossed, Watch, refuse_full
 from v2x.migrate.work import Next, Work
@@ -364,9 +365,8 @@ def look_up(work: Work) -> None:
 def finish(work: Work) -> None:
     """Lets go of the source: our snapshot, and tracking where this migration turned it on."""
     steps.release(work)
-    if work.turned_on_tracking and isinstance(work.source, ChangeTracking):
-        try:
-            work.source.untrack(work.machine)
-        except V2xError as problem:
-            work.observer.warning(f"change tracking stays on at the source: {problem.message}")
-        work.turned_on_tracking = False
+    try:
+        end_tracking(work.source, work.machine, work.turned_on_tracking)
+    except V2xError as problem:
+        work.observer.warning(f"change tracking stays on at the source: {problem.message}")
+    work.turned_on_tracking = False

@@ -130,14 +130,19 @@ class ChangeTracking(Protocol):
     """Sources that can freeze a running machine's disks, and tell what changed between two points in time."""
 
     def track(self, machine: Machine, *, allowed: bool) -> bool:
-        """Sees to it that changes are tracked from the next freeze on. True if that took a change at the source.
+        """Sees to it that changes are tracked from the next freeze on. True if that took a change at the source, now
+        or in a run before this one.
 
         Made only where `allowed`; SourceError NOT-TRACKED says what keeps it from being so.
         """
         ...
 
+    def turned_on(self, machine: Machine) -> bool:
+        """Whether v2x turned tracking on, in whichever run, as far as the source knows."""
+        ...
+
     def untrack(self, machine: Machine) -> None:
-        """Turns tracking off again, where this run turned it on."""
+        """Turns tracking off again, where v2x turned it on."""
         ...
 
     def freeze(self, machine: Machine, tag: str) -> Checkpoint:

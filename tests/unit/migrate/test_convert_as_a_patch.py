@@ -50,6 +50,9 @@ class Running:
     def track(self, machine, *, allowed):
         return False
 
+    def turned_on(self, machine):
+        return False
+
     def untrack(self, machine): ...
 
     def freeze(self, machine, tag):

@@ -148,6 +148,9 @@ class HyperVSource:
             )
         return False
 
+    def turned_on(self, machine: Machine) -> bool:
+        return False  # there is nothing to turn on
+
     def untrack(self, machine: Machine) -> None:
         """Nothing was turned on."""
 

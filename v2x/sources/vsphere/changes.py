@@ -6,13 +6,13 @@ there are snapshots. A change id is `UUID/number`; another UUID means that track
 outlives its snapshot is how backup products work (public issue threads); it was not proven here on a real vCenter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from pyVmomi import vim
 
 from v2x.disks.extent import Extent
-from v2x.errors import SourceError, V2xError
+from v2x.errors import PermissionRefused, SourceError, V2xError
 from v2x.model.machine import Disk, Machine
 from v2x.sources.interface import Checkpoint, TrackingLost
 from v2x.sources.vsphere import snapshots
@@ -26,14 +26,17 @@ _ENABLED: Final = "config.changeTrackingEnabled"
 _SUPPORTED: Final = "capability.changeTrackingSupported"
 _LOST: Final = frozenset({"FileFault", "InvalidArgument", "NotFound"})
 _STUN_TAG: Final = "tracking"
+_MARK: Final = "v2x.tracking"
+MARKED: Final = f'config.extraConfig["{_MARK}"]'
+"""There where v2x turned tracking on, whichever run did: set and taken away together with it."""
 
 
 def track(session: VsphereSession, machine: Machine, *, allowed: bool, note: snapshots.Note) -> bool:
     """As ChangeTracking.track."""
-    now = present(session, machine, [_ENABLED, _SUPPORTED, "snapshot", "config.hardware.device"])
+    now = present(session, machine, [_ENABLED, _SUPPORTED, "snapshot", "config.hardware.device", MARKED])
     if now.values.get(_ENABLED) is True:
         _track_new(session, machine, now, allowed=allowed, note=note)
-        return False
+        return is_marked(now.values)
     if now.values.get(_SUPPORTED) is False:
         raise _untracked(machine, "its hardware version knows no change tracking", "migrate it cold")
     if next(snapshots.walk(now.values.get("snapshot")), None) is not None:
@@ -45,8 +48,17 @@ def track(session: VsphereSession, machine: Machine, *, allowed: bool, note: sna
     if not allowed:
         raise _untracked(machine, "its changes are not tracked", "allow it with --enable-cbt, or migrate it cold")
     note(f"{machine.name}: change tracking is turned on at the source; v2x turns it off again when it is done")
-    _turn_on(session, machine, now, note)
+    _turn_on(session, machine, now, note, marked=True)
     return True
+
+
+def is_marked(values: Mapping[str, Any]) -> bool:
+    return getattr(values.get(MARKED), "value", None) not in (None, "")
+
+
+def turned_on(session: VsphereSession, machine: Machine) -> bool:
+    """As ChangeTracking.turned_on."""
+    return is_marked(present(session, machine, [MARKED]).values)
 
 
 def _track_new(session: VsphereSession, machine: Machine, now: Present, *, allowed: bool, note: snapshots.Note) -> None:
@@ -65,14 +77,25 @@ def _track_new(session: VsphereSession, machine: Machine, now: Present, *, allow
     _turn_on(session, machine, now, note)
 
 
-def _turn_on(session: VsphereSession, machine: Machine, now: Present, note: snapshots.Note) -> None:
-    _set(session, now.reference, machine.name, on=True)
+def _turn_on(
+    session: VsphereSession, machine: Machine, now: Present, note: snapshots.Note, *, marked: bool = False
+) -> None:
+    try:
+        _set(session, now.reference, machine.name, on=True, mark="on" if marked else None)
+    except PermissionRefused:
+        # A role for warm migration alone may not set extraConfig; only a run that is killed is missed then.
+        _set(session, now.reference, machine.name, on=True)
     snapshots.ensure(session, now.reference, _STUN_TAG, quiesce=False, subject=machine.name, note=note)
     snapshots.remove(session, now.reference, _STUN_TAG, subject=machine.name, note=note)
 
 
 def untrack(session: VsphereSession, machine: Machine) -> None:
-    _set(session, present(session, machine).reference, machine.name, on=False)
+    now = present(session, machine, [MARKED])
+    turn_off(session, now.reference, machine.name, marked=is_marked(now.values))
+
+
+def turn_off(session: VsphereSession, reference: Any, subject: str, *, marked: bool) -> None:
+    _set(session, reference, subject, on=False, mark="" if marked else None)
 
 
 def changed(session: VsphereSession, machine: Machine, disk: Disk, since: str, at: Checkpoint) -> Iterator[Extent]:
@@ -97,8 +120,11 @@ def changed(session: VsphereSession, machine: Machine, disk: Disk, since: str, a
         yield Extent(start, length, True)
 
 
-def _set(session: VsphereSession, reference: Any, subject: str, *, on: bool) -> None:
+def _set(session: VsphereSession, reference: Any, subject: str, *, on: bool, mark: str | None = None) -> None:
+    """A key of extraConfig whose value is empty is removed (vSphere API: ConfigSpec.extraConfig)."""
     spec = vim.vm.ConfigSpec(changeTrackingEnabled=on)
+    if mark is not None:
+        spec.extraConfig = [vim.option.OptionValue(key=_MARK, value=mark)]
     doing = "turn change tracking " + ("on" if on else "off")
     task = session.call(reference.ReconfigVM_Task, spec, doing=doing, subject=subject)
     session.wait_task(task, doing=doing, subject=subject, timeout=600.0)

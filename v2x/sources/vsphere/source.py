@@ -18,7 +18,6 @@ from v2x.sources.empty import EmptyDisk
 from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover, Strain
 from v2x.sources.local_files import Clock, utc_now
 from v2x.sources.vsphere import backups, changes, labels, power, retiring, snapshots, stillness, strain
-from v2x.sources.vsphere.collecting import Collected
 from v2x.sources.vsphere.diagnosis import diagnose
 from v2x.sources.vsphere.listing import Listing
 from v2x.sources.vsphere.names import decoded
@@ -27,6 +26,8 @@ from v2x.sources.vsphere.present import Present, check_disks, present, virtual_d
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.sharing import SHARED
 from v2x.tls import Trust
+
+_TRACKING = "tracking"
 
 
 class VsphereSource:
@@ -168,6 +169,9 @@ class VsphereSource:
     def track(self, machine: Machine, *, allowed: bool) -> bool:
         return changes.track(self.session, machine, allowed=allowed, note=lambda text: self._note(machine, text))
 
+    def turned_on(self, machine: Machine) -> bool:
+        return changes.turned_on(self.session, machine)
+
     def untrack(self, machine: Machine) -> None:
         changes.untrack(self.session, machine)
 
@@ -268,29 +272,34 @@ class VsphereSource:
         return tuple(diagnose(inventory, machine, self.options.transport))
 
     def leftovers(self) -> tuple[SourceLeftover, ...]:
-        """Snapshots that carry a tag of ours, on any machine."""
-        return tuple(
-            SourceLeftover(
-                machine=decoded(str(found.values.get("name", ""))),
-                tag=held.tag,
-                id=f"{found.id}/{held.id}",
-                what=f"snapshot {held.name}",
-                created=held.created,
-            )
-            for found, held in self._ours()
-        )
+        """Snapshots that carry a tag of ours, on any machine, and change tracking that v2x turned on there."""
+        return tuple(self._ours())
 
-    def _ours(self) -> Iterator[tuple[Collected, snapshots.Held]]:
-        for found in self.session.retrieve(vim.VirtualMachine, ["name", "snapshot"]):
+    def _ours(self) -> Iterator[SourceLeftover]:
+        for found in self.session.retrieve(vim.VirtualMachine, ["name", "snapshot", changes.MARKED]):
+            name = decoded(str(found.values.get("name", "")))
             for held in snapshots.walk(found.values.get("snapshot")):
                 if held.tag:
-                    yield found, held
+                    yield SourceLeftover(
+                        machine=name,
+                        tag=held.tag,
+                        id=f"{found.id}/{held.id}",
+                        what=f"snapshot {held.name}",
+                        created=held.created,
+                    )
+            if changes.is_marked(found.values):
+                yield SourceLeftover(
+                    machine=name, tag="", id=f"{found.id}/{_TRACKING}", what="change tracking that v2x turned on"
+                )
 
     def remove(self, leftover: SourceLeftover) -> tuple[str, ...]:
         """Removes one of `leftovers`; what there is to say of it."""
         said: list[str] = []
-        moref, _, _ = leftover.id.partition("/")
+        moref, _, held = leftover.id.partition("/")
         reference = vim.VirtualMachine(moref, self.session.stub)
+        if held == _TRACKING:
+            changes.turn_off(self.session, reference, leftover.machine, marked=True)
+            return ()
         snapshots.remove(self.session, reference, leftover.tag, subject=leftover.machine, note=said.append)
         return tuple(said)
 

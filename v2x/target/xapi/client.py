@@ -258,11 +258,17 @@ class Client:
                 raise _SessionGone from None
             raise TargetError(f"{method}: the pool answered a fault {fault.faultCode}") from None
         except xmlrpc.client.ProtocolError as problem:
-            raise ConnectionLost(f"{method}: {self.host} answered HTTP {problem.errcode}") from None
+            raise ConnectionLost(
+                f"{method}: {self.host} answered HTTP {problem.errcode}",
+                hint="look at the toolstack of its coordinator; the same command continues",
+            ) from None
         except (OSError, http.client.HTTPException) as problem:
             raise self._broken(method, problem) from None
         except (xmlrpc.client.Error, ExpatError, TypeError, ValueError, LookupError) as problem:
-            raise TargetError(f"{method}: the answer is not XAPI's ({problem.__class__.__name__})") from None
+            raise TargetError(
+                f"{method}: the answer is not XAPI's ({problem.__class__.__name__})",
+                hint="is there a proxy between? the same command continues",
+            ) from None
 
     def _read(self, reference: str, method: str) -> bytes:
         try:

@@ -136,6 +136,13 @@ class Transport(xmlrpc.client.SafeTransport):
         self._used = time.monotonic()
         return reply
 
+    def parse_response(self, response: Any) -> Any:
+        """Reads all of it first: what ends early is IncompleteRead then, and not an answer that makes no sense."""
+        parser, unmarshaller = self.getparser()
+        parser.feed(response.read())
+        parser.close()
+        return unmarshaller.close()
+
 
 class NoJson(TargetError):
     """The pool does not answer in JSON-RPC."""

@@ -183,14 +183,18 @@ class Connection(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def troubled(self, *targets: str) -> bool:
-        """Waits and answers as armed faults of these targets want; True when the request is answered with that."""
+    def troubled(self, *targets: str, read: bool = False) -> bool:
+        """Waits and answers as armed faults of these targets want; True when the request is answered with that.
+
+        `read` says that the request's body was read already.
+        """
         slow = self.state.faults.take("slow", *targets)
         if slow is not None:
             self.state.stopping.wait(slow.seconds)
         status = self.state.faults.take("status", *targets)
         if status is not None:
-            self.body()
+            if not read:
+                self.body()
             self.page(status.at or 503, "Service Unavailable")
         return status is not None
 
@@ -215,7 +219,7 @@ class Connection(BaseHTTPRequestHandler):
             return
         found = _METHOD.search(body)
         name = found[1].decode() if found else ""
-        if self.troubled(name, "soap"):
+        if self.troubled(name, "soap", read=True):
             return
         if state.settings.call_delay:
             time.sleep(state.settings.call_delay)

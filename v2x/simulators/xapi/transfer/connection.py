@@ -120,6 +120,12 @@ class Connection:
         except _Troubled as trouble:
             self.page(trouble.status)
             return False
+        kind = "application/json" if as_json else "text/xml"
+        kept = "keep-alive" if request.keep_alive else "close"
+        return self._sent({"content-type": kind, "connection": kept}, answer, names) and request.keep_alive
+
+    def _sent(self, headers: dict[str, str], answer: bytes, names: tuple[str, ...]) -> bool:
+        """Sends the answer to a call, as armed faults of these names want; whether the connection lives on."""
         faults = self.state.faults
         if faults.take("broken", *names) is not None:
             answer = answer[: len(answer) // 2] + b"\0<" + answer[len(answer) // 2 :]
@@ -127,16 +133,11 @@ class Connection:
         if late is not None:
             self.page(late.at or 500)
             return False
-        kind = "application/json" if as_json else "text/xml"
-        kept = "keep-alive" if request.keep_alive else "close"
-        headers = {"content-type": kind, "connection": kept}
         cut = faults.take("cut_answer", *names)
+        self.send(200, headers, answer, most=cut.at if cut is not None else None)
         if cut is not None:
-            self.send(200, headers, answer, most=cut.at)
             self.drop()
-            return False
-        self.send(200, headers, answer)
-        return request.keep_alive
+        return cut is None
 
     def _call(self, name: str, params: list[object], *, string_dates: bool) -> object:
         names = _names(name)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A signal while the program still loads: an exit code, and no traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+LOADS = """
+import builtins, sys
+real = builtins.__import__
+def slow(name, *rest, **more):
+    if name == "v2x.cli":
+        print("loading", flush=True)
+        sys.stdin.readline()
+    return real(name, *rest, **more)
+builtins.__import__ = slow
+sys.argv = ["v2x", "explain", "OWNED"]
+from v2x.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_it_loads(number, code):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    running = subprocess.Popen([sys.executable, "-c", LOADS], env=environment, text=True, **pipes)
+    assert running.stdout.readline() == "loading\n"
+    running.send_signal(number)
+    out, err = running.communicate(timeout=10)
+    assert (running.returncode, out, err) == (code, "", "")

@@ -67,6 +67,23 @@ def _take(host: Entity, machine: Entity) -> None:
     host.values["vm"] = vim.VirtualMachine.Array([r for r in host.values["vm"] if r._moId != machine.moid])
 
 
+def delete(state: State, machine: Entity) -> None:
+    """A person deletes the machine: it is in no folder, host, pool, datastore or network any more."""
+    store = state.store
+    with store.lock:
+        values = machine.values
+        holders = [store.value(machine, "runtime").host, values.get("resourcePool"), values.get("parent")]
+        for ref in (*holders, *values.get("datastore", ()), *values.get("network", ())):
+            holder = store.find(ref._moId) if ref is not None else None
+            for name in ("vm", "childEntity"):
+                held = holder.values.get(name) if holder is not None else None
+                if holder is not None and held:
+                    holder.values[name] = type(held)([one for one in held if one._moId != machine.moid])
+                    store.touch(holder)
+        store.remove(machine)
+        state.ledger.record_effect("deleted", machine.moid)
+
+
 def _machines_on(state: State, host: Entity) -> list[Entity]:
     return [state.store.get(ref) for ref in host.values["vm"]]
 

@@ -60,7 +60,50 @@ def test_invariant_17_thin_space_grows_with_written_blocks(client):
     assert client.rpc("VDI.get_physical_utilisation", vdi) == "0"
     assert client.rpc("SR.get_physical_utilisation", sr) == str(4 * MIB)
     client.rpc("VDI.destroy", snapshot)
+    assert client.rpc("VDI.get_physical_utilisation", vdi) == str(4 * MIB), "what both had in common stays"
+    assert client.rpc("SR.get_physical_utilisation", sr) == str(4 * MIB)
+    client.rpc("VDI.destroy", vdi)
     assert client.rpc("SR.get_physical_utilisation", sr) == "0"
+
+
+def test_what_a_disk_overwrites_below_a_snapshot_is_paid_for_twice_until_that_goes(client):
+    sr, vdi = client.sr(), client.vdi(100 * MIB)
+    client.upload(vdi, os.urandom(8 * MIB))
+    snapshot = client.rpc("VDI.snapshot", vdi)
+    client.upload(vdi, os.urandom(4 * MIB))
+    assert client.rpc("SR.get_physical_utilisation", sr) == str(12 * MIB)
+    back = client.rpc("VDI.clone", snapshot)
+    client.rpc("VDI.destroy", vdi)
+    assert client.rpc("SR.get_physical_utilisation", sr) == str(8 * MIB)
+    client.rpc("VDI.destroy", snapshot)
+    assert client.rpc("VDI.get_physical_utilisation", back) == str(8 * MIB)
+
+
+def test_snapshots_are_refused_as_xapi_refuses_them(client, refused):
+    shared = client.vdi(2 * MIB, sharable=True)
+    with pytest.raises(refused) as failed:
+        client.rpc("VDI.snapshot", shared)
+    assert failed.value.args == ("VDI_IS_SHARABLE", shared)
+    forgetful = client.vdi(2 * MIB)
+    client.rpc("VDI.set_on_boot", forgetful, "reset")
+    with pytest.raises(refused) as failed:
+        client.rpc("VDI.snapshot", forgetful)
+    assert failed.value.code == "VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION"
+
+
+def test_a_snapshot_has_its_disks_tags_and_is_of_it_and_a_clone_of_one_is_a_disk_by_itself(client):
+    vdi = client.vdi(2 * MIB, other_config={"v2x-self": "x"})
+    snapshot = client.rpc("VDI.snapshot", vdi)
+    record = client.rpc("VDI.get_record", snapshot)
+    assert record["other_config"] == {"v2x-self": "x"} and record["snapshot_of"] == vdi
+    assert record["read_only"] is False, "a flag, not a protection"
+    clone = client.rpc("VDI.get_record", client.rpc("VDI.clone", snapshot))
+    assert clone["other_config"] == {"v2x-self": "x"}
+    assert not clone["is_a_snapshot"] and clone["snapshot_of"] == NULL
+    read_only = client.vdi(2 * MIB, read_only=True)
+    kept = client.rpc("VDI.snapshot", read_only)
+    outcome = client.upload(kept, bytes(MIB), check=False)
+    assert "VDI_READONLY" in str(outcome)
 
 
 def test_invariant_17_thick_space_is_taken_at_create(simulated_pool, client_of, refused):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from v2x.simulators.xapi.chains import Chains
+from v2x.simulators.xapi.chains import Chains, joined
 from v2x.simulators.xapi.changes import ChangeLog
 from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.ledger import BLOCK_BYTES
@@ -169,11 +169,13 @@ class Volume:
         os.truncate(self.path, self.size)
         self.own(b"")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, more: bytes) -> dict[str, Any]:
+        """What is kept of it; it is told to own the blocks `more` as well."""
+        owned = joined(bytes(self._owned), more)
         return {
             "sr": self.space.uuid,
             "size": self.size,
-            "owned": base64.b64encode(zlib.compress(bytes(self._owned), 1)).decode() if self._owned else "",
+            "owned": base64.b64encode(zlib.compress(owned, 1)).decode() if owned else "",
             "tracking": self.tracking.to_json() if self.tracking is not None else None,
         }
 
@@ -243,7 +245,7 @@ class Volumes:
     def copy(self, source: str, sr_uuid: str, uuid: str, *, shared: bool) -> Volume:
         """A volume with the content of `source`. `shared`: a snapshot or clone, whose common blocks are paid once.
 
-        The parent then owns nothing until it is written again; on a thick SR each of the two takes its full size.
+        Both then own nothing until they are written again; on a thick SR each of the two takes its full size.
         """
         origin = self._volumes[source]
         if shared:
@@ -251,11 +253,11 @@ class Volumes:
         made = self.create(sr_uuid, uuid, origin.size)
         copy_data(origin, made)
         if shared:
-            self._chains.branch(source, uuid)
-        if shared and not made.thick:
-            owned = origin.owned
-            origin.own(b"")
-            made.own(owned)
+            held = b"" if made.thick else origin.owned
+            self._chains.branch(source, uuid, held)
+            if not made.thick:
+                made.space.charge(held.count(1) * BLOCK_BYTES)
+                origin.own(b"")
         return made
 
     def get(self, uuid: str) -> Volume:
@@ -265,9 +267,17 @@ class Volumes:
         return uuid in self._volumes
 
     def delete(self, uuid: str) -> None:
+        """The volume goes; what others share with it stays, in the last of them once there is just one."""
         volume = self._volumes.pop(uuid)
         volume.space.charge(-volume.used_bytes)
-        self._chains.remove(uuid)
+        sharing = self._chains.sharing(self._chains.below(uuid))
+        freed, heir, owned = self._chains.remove(uuid)
+        volume.space.charge(-freed.count(1) * BLOCK_BYTES)
+        if heir:
+            self._volumes[heir].own(joined(self._volumes[heir].owned, owned))
+        for other in sharing:
+            if other in self._volumes:
+                self._volumes[other].unsaved = True
         self._gone.append(uuid)
         volume.close()
         volume.path.unlink(missing_ok=True)
@@ -282,7 +292,7 @@ class Volumes:
         for uuid, volume in self._volumes.items():
             if volume.unsaved:
                 volume.unsaved = False
-                changed[uuid] = volume.to_json()
+                changed[uuid] = volume.to_json(self._chains.paid_by(uuid))
         gone, self._gone = self._gone, []
         return changed, gone
 

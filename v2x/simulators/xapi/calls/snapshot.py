@@ -40,8 +40,17 @@ def _branch(state: PoolState, vdi: str, **changes: object) -> str:
 
 @call("VDI.snapshot")
 def snapshot_vdi(context: Context, vdi: str, _driver_params: dict[str, str]) -> str:
-    assert_feature(context.state, context.store.get("VDI", vdi, "SR"), "VDI_SNAPSHOT")
+    """What xapi refuses by the record comes before anything of the driver (xapi: xapi_vdi.ml, check_operation_error).
+
+    A snapshot may be attached and written to like any disk: nothing but its flag read_only, which it has from its
+    disk, keeps anybody from that.
+    """
     time, store = context.state.now(), context.store
+    if store.get("VDI", vdi, "sharable"):
+        raise ApiError("VDI_IS_SHARABLE", vdi)
+    if store.get("VDI", vdi, "on_boot") == "reset":
+        raise ApiError("VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION")
+    assert_feature(context.state, store.get("VDI", vdi, "SR"), "VDI_SNAPSHOT")
     made = _branch(context.state, vdi, is_a_snapshot=True, snapshot_of=vdi, snapshot_time=time)
     branch_log(context.state, store.get("VDI", vdi, "uuid"), store.get("VDI", made, "uuid"))
     return made

@@ -73,7 +73,7 @@ def test_under_a_writer_by_the_command(site):
     assert ran.code == 0, ran.err
     site.identical("web01", machine)
     assert "as a whole" not in ran.err
-    assert len(site.bench.pool.ledger.calls_of("VDI.snapshot")) == 2
+    assert len(site.bench.pool.ledger.calls_of("VDI.snapshot")) == 4, "before the first changes, and as verified"
     assert not snapshots_on(site.bench.pool)
 
 
@@ -110,7 +110,7 @@ def test_damage_after_the_base_was_verified_is_found_in_the_outage(site, working
     warm.last_sync(work)
     spoil(site, work.held_claim().disks[0], 4096 if where == "written since" else 9 * MIB)
     sealed(work)
-    assert work.observer.said("copied once more") == 1
+    assert work.observer.said("what came after its snapshot is sent once more") == 1
     site.identical("web01", machine)
 
 
@@ -144,7 +144,7 @@ def test_a_delta_that_the_pool_lost_is_found(site, working):
         file.write(old[6 * MIB : 6 * MIB + 4096])
     sealed(work)
     assert work.observer.said("is verified as a whole") == 1
-    assert work.observer.said("copied once more") == 1
+    assert work.observer.said("what came after its snapshot is sent once more") == 1
     site.identical("web01", machine)
 
 

@@ -19,9 +19,10 @@ from v2x.convert.interface import Conversion
 from v2x.convert.registry import shown
 from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import DiskReader, ForwardOnly
-from v2x.disks.stream.feed import data_blocks
+from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import NoSpace, UsageError
 from v2x.migrate.copy import DiskCopy, copy_disk
+from v2x.migrate.goback import keep_before
 from v2x.migrate.look import adapters_of, clock_offset_of
 from v2x.migrate.observe import TellsChanges
 from v2x.migrate.points import marked, parted
@@ -32,6 +33,7 @@ from v2x.model.migration import GuestChange, Phase, VerifyLevel
 from v2x.model.units import MIB, show_bytes
 from v2x.sources.interface import Checkpoint, ReadsAtRandom
 from v2x.target.interface import Claim, ClaimedDisk, Patches
+from v2x.target.keeping import Moment
 
 if TYPE_CHECKING:
     from v2x.migrate.work import Work
@@ -166,6 +168,8 @@ def patch(work: "Work", disk: ClaimedDisk, described: Disk, after: ConvertedDisk
     changes.add_blocks(left)
     if not changes.blocks or not isinstance(work.target, Patches):
         return None
+    if not left:
+        keep_before(work, disk, Moment.GUEST, len(changes.blocks) * BLOCK_BYTES)
     mark = marked(point, changes.blocks)
     disk = work.target.advance(work.held_claim(), disk, mark)
     with contextlib.closing(after.reader.clone()) as reader:

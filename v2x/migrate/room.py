@@ -22,6 +22,7 @@ class Reservations:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left: dict[str, dict[Key, int]] = defaultdict(dict)
+        self._spare: dict[str, dict[Key, int]] = {}
 
     def promised_to_others(self, tag: str, target: str, storage: str) -> int:
         """Bytes of an SR that migrations other than `tag` are still to take."""
@@ -48,6 +49,24 @@ class Reservations:
         """Promises without a look at what is free: to a migration that goes on with what it has begun."""
         self.promise(tag, target, wanted, {})
 
+    def spare(self, tag: str, target: str, wanted: Mapping[str, int], free: Mapping[str, int]) -> frozenset[str]:
+        """Notes what `tag` would take beside its promise, where there is room for it beside all promises and notes.
+
+        Returns the uuids of SRs where there is none. Promises do not count what is noted: it is a wish, no need.
+        """
+        with self._lock:
+            self._spare.pop(tag, None)
+            full, noted = set(), {}
+            for storage, need in wanted.items():
+                key = (target, storage)
+                others = sum(left.get(key, 0) for left in (*self._left.values(), *self._spare.values()))
+                if storage in free and need > free[storage] - others:
+                    full.add(storage)
+                else:
+                    noted[key] = need
+            self._spare[tag] = noted
+        return frozenset(full)
+
     def taken(self, tag: str, target: str, storage: str, count_bytes: int) -> None:
         """Notes that `tag` took some of its promise: the pool counts these bytes as used from now on."""
         with self._lock:
@@ -60,6 +79,7 @@ class Reservations:
         """Ends the promise: the migration is done, or has nothing on the target any more."""
         with self._lock:
             self._left.pop(tag, None)
+            self._spare.pop(tag, None)
 
 
 class Taking:

@@ -14,9 +14,11 @@ from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError
 from v2x.migrate.backup_wait import wait_for_backup
 from v2x.migrate.copy import DiskCopy, copy_disk
+from v2x.migrate.goback import count_room, went_back
 from v2x.migrate.guest import begun_copy, converted, is_of, patch, patchable, with_patch
 from v2x.migrate.integrity import IntegrityCheck
 from v2x.migrate.observe import Observer
+from v2x.migrate.points import parted
 from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
 from v2x.migrate.readable import refuse_unreadable
 from v2x.migrate.room import Taking
@@ -113,10 +115,11 @@ def _reserve(work: Work, found: Claim | None, storage: Sequence[Room]) -> None:
         held = work.source_disk(disk.source_disk).allocated_bytes or 0
         need = disk.size_bytes if disk.sr in work.thick else min(held, disk.size_bytes)
         wanted[disk.sr] = wanted.get(disk.sr, 0) + need
+    free = {room.uuid: room.free_bytes for room in storage if room.free_bytes is not None}
     if found is not None:
         work.reservations.hold(work.tag, work.place, wanted)
+        count_room(work, free)
         return
-    free = {room.uuid: room.free_bytes for room in storage if room.free_bytes is not None}
     full = work.reservations.promise(work.tag, work.place, wanted, free)
     if full:
         promised = work.reservations.promised_to_others(work.tag, work.place, full)
@@ -126,6 +129,7 @@ def _reserve(work: Work, found: Claim | None, storage: Sequence[Room]) -> None:
             f"{name} has {show_bytes(free[full])} free{beside}; {work.machine.name} needs {show_bytes(wanted[full])}",
             hint="free some space, or choose another SR (--sr)",
         )
+    count_room(work, free)
 
 
 def checkpoint(work: Work) -> None:
@@ -145,16 +149,19 @@ def tell(work: Work) -> None:
 
 def claim(work: Work) -> None:
     """Machine and disks on the target, blocked from starting; disks of another point in time are made anew."""
-    held = work.target.claim(work.spec, work.tag)
+    held = work.claim = work.target.claim(work.spec, work.tag)
     work.patchable = patchable(work, held)
     disks: list[ClaimedDisk] = []
     for disk in held.disks:
-        if not is_of(work, disk):
+        wanted = work.point_of(disk.source_disk)
+        if is_of(work, disk):
+            disks.append(disk)
+        elif wanted and (back := went_back(work, disk, wanted)) is not None:
+            disks.append(back)
+        else:
             why = "is converted anew" if work.convert else "changed at the source since the last run"
             work.observer.warning(f"{work.source_disk(disk.source_disk).label} {why}; copied anew")
             disks.append(work.target.remake(held, disk))
-        else:
-            disks.append(disk)
     work.claim = replace(held, disks=tuple(disks))
     for planned in work.spec.disks:
         if planned.sr in work.thick:
@@ -175,14 +182,30 @@ def copy(work: Work) -> None:
 
 def _copied_and_verified(work: Work, disk: ClaimedDisk) -> DiskResult:
     source = work.source_disk(disk.source_disk)
+    if parted(disk.point)[1]:
+        disk = _unconverted(work, disk) or disk
     try:
         return _copied(work, disk, source)
     except VerifyMismatch as problem:
-        work.observer.warning(f"{problem.message}; copied once more")
-        again = work.target.remake(work.held_claim(), disk)
-        disks = tuple(again if d.source_disk == disk.source_disk else d for d in work.held_claim().disks)
-        work.claim = replace(work.held_claim(), disks=disks)
-        return _copied(work, again, source)
+        differs = problem
+    back = _unconverted(work, disk)
+    try:
+        if back is not None:
+            work.observer.warning(f"{differs.message}; its conversion is written once more")
+            return _copied(work, back, source)
+    except VerifyMismatch as problem:
+        differs = problem
+    work.observer.warning(f"{differs.message}; copied once more")
+    again = work.target.remake(work.held_claim(), disk)
+    disks = tuple(again if d.source_disk == disk.source_disk else d for d in work.held_claim().disks)
+    work.claim = replace(work.held_claim(), disks=disks)
+    return _copied(work, again, source)
+
+
+def _unconverted(work: Work, disk: ClaimedDisk) -> ClaimedDisk | None:
+    """The disk as it was before its conversion, of which it gets a patch; None where it was not kept."""
+    point = work.point_of(disk.source_disk)
+    return went_back(work, disk, point) if disk.source_disk in work.patchable and point else None
 
 
 def _copied(work: Work, disk: ClaimedDisk, source: Disk) -> DiskResult:

@@ -22,6 +22,7 @@ from v2x.migrate.backup_wait import wait_for_backup
 from v2x.migrate.base_copy import verified_since, verify_base, wants_base, with_changed
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
+from v2x.migrate.goback import keep_before, went_back
 from v2x.migrate.points import parted
 from v2x.migrate.power import shut_down_guest, state_now
 from v2x.migrate.pump import pumped
@@ -36,6 +37,7 @@ from v2x.model.migration import DiskResult, Pass, VerifyLevel
 from v2x.model.outage import Outage
 from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, Thaws, TrackingLost
 from v2x.target.interface import ClaimedDisk, Patches, ReadBack
+from v2x.target.keeping import Moment
 
 FREEZE_TRIES = 3
 _OF_OTHER_DISKS = frozenset({"SOURCE-CHANGED", "NOT-IN-SNAPSHOT"})
@@ -142,17 +144,22 @@ def _brought(
     described, point = work.source_disk(disk.source_disk), at.points[disk.source_disk]
     reader = work.source.reader(work.machine, described, at)
     try:
+        since, touched = parted(disk.point)
+        back = went_back(work, disk, since) if touched else None
+        if back is not None:
+            disk, touched = back, ()
         if reader.size > disk.size_bytes:
             work.observer.warning(f"{described.label} has grown at the source to {reader.size:,} bytes")
             disk = _patches(work).resize(work.held_claim(), disk, reader.size)
         changes: ChangedAreas | None = None
-        since, touched = parted(disk.point)
-        if disk.point and disk.point != point:
+        if disk.point and (disk.point != point or back is not None):
             try:
                 changes = _areas(
                     source.changed(work.machine, described, since, at) if since != point else (), reader, disk
                 )
                 changes.add_blocks(touched)
+                if changes.blocks and not touched and disk.mark_bytes >= disk.size_bytes:
+                    keep_before(work, disk, Moment.DELTA, len(changes.blocks) * BLOCK_BYTES)
             except TrackingLost as problem:
                 work.observer.warning(f"{problem.message}; it is copied whole")
                 disk = _remade(work, disk)
@@ -315,21 +322,40 @@ def verify(work: Work) -> None:
     if work.verify is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
         return
     for disk in work.held_claim().disks:
-        try:
-            _verified(work, work.target, disk)
-        except VerifyMismatch as problem:
-            work.observer.warning(f"{problem.message}; copied once more")
-            again = _remade(work, disk)
-            if work.convert:
-                # A conversion is one over all disks: no disk is ever of another than the rest.
-                _pass(work, work.stopping, last=True)
-                for each in work.held_claim().disks:
-                    _verified(work, work.target, each)
-                return
-            source = tracking(work)
-            with _frozen(work, source) as at:
-                _brought(work, source, again, at, work.stopping)
-            _verified(work, work.target, again)
+        if _mended(work, work.target, disk) and work.convert:
+            return  # all of them were verified meanwhile
+
+
+def _mended(work: Work, target: ReadBack, disk: ClaimedDisk) -> bool:
+    """Whether the disk differed, and was made right: from its snapshot on the target first, then by a copy."""
+    try:
+        _verified(work, target, disk)
+        return False
+    except VerifyMismatch as problem:
+        differs = problem.message
+    try:
+        if (back := went_back(work, disk)) is not None:
+            work.observer.warning(f"{differs}; what came after its snapshot is sent once more")
+            _verified_again(work, target, back)
+            return True
+    except VerifyMismatch as problem:
+        differs = problem.message
+    work.observer.warning(f"{differs}; copied once more")
+    _verified_again(work, target, _remade(work, disk))
+    return True
+
+
+def _verified_again(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
+    """Brings a disk up to date that is older than the rest, and compares it."""
+    if work.convert:
+        # A conversion is one over all disks: no disk is ever of another than the rest.
+        _pass(work, work.stopping, last=True)
+        for each in work.held_claim().disks:
+            _verified(work, target, each)
+        return
+    with _frozen(work, tracking(work)) as at:
+        _brought(work, tracking(work), disk, at, work.stopping)
+    _verified(work, target, disk)
 
 
 def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:

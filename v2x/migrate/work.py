@@ -28,6 +28,7 @@ from v2x.model.plan import Running
 from v2x.model.target import TargetMachine
 from v2x.sources.interface import Checkpoint, Source
 from v2x.target.interface import Claim, Target
+from v2x.target.keeping import Moment
 
 if TYPE_CHECKING:
     from v2x.migrate.guest import GuestDisk
@@ -53,8 +54,8 @@ class Work:
     `started` that the machine was started on the target. `outage` is its outage in parts, `history` those of other
     machines of the run, `contention` how much slower the last pass will be for those that are cut over with it.
     `reach` asks a TCP port. `based` are disks that were verified before the outage, `baseless` those that cannot be,
-    `differed` those that were made anew because of it. `limits` are what the source may be asked for, looked at every
-    `look_seconds` by `clock`.
+    `differed` those that were made anew because of it; `unkept` are those that are not kept before a moment.
+    `limits` are what the source may be asked for, looked at every `look_seconds` by `clock`.
     """
 
     tag: str
@@ -98,6 +99,7 @@ class Work:
     baseless: set[str] = field(default_factory=set)
     based: set[str] = field(default_factory=set)
     differed: set[str] = field(default_factory=set)
+    unkept: set[tuple[str, Moment]] = field(default_factory=set)
     convert: bool = False
     wishes: GuestWishes = field(default_factory=GuestWishes)
     rehearsed: bool = False

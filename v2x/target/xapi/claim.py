@@ -11,14 +11,16 @@ Sealing puts v2x-sealed on the VM once all that matters is done; what follows on
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import UUID, uuid4
 
 from v2x.errors import Conflict, V2xError
 from v2x.model.target import TargetDisk, TargetMachine
 from v2x.target.interface import Claim, ClaimedDisk
-from v2x.target.xapi import kept, network, protection, tags, vdi, vm
+from v2x.target.xapi import network, protection, tags, vdi, vm
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, ConnectionLost, passing_gone, xapi_code
 from v2x.target.xapi.finishing import finish
+from v2x.target.xapi.kept import Kept
 from v2x.target.xapi.listing import records
 from v2x.target.xapi.mirror import Mirror
 from v2x.target.xapi.owner import Ownership
@@ -37,10 +39,12 @@ class Claims:
         *,
         pool_auto_start: bool = False,
         reachable: Callable[[str], object] = bool,
+        new_uuid: Callable[[], UUID] = uuid4,
     ) -> None:
         """`reachable` takes an SR's reference and raises where no host may write a new disk to it."""
         self._client, self._ownership = client, ownership
         self.mirror = Mirror(client)
+        self.kept = Kept(client, self.mirror, new_uuid)
         self.remarks: dict[str, tuple[str, ...]] = {}
         self._pool_auto_start, self._reachable = pool_auto_start, reachable
 
@@ -70,6 +74,9 @@ class Claims:
                 notes = self._ownership.notes(tags.config(record).get(tags.OWNER, ""))
                 found.append(_listed(tag, record, disks.pop(tag, []), notes))
         found += [_listed(tag, {}, orphans, ()) for tag, orphans in disks.items()]
+        known = sealed | {claim.tag for claim in found}
+        kept = {tags.config(record).get(tags.MIGRATION, "") for record in vdis.values() if tags.is_kept(record)}
+        found += [_listed(tag, {}, [], ()) for tag in kept - known]
         return tuple(sorted(found, key=lambda claim: (claim.tag, claim.id)))
 
     def claim(self, spec: TargetMachine, tag: str) -> Claim:
@@ -96,19 +103,12 @@ class Claims:
         vbds = [vbd for vbd in vm.vbds(self._client, machine[0]) if str(vbd.get("VDI")) == reference]
         if len(vbds) != 1:
             raise Conflict(f"disk {disk.source_disk} of {claim.name} has {len(vbds)} drives", hint="run v2x cleanup")
-        kept.forget(self._client, reference)
+        self._unkept(claim.tag, found)
         formats = {key: value for key, value in (old.get("sm_config") or {}).items() if key == "image-format"}
         record = {key: old[key] for key in ("name_label", "name_description", "SR", "virtual_size")}
         vdi.destroy(self._client, reference)
         made, fresh = vdi.make_from(self._client, {**record, "sm_config": formats}, disk.source_disk, claim.tag)
-        vm.create_vbd(
-            self._client,
-            machine[0],
-            made,
-            device=str(vbds[0].get("userdevice")),
-            bootable=bool(vbds[0].get("bootable")),
-            mode=str(vbds[0].get("mode")),
-        )
+        vm.create_vbd_like(self._client, machine[0], made, vbds[0])
         return vdi.claimed(fresh)
 
     def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
@@ -125,8 +125,35 @@ class Claims:
                 f"{disk.source_disk} of {claim.name} is gone from its source, and another VM has its copy: {disk.id}",
                 hint="detach it there, then run again",
             )
-        kept.forget(self._client, found[0])
+        self._unkept(claim.tag, found)
         vdi.destroy(self._client, found[0])
+
+    def go_back(
+        self, claim: Claim, disk: ClaimedDisk, point: str = "", patience_seconds: float = 60.0
+    ) -> ClaimedDisk | None:
+        """As GoesBack.go_back: a clone of the snapshot is marked as what takes the disk's place, then it does."""
+        machine = self._open(claim)
+        self._ownership.check(machine[0], claim.name)
+        found = self._unfinished(claim.tag).get(disk.source_disk)
+        if found is None or vdi.attached_elsewhere(self._client, found[1], machine[0]):
+            return None
+        snapshots = self.kept.of(claim.tag, disk.source_disk)
+        wanted = next((one for one in snapshots if point in ("", tags.point(tags.config(one[1])))), None)
+        if wanted is None or not vdi.wait_released(self._client, found[0], patience_seconds):
+            return None
+        self.kept.tidy(found)
+        made = self.kept.clone(wanted, found[1])
+        vbds = [vbd for vbd in vm.vbds(self._client, machine[0]) if str(vbd.get("VDI")) == found[0]]
+        vdi.destroy(self._client, found[0])
+        for vbd in vbds[:1]:
+            vm.create_vbd_like(self._client, machine[0], made[0], vbd)
+        tags.drop(self._client, "VDI", made[0], tags.INSTEAD)
+        return vdi.claimed(made[1])
+
+    def _unkept(self, tag: str, disk: Found) -> None:
+        """Removes all snapshots of ours of a disk."""
+        self.kept.tidy(disk)
+        self.kept.forget(tag, tags.config(disk[1]).get(tags.DISK, ""))
 
     def seal(self, claim: Claim, spec: TargetMachine) -> None:
         found = self._held(claim)
@@ -143,7 +170,9 @@ class Claims:
             self.remarks[claim.tag] = finish(self._client, reference, spec, pool_auto_start=self._pool_auto_start)
             tags.put(self._client, "VM", reference, tags.SEALED, claim.tag)
         for disk, own in disks:
-            kept.forget(self._client, disk)
+            self.kept.tidy((disk, own))
+        self.kept.forget(claim.tag)
+        for disk, own in disks:
             if tags.MIGRATION in tags.config(own):
                 vdi.seal(self._client, disk, own, claim.tag)
         for key in (tags.OWNER, tags.SPEC, tags.MIGRATION):
@@ -157,11 +186,13 @@ class Claims:
             self._ownership.take(found[0], claim.name)
         before()
         left = []
-        for reference, record in self._unfinished(claim.tag).values():
+        self._unfinished(claim.tag)  # Conflict for two of one disk
+        self.kept.forget(claim.tag)
+        for reference, record in self._all(claim.tag):
+            self.kept.tidy((reference, record))
             if vdi.attached_elsewhere(self._client, record, found[0] if found else ""):
                 left.append(str(record.get("uuid")))
             else:
-                kept.forget(self._client, reference)
                 vdi.destroy(self._client, reference)
         if found is not None:
             protection.destroy(self._client, found[0])
@@ -257,6 +288,7 @@ class Claims:
         return None
 
     def _disks(self, spec: TargetMachine, tag: str, reference: str, *, fresh: bool) -> tuple[ClaimedDisk, ...]:
+        self._end_going_back(tag, reference)
         # Even a new VM may find disks: those of one that was removed by hand.
         found = self._unfinished(tag)
         strange = sorted(set(found) - {disk.source_disk for disk in spec.disks})
@@ -271,10 +303,12 @@ class Claims:
             if disk.source_disk in found:
                 own = found[disk.source_disk]
                 self._check_place(disk, own[1])
+                self.kept.tidy(own)
                 if int(own[1].get("virtual_size") or 0) < disk.size_bytes:
-                    kept.forget(self._client, own[0])
+                    self._unkept(tag, own)
                 own = vdi.settled(self._client, *vdi.grown(self._client, *own, disk.size_bytes))
             else:
+                self.kept.forget(tag, disk.source_disk)
                 own = vdi.make(self._client, disk, tag, self._reachable)
             vm.attach(self._client, reference, own[0], disk, present)
             made.append(vdi.claimed(own[1]))
@@ -290,8 +324,29 @@ class Claims:
 
     def _unfinished(self, tag: str) -> dict[str, Found]:
         """The VDIs of an unsealed claim by source disk. Sealed ones without their VM are the user's."""
+        return vdi.by_disk(self._all(tag))
+
+    def _all(self, tag: str) -> list[Found]:
+        """The same with those whose place another has taken, which the next claim or discard removes."""
         found = vdi.own(self._client, self.mirror.of("VDI", tag), tag)
-        return vdi.by_disk(item for item in found if tags.claimed_by(item[1], tag))
+        return [item for item in found if tags.claimed_by(item[1], tag)]
+
+    def _end_going_back(self, tag: str, vm: str) -> None:
+        """A run was cut off while it put a disk back: what was in its place goes, and the clone is attached then."""
+        held = self._all(tag)
+        for reference, record in held:
+            replaced = tags.config(record).get(tags.INSTEAD)
+            if not replaced:
+                continue
+            for old in (one for one in held if one[1].get("uuid") == replaced):
+                if vdi.attached_elsewhere(self._client, old[1], vm):
+                    raise Conflict(
+                        f"another VM has {old[1].get('name_label')} attached: VDI {replaced}",
+                        hint="detach it there, then run again",
+                    )
+                self.kept.tidy(old)
+                vdi.destroy(self._client, old[0])
+            tags.drop(self._client, "VDI", reference, tags.INSTEAD)
 
     def _sealed(self, tag: str, found: Found) -> Claim:
         own = vdi.by_disk(vdi.of_machine(self._client, found[1], tag))

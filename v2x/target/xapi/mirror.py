@@ -7,7 +7,7 @@ a list would be: event.from tells all that was done before it was called (xapi: 
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from v2x.errors import TargetError
@@ -45,6 +45,12 @@ class Mirror:
             self._refresh()
             held = ((reference, tags.config(record)) for reference, record in self._held[kind].items())
             return [one for one, own in held if tags.TEST in own and tag in ("", own.get(tags.TEST_OF))]
+
+    def those(self, kind: str, wanted: Callable[[tags.Record], bool]) -> list[str]:
+        """References of the tagged VMs or VDIs, also of what users copied of them, that are `wanted` by their tags."""
+        with self._lock:
+            self._refresh()
+            return [reference for reference, record in self._held[kind].items() if wanted(record)]
 
     def _now(self) -> tuple[str, str, int]:
         return self._client.reference, self._client.host, self._client.port

@@ -19,7 +19,8 @@ from v2x.model.target import TargetFacts, TargetMachine, UploadFormat
 from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Load, Surroundings
-from v2x.target.xapi import facts, kept, network, sampling, seclusion, streams, vdi, wayback
+from v2x.target.keeping import Moment
+from v2x.target.xapi import facts, kept, network, sampling, seclusion, streams, tags, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
@@ -83,7 +84,11 @@ class XapiTarget:
         self._routes = Routes(self.client, transfer_network)
         self._ownership = Ownership(self.client, owner or this_run(), alive)
         self._claims = Claims(
-            self.client, self._ownership, pool_auto_start=pool_auto_start, reachable=self._routes.for_sr
+            self.client,
+            self._ownership,
+            pool_auto_start=pool_auto_start,
+            reachable=self._routes.for_sr,
+            new_uuid=new_uuid,
         )
         self._rehearsals = Rehearsals(self.client, self._claims.mirror, clock=clock, new_uuid=new_uuid)
         self._format, self._delta_format = UploadFormat(upload_format), UploadFormat(delta_format)
@@ -133,16 +138,40 @@ class XapiTarget:
         if target.size_bytes > VHD_LIMIT_BYTES or not kept.can_keep(self.client, target.sr):
             return False
         self._ownership.check(self._claims.reference(claim), claim.name)
-        kept.keep(self.client, target.vdi, self._settings.release)
+        self._claims.kept.take(target.vdi, Moment.VERIFIED, self._settings.release)
+        # It is newer, and serves for both.
+        self._claims.kept.forget(claim.tag, disk.source_disk, Moment.DELTA)
         return True
 
     def keeps(self, claim: Claim, disk: ClaimedDisk) -> bool:
-        return bool(kept.kept(self.client, self._disk(claim, disk).vdi))
+        return bool(self._verified(claim, disk))
 
     def written(self, claim: Claim, disk: ClaimedDisk) -> VdiDifferences | None:
-        target = self._disk(claim, disk)
-        base = kept.kept(self.client, target.vdi)
+        target, base = self._disk(claim, disk), self._verified(claim, disk)
         return differences(self.client, self._routes, target, base) if base else None
+
+    def _verified(self, claim: Claim, disk: ClaimedDisk) -> str:
+        """The uuid of the snapshot that keeps the disk as it was verified; empty where there is none."""
+        found = self._claims.kept.of(claim.tag, disk.source_disk)
+        return next((str(own["uuid"]) for _, own in found if tags.config(own)[tags.KEPT] == Moment.VERIFIED), "")
+
+    def remember(self, claim: Claim, disk: ClaimedDisk, moment: Moment, room_bytes: int) -> bool:
+        target = self._disk(claim, disk)
+        if not kept.can_keep(self.client, target.sr):
+            return False
+        point = tags.point(self.client.call("VDI.get_other_config", target.vdi))
+        for _, own in self._claims.kept.of(claim.tag, disk.source_disk):
+            if moment is Moment.DELTA or (
+                tags.config(own)[tags.KEPT] == moment and tags.point(tags.config(own)) == point
+            ):
+                return True
+        kept.check_room(self.client, target.sr, room_bytes)
+        self._ownership.check(self._claims.reference(claim), claim.name)
+        self._claims.kept.take(target.vdi, moment, self._settings.release)
+        return True
+
+    def go_back(self, claim: Claim, disk: ClaimedDisk, point: str = "") -> ClaimedDisk | None:
+        return self._claims.go_back(claim, disk, point, self._settings.release)
 
     def drop(self, claim: Claim, disk: ClaimedDisk) -> None:
         self._claims.drop(claim, disk)
@@ -266,7 +295,7 @@ class XapiTarget:
         if target.size_bytes < size_bytes:
             self._ownership.check(self._claims.reference(claim), claim.name)
             vdi.wait_released(self.client, target.vdi, self._settings.release)
-            kept.forget(self.client, target.vdi)
+            self._claims.kept.forget(claim.tag, disk.source_disk)
             vdi.grown(self.client, target.vdi, {}, size_bytes)
             target = self._disk(claim, disk)
         return replace(disk, size_bytes=target.size_bytes)
@@ -287,6 +316,8 @@ class XapiTarget:
             raise Conflict(
                 f"disk {disk.source_disk} of {claim.name} is gone from the pool", hint="run the migration again"
             ) from error
+        if record.get("is_a_snapshot"):
+            raise Conflict(f"disk {disk.source_disk} of {claim.name} is a snapshot", hint="run v2x cleanup, then again")
         size = number(record.get("virtual_size"))
         name = str(record.get("name_label", "")) or disk.id
         return UploadTarget(vdi=reference, uuid=disk.id, sr=str(record["SR"]), size_bytes=size, name=name)

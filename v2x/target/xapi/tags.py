@@ -9,7 +9,10 @@ v2x-disk        on a VDI: the id of the disk on the source; stays
 v2x-point       on a VDI: the point in time of its content; written before the first byte is sent
 v2x-point-<n>   on a VDI: a later point that all of it was brought to; the highest number counts
 v2x-hwm-<n>     on a VDI: the high-water mark in bytes; the highest value counts
-v2x-kept        on a snapshot of a VDI: the VDI's uuid, where the snapshot is ours (kept.py)
+v2x-kept        on a snapshot of a VDI that is ours: what it was taken for (kept.py)
+v2x-keeping     on a VDI while its snapshot is taken: a random text and the pool's time, which the snapshot copies
+v2x-cloning     on a snapshot of ours while it is cloned: a random text, which the clone copies
+v2x-instead     on a VDI that was cloned from a snapshot of ours: the uuid of the VDI whose place it is about to take
 v2x-sealed      the tag of the migration, once it is finished; stays
 
 Those of a test cutover, on VMs and VDIs of its own, which carry none of the claim's besides v2x-self and v2x-disk:
@@ -27,6 +30,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from v2x.errors import V2xError
+from v2x.target.keeping import Moment
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import xapi_code
 
@@ -46,6 +50,10 @@ TEST_NETWORK = "v2x-test-network"
 TEST_HOST = "v2x-test-host"
 TEST_VLAN = "v2x-test-vlan"
 KEPT = "v2x-kept"
+KEEPING = "v2x-keeping"
+CLONING = "v2x-cloning"
+INSTEAD = "v2x-instead"
+_KINDS_KEPT = frozenset(moment.value for moment in Moment)
 _LATER_POINT = re.compile(r"v2x-point-(\d{1,9})")
 _MARK = re.compile(r"v2x-hwm-(\d{1,9})")
 _SIZE = re.compile(r"\d{1,18}")
@@ -99,6 +107,13 @@ def is_tagged(record: Record) -> bool:
 def is_test_copy(record: Record) -> bool:
     """Whether the object is a test copy of ours, not one that a user made of it."""
     return TEST in config(record) and is_own(record)
+
+
+def is_kept(record: Record) -> bool:
+    """Whether the object is a snapshot that a migration took, not one that a user took of its disk or of this one."""
+    found = config(record)
+    ours = found.get(SELF) == record.get("uuid") and found.get(KEPT) in _KINDS_KEPT
+    return ours and bool(record.get("is_a_snapshot"))
 
 
 def marks(tags: Mapping[str, str]) -> dict[int, int]:

@@ -38,9 +38,13 @@ def own(client: Client, references: Iterable[str], tag: str) -> list[Found]:
 
 
 def by_disk(vdis: Iterable[Found]) -> dict[str, Found]:
-    """VDIs by the id of their source disk. Conflict when two claim to be the same."""
+    """VDIs by the id of their source disk, without those whose place another has taken. Conflict for two of one."""
     found: dict[str, Found] = {}
-    for reference, record in vdis:
+    held = list(vdis)
+    replaced = {tags.config(record).get(tags.INSTEAD) for _, record in held}
+    for reference, record in held:
+        if record.get("uuid") in replaced:
+            continue
         disk = tags.config(record).get(tags.DISK, "")
         if disk in found:
             raise Conflict(
@@ -202,6 +206,6 @@ def seal(client: Client, reference: str, record: Mapping[str, Any], tag: str) ->
     own = tags.config(record)
     marks = (tags.mark_key(old) for old in tags.marks(own))
     points = (tags.point_key(old) for old in tags.points(own))
-    for key in [*marks, *points, tags.MIGRATION]:
+    for key in [*marks, *points, tags.KEEPING, tags.INSTEAD, tags.MIGRATION]:
         if key in own:
             tags.drop(client, "VDI", reference, key)

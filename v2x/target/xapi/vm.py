@@ -132,6 +132,12 @@ def create_vbd(
     )
 
 
+def create_vbd_like(client: Client, vm: str, vdi: str, vbd: Mapping[str, Any]) -> None:
+    """Attaches a disk at the place, and in the way, of the VBD with this record."""
+    device, mode = str(vbd.get("userdevice")), str(vbd.get("mode"))
+    create_vbd(client, vm, vdi, device=device, bootable=bool(vbd.get("bootable")), mode=mode)
+
+
 def add_cd(client: Client, vm: str, device: str, present: list[Mapping[str, Any]]) -> None:
     """An empty CD drive in the given slot, unless the VM has one."""
     if device and not any(vbd.get("type") == "CD" for vbd in present):

@@ -26,6 +26,13 @@ _GUEST_BYTES = 256 * MIB
 """What a conversion writes anew, most of it initial RAM disks."""
 
 
+_WHEN = {
+    Moment.DELTA: " before its first changes",
+    Moment.VERIFIED: "",
+    Moment.GUEST: " before its guest is converted",
+}
+
+
 def room_beside(work: "Work") -> dict[str, int]:
     """Bytes by thin SR that keeping the disks will take beside the disks themselves, as far as that can be foretold."""
     wanted: dict[str, int] = {}
@@ -57,16 +64,17 @@ def keep_before(work: "Work", disk: ClaimedDisk, moment: Moment, room_bytes: int
         return
     sr = next((planned.sr for planned in work.spec.disks if planned.source_disk == disk.source_disk), "")
     room_bytes += work.reservations.promised_to_others(work.tag, work.place, sr)
-    why, lost = "its storage is not thin", tuple(Moment)
+    why, when, lost = "its storage is not thin", "", tuple(Moment)
     try:
         if target.remember(work.held_claim(), disk, moment, room_bytes):
             return
     except NotKept as problem:
-        why, lost = problem.message, (moment,)
+        why, when, lost = problem.message, _WHEN[moment], (moment,)
     work.unkept.update((disk.source_disk, one) for one in lost)
     label = work.source_disk(disk.source_disk).label
     work.observer.warning(
-        f"{label} is not kept by a snapshot on the pool, since {why}; what goes wrong is sent again from the source"
+        f"{label} is not kept by a snapshot on the pool{when}, since {why}; "
+        "what goes wrong is sent again from the source"
     )
 
 

@@ -16,6 +16,7 @@ from v2x.model.machine import Cpu, Disk, DiskBus, DiskFormat, Firmware, Machine,
 from v2x.model.target import SecureBoot, TargetDisk, TargetFacts, TargetMachine, UsedMac
 from v2x.sources.interface import Checkpoint
 from v2x.target.interface import Claim, ClaimedDisk
+from v2x.target.keeping import Moment, NotKept
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -188,6 +189,58 @@ class PatchedTarget(MemoryTarget):
 
     def resize(self, claim, disk, size_bytes):
         raise AssertionError("nothing grows here")
+
+
+@dataclass
+class KeepingTarget(PatchedTarget):
+    """One that keeps disks too: `kept` has (moment, point, mark, content) by source disk, the newest last."""
+
+    kept: dict[str, list[tuple]] = field(default_factory=dict)
+    thick: tuple[str, ...] = ()
+    refuses: str = ""
+
+    def remember(self, claim, disk, moment, room_bytes):
+        if disk.source_disk in self.thick:
+            return False
+        if self.refuses:
+            raise NotKept(self.refuses)
+        vdi, kept = self.vdis[disk.id], self.kept.setdefault(disk.source_disk, [])
+        if moment is Moment.DELTA and kept:
+            return True
+        if any(one[:2] == (moment, vdi.point) for one in kept):
+            return True
+        self.calls.append(f"remember {moment}")
+        kept[:] = [one for one in kept if one[0] is not moment]
+        kept.append((moment, vdi.point, vdi.mark, bytes(vdi.data)))
+        return True
+
+    def go_back(self, claim, disk, point=""):
+        found = [one for one in self.kept.get(disk.source_disk, ()) if point in ("", one[1])]
+        if not found:
+            return None
+        if self.refuses:
+            raise NotKept(self.refuses)
+        self.calls.append("go back")
+        _, kept_point, mark, data = found[-1]
+        held = self.claims[claim.tag]
+        old = next(one for one in held.disks if one.source_disk == disk.source_disk)
+        del self.vdis[old.id]
+        vdi = self._vdi(len(data))
+        vdi.data[:], vdi.mark, vdi.point = data, mark, kept_point
+        made = replace(old, id=vdi.id, mark_bytes=mark, point=kept_point)
+        self.claims[claim.tag] = replace(held, disks=tuple(made if one is old else one for one in held.disks))
+        return made
+
+    def remake(self, claim, disk):
+        self.kept.pop(disk.source_disk, None)
+        return super().remake(claim, self._current(self.claims[claim.tag]).disks[self._place(claim, disk)])
+
+    def _place(self, claim, disk):
+        return [one.source_disk for one in claim.disks].index(disk.source_disk)
+
+    def seal(self, claim, spec):
+        self.kept.clear()
+        super().seal(claim, spec)
 
 
 class MemoryWriter:

@@ -22,6 +22,7 @@ from v2x.migrate.points import marked, parted
 from v2x.model.machine import PowerState
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import GuestWish
+from v2x.target.keeping import Moment
 
 DONE = Conversion(
     inspection=Inspection(os="linux"), proposal=Proposal(edits=(Edit(path="/e", before="a", after="b", why="w"),))
@@ -115,10 +116,11 @@ def conversions(monkeypatch):
 
 
 @pytest.fixture
-def patched(world):
+def patched(world, request):
+    """Two disks that take patches; with the parameter `keeping`, ones that can be put back as well."""
     from tests.unit.engine.conftest import doubles
 
-    world.target = doubles.PatchedTarget()
+    world.target = doubles.KeepingTarget() if getattr(request, "param", "") == "keeping" else doubles.PatchedTarget()
     world.contents.update(
         a=doubles.content({0: 1, 1: 2, 3: 3}, 5 * BLOCK_BYTES - 512), b=doubles.content({2: 5}, 4 * BLOCK_BYTES)
     )
@@ -132,8 +134,9 @@ class Counted:
 
     def __init__(self, target, left):
         self.target, self.left, self.done = target, left, 0
-        for name in ("claim", "remake", "advance", "seal"):
-            setattr(target, name, self.counted(getattr(target, name)))
+        for name in ("claim", "remake", "advance", "seal", "remember", "go_back"):
+            if hasattr(target, name):
+                setattr(target, name, self.counted(getattr(target, name)))
         writer, patcher = target.writer, target.patcher
         target.writer = lambda *args: self.watched(writer(*args))
         target.patcher = lambda *args: self.watched(patcher(*args))
@@ -165,8 +168,9 @@ def arrived(world):
 def run(world, itinerary, kill=0, **changes):
     """One program: its end by a kill is no error."""
     target = replace(world.target)
-    for name in ("sent", "vdis", "claims", "calls"):
-        setattr(target, name, getattr(world.target, name))
+    for name in ("sent", "vdis", "claims", "calls", "kept"):
+        if hasattr(target, name):
+            setattr(target, name, getattr(world.target, name))
     target.whole = world.target.whole
     counted = Counted(target, kill)
     before, world.target = world.target, target
@@ -180,6 +184,7 @@ def run(world, itinerary, kill=0, **changes):
     return counted.done
 
 
+@pytest.mark.parametrize("patched", ["", "keeping"], indirect=True)
 @pytest.mark.parametrize("itinerary", [COLD, WARM])
 @pytest.mark.parametrize("verify", [VerifyLevel.FULL, pytest.param(VerifyLevel.NONE, marks=pytest.mark.slow)])
 def test_killed_at_each_step_what_is_sealed_is_one_conversion(patched, conversions, itinerary, verify, monkeypatch):
@@ -354,3 +359,138 @@ def test_a_sealed_windows_is_refused_while_it_runs_and_goes_on_once_its_row_conf
     wishes = granted([GuestWish.BITLOCKER_SUSPENDED], GuestWishes())
     follow(world.work(convert=True, warm=True, wishes=wishes), WARM)
     assert arrived(world) == conversions[-1] and world.source.power is PowerState.OFF
+
+
+KEEPING = pytest.mark.parametrize("patched", ["keeping"], indirect=True)
+
+
+class Heard(Silent):
+    def __init__(self):
+        self.said = []
+
+    def warning(self, text):
+        self.said.append(text)
+
+
+def sent_since(world, before):
+    """Numbers of the blocks that were sent, of both disks."""
+    return sorted(number for _, number in world.target.sent[before:])
+
+
+@KEEPING
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+def test_a_conversion_that_is_made_once_more_sends_its_own_blocks_alone(patched, conversions, itinerary):
+    """Without what is kept, those of the first are sent again too."""
+    world = patched
+    if itinerary is WARM:
+        world.source = Running(world)
+    sealing, world.target.seal = world.target.seal, None
+    with pytest.raises(TypeError):
+        follow(world.work(convert=True, warm=itinerary is WARM), itinerary)
+    world.target.seal = sealing
+    before = len(world.target.sent)
+    if itinerary is WARM:
+        world.source.power = PowerState.OFF
+    heard = Heard()
+    follow(world.work(convert=True, warm=itinerary is WARM, observer=heard), itinerary)
+    assert arrived(world) == conversions[-1]
+    first = 1 + (len(conversions) - 1) % 2
+    assert sent_since(world, before) == [first, first, first + 1, first + 1]
+    assert sum("put back to its snapshot" in text for text in heard.said) == 2
+    assert world.target.kept == {}, "gone with the seal"
+
+
+@KEEPING
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+def test_without_the_wish_what_was_converted_is_put_back_and_not_copied(patched, conversions, itinerary):
+    world = patched
+    if itinerary is WARM:
+        world.source = Running(world)
+    sealing, world.target.seal = world.target.seal, None
+    with pytest.raises(TypeError):
+        follow(world.work(convert=True, warm=itinerary is WARM), itinerary)
+    world.target.seal = sealing
+    before = len(world.target.sent)
+    if itinerary is WARM:
+        world.source.power = PowerState.OFF
+    follow(world.work(warm=itinerary is WARM), itinerary)
+    assert arrived(world) == [world.source.content[name] for name in world.contents]
+    assert sent_since(world, before) == [] and "remake" not in world.target.calls
+
+
+@KEEPING
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+def test_a_converted_disk_that_differs_is_put_back_and_converted_once_more(patched, conversions, itinerary):
+    world, heard = patched, Heard()
+    if itinerary is WARM:
+        world.source = Running(world)
+    advance, spoiled = world.target.advance, []
+
+    def advance_and_spoil(claim, disk, point):
+        """Block 1 is damaged when it is about to be overwritten as a whole, but for its first and last byte."""
+        done = advance(claim, disk, point)
+        if "+guest:" in point and not spoiled:
+            spoiled.append(disk.id)
+            world.target.vdis[disk.id].data[0] ^= 1
+        return done
+
+    world.target.advance = advance_and_spoil
+    follow(world.work(convert=True, warm=itinerary is WARM, observer=heard), itinerary)
+    assert spoiled and arrived(world) == conversions[-1]
+    assert "remake" not in world.target.calls and "go back" in world.target.calls
+    assert any("sent once more" in text or "written once more" in text for text in heard.said)
+    assert not any("copied once more" in text for text in heard.said)
+
+
+@KEEPING
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+def test_one_whose_snapshot_is_damaged_too_is_copied(patched, conversions, itinerary):
+    world, heard = patched, Heard()
+    if itinerary is WARM:
+        world.source = Running(world)
+    remember, spoiled = world.target.remember, []
+
+    def spoil_and_remember(claim, disk, moment, room_bytes):
+        if moment is Moment.GUEST and not spoiled:
+            spoiled.append(disk.id)
+            world.target.vdis[disk.id].data[0] ^= 1
+        return remember(claim, disk, moment, room_bytes)
+
+    world.target.remember = spoil_and_remember
+    follow(world.work(convert=True, warm=itinerary is WARM, observer=heard), itinerary)
+    assert arrived(world) == conversions[-1]
+    assert world.target.calls.count("remake") == 1
+    assert any("copied once more" in text for text in heard.said)
+
+
+@KEEPING
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+@pytest.mark.parametrize("how", ["thick", "refused"])
+def test_where_nothing_can_be_kept_it_is_said_once_and_goes_on(patched, conversions, itinerary, how):
+    world, heard = patched, Heard()
+    if itinerary is WARM:
+        world.source = Running(world)
+    world.target.thick = ("a", "b") if how == "thick" else ()
+    world.target.refuses = "the disk's snapshot chain is too long" if how == "refused" else ""
+    follow(world.work(convert=True, warm=itinerary is WARM, observer=heard), itinerary)
+    assert arrived(world) == conversions[-1]
+    said = [text for text in heard.said if "is not kept by a snapshot" in text]
+    why = "its storage is not thin" if how == "thick" else "chain is too long"
+    assert said and all(why in text for text in said)
+    assert len(said) == len(set(said)) == (3 if how == "refused" and itinerary is WARM else 2)
+
+
+@KEEPING
+def test_one_snapshot_before_the_first_changes_and_one_before_the_guest(patched, conversions):
+    world = patched
+    world.source = Running(world)
+    follow(world.work(convert=True, warm=True), WARM)
+    taken = [call for call in world.target.calls if call.startswith("remember")]
+    assert taken == ["remember delta"] + ["remember guest"] * 2, "one disk alone changes while it is copied"
+    assert "go back" not in world.target.calls
+
+
+@KEEPING
+def test_a_cold_copy_without_conversion_keeps_nothing(patched):
+    follow(patched.work())
+    assert not [call for call in patched.target.calls if call.startswith("remember")]

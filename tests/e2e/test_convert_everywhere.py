@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests converted on every way to the pool, by the real libguestfs, and refused where they cannot be."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -19,9 +18,7 @@ import pytest
 from tests.guest_disks import KERNEL, MIB, UUID, debian_disk, in_guest
 from tests.hyperv_exports import Stored, export
 from tests.hyperv_images import Vhdx
-from v2x.convert.guest import ConvertedDisk
-from v2x.convert.interface import Conversion, Edit, Inspection, Proposal
-from v2x.disks.extent import Extent
+from tests.pretended import PUT, WHERE, conversion
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, write_ova
 from v2x.simulators.vsphere import DiskSpec as LiveDisk
 from v2x.simulators.vsphere import MachineSpec, NicSpec
@@ -178,56 +175,11 @@ def test_an_appliance_becomes_an_xva_with_its_guest_put_right(bench, guest):
     assert guest.read_bytes() == before
 
 
-PUT = b"put right for Xen"
-WHERE = 7 * MIB + 4096
-
-
-class Overlaid:
-    """A disk with some bytes of its seventh MiB written over."""
-
-    def __init__(self, inner):
-        self.inner, self.size, self.block = inner, inner.size, inner.block
-
-    def read_into(self, offset, buffer):
-        self.inner.read_into(offset, buffer)
-        for number, value in enumerate(PUT, WHERE - offset):
-            if 0 <= number < len(buffer):
-                buffer[number] = value
-
-    def extents(self, start, length):
-        yield Extent(start, length, True)
-
-    def clone(self):
-        return Overlaid(self.inner.clone())
-
-    def close(self):
-        self.inner.close()
-
-
 @pytest.fixture
 def pretended(monkeypatch):
-    """A conversion without a virtual machine, which reads the end of each disk first, as tools for partitions do."""
+    """A conversion without a virtual machine."""
     made = []
-
-    @contextlib.contextmanager
-    def convert(disks, folder, **_):
-        for disk in disks:
-            disk.read_into(disk.size - 512, bytearray(512))
-            disk.read_into(0, bytearray(512))
-        made.append(folder)
-        area = Extent(WHERE, len(PUT), True)
-        proposal = Proposal(edits=(Edit(path="/e", before="a", after="b", why="w"),))
-        readers = [Overlaid(disk.clone()) for disk in disks]
-        try:
-            yield (
-                Conversion(inspection=Inspection(os="linux"), proposal=proposal),
-                [ConvertedDisk(reader, (area,)) for reader in readers],
-            )
-        finally:
-            for reader in readers:
-                reader.close()
-
-    monkeypatch.setattr("v2x.migrate.guest.converted_guest", convert)
+    monkeypatch.setattr("v2x.migrate.guest.converted_guest", conversion(made))
     return made
 
 

@@ -174,6 +174,7 @@ PAGES = _OF_THEIR_OWN | {
     "SECRET-FOR-ONE": "A password was given that could be for more than one source or target. v2x does not try it on "
     "each: give one for each alias, as a file or in v2x.toml.",
     "SECRET-MISSING": "The keyring has no such entry.",
+    "NOT-KEPT": "The pool takes no snapshot of a disk, or clones none. It is a note: what goes wrong is sent again.",
     "SEGMENT-LOST": "The upload broke off. v2x sends again from the last mark; this shows when that failed repeatedly.",
     "SESSION": "The server ended the session, and the one that followed. Look at the limits for sessions and idle "
     "time.",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.following import follow
 from v2x.errors import NoSpace, Stopped
+from v2x.migrate import goback, steps
 from v2x.migrate.observe import Silent
 from v2x.migrate.room import Reservations
 from v2x.model.target import StorageRepository, TargetFacts
@@ -136,3 +137,46 @@ def test_a_machine_that_goes_on_is_not_asked_for_room_again(world, pool):
     fresh = Reservations()
     fresh.hold("other", "pool", {"sr": 19 * MIB})
     follow(world.work(place="pool", reservations=fresh))
+
+
+def test_what_is_noted_beside_counts_all_and_yields_to_what_is_needed():
+    room = Reservations()
+    room.hold("a", "pool", {"sr": 50})
+    assert room.spare("a", "pool", {"sr": 30, "x": 9}, {"sr": 100}) == frozenset()
+    assert room.spare("b", "pool", {"sr": 30}, {"sr": 100}) == {"sr"}, "20 are left beside both"
+    assert room.spare("b", "pool", {"sr": 20}, {"sr": 100}) == frozenset()
+    assert room.promised_to_others("b", "pool", "sr") == 50
+    assert room.promise("c", "pool", {"sr": 50}, {"sr": 100}) == "", "a machine that needs it has it"
+    assert room.spare("d", "pool", {"sr": 1}, {"sr": 100}) == {"sr"}
+    room.release("a")
+    assert room.spare("d", "pool", {"sr": 30}, {"sr": 100}) == frozenset()
+    assert room.spare("d", "pool", {"sr": 31}, {"sr": 100}) == {"sr"}, "its own note does not count against it"
+
+
+class Heard(Silent):
+    def __init__(self):
+        self.said = []
+
+    def warning(self, text):
+        self.said.append(text)
+
+
+@pytest.mark.parametrize("size", [290, 250])
+def test_without_room_for_snapshots_none_is_taken_and_that_is_said(world, pool, size):
+    """Two disks of 8 MiB, and 256 MiB for a conversion."""
+    from tests.unit.engine.conftest import doubles
+
+    world.target = doubles.KeepingTarget()
+    room = pool(thin=True, size_bytes=size * MIB)
+    with_data(world, 8 * MIB)
+    heard = Heard()
+    work = world.work(place="pool", reservations=room, convert=True, observer=heard)
+    steps.preflight(work)
+    lacks = size == 250
+    assert bool(work.unkept) is lacks
+    assert any("no room for that" in text for text in heard.said) is lacks
+    assert goback.room_beside(work) == {"sr": 256 * MIB}
+    work.warm = True
+    assert goback.room_beside(work) == {"sr": 256 * MIB + 2 * (8 * MIB // 10)}
+    work.thick = frozenset({"sr"})
+    assert goback.room_beside(work) == {}

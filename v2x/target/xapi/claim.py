@@ -331,7 +331,7 @@ class Claims:
         found = vdi.own(self._client, self.mirror.of("VDI", tag), tag)
         return [item for item in found if tags.claimed_by(item[1], tag)]
 
-    def _end_going_back(self, tag: str, vm: str) -> None:
+    def _end_going_back(self, tag: str, machine: str) -> None:
         """A run was cut off while it put a disk back: what was in its place goes, and the clone is attached then."""
         held = self._all(tag)
         for reference, record in held:
@@ -339,7 +339,7 @@ class Claims:
             if not replaced:
                 continue
             for old in (one for one in held if one[1].get("uuid") == replaced):
-                if vdi.attached_elsewhere(self._client, old[1], vm):
+                if vdi.attached_elsewhere(self._client, old[1], machine):
                     raise Conflict(
                         f"another VM has {old[1].get('name_label')} attached: VDI {replaced}",
                         hint="detach it there, then run again",

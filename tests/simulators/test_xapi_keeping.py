@@ -137,6 +137,19 @@ def test_all_that_a_pool_can_hold_comes_back(simulated_pool, client_of, tmp_path
         assert pool.records(cls) == records, cls
 
 
+def test_what_disks_share_is_still_paid_for_once_after_a_restart(simulated_pool, client_of, tmp_path):
+    pool = simulated_pool(tmp_path / "pool")
+    client = client_of(pool)
+    sr, vdi = client.sr(), client.vdi(20 * MIB)
+    client.upload(vdi, os.urandom(8 * MIB))
+    snapshot = client.rpc("VDI.snapshot", vdi)
+    client.rpc("VDI.clone", snapshot)
+    pool.stop()
+    again = client_of(simulated_pool(tmp_path / "pool"))
+    assert again.rpc("SR.get_physical_utilisation", sr) == str(8 * MIB)
+    again.rpc("VDI.destroy", snapshot)
+
+
 def test_records_come_back_in_the_order_they_were_made_in(simulated_pool, client_of, tmp_path):
     pool = simulated_pool(tmp_path / "state", hosts=3)
     client = client_of(pool)

@@ -288,9 +288,10 @@ class Claims:
         return None
 
     def _disks(self, spec: TargetMachine, tag: str, reference: str, *, fresh: bool) -> tuple[ClaimedDisk, ...]:
-        self._end_going_back(tag, reference)
         # Even a new VM may find disks: those of one that was removed by hand.
-        found = self._unfinished(tag)
+        held = self._all(tag)
+        found = vdi.by_disk(held)
+        self._end_going_back(held, reference)
         strange = sorted(set(found) - {disk.source_disk for disk in spec.disks})
         if strange:
             raise Conflict(
@@ -331,9 +332,8 @@ class Claims:
         found = vdi.own(self._client, self.mirror.of("VDI", tag), tag)
         return [item for item in found if tags.claimed_by(item[1], tag)]
 
-    def _end_going_back(self, tag: str, machine: str) -> None:
+    def _end_going_back(self, held: list[Found], machine: str) -> None:
         """A run was cut off while it put a disk back: what was in its place goes, and the clone is attached then."""
-        held = self._all(tag)
         for reference, record in held:
             replaced = tags.config(record).get(tags.INSTEAD)
             if not replaced:

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup demo test test-slow check bench docs clean
+.PHONY: help setup demo test test-slow check bench docs dist lock clean
 
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
@@ -16,6 +16,7 @@ PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin ope
 # (Node.js from elsewhere brings its own npm, which Debian's would be in the way of.)
 TEST_PACKAGES := $(PACKAGES) cpio chromium nbdkit-plugin-python openssh-client openssh-server postgresql \
   linux-image-amd64 python3-guestfs python3-hivex python3-libregf ntfs-3g cryptsetup-bin mmdebstrap python3-libvhdi samba \
+  man-db mandoc bash-completion zsh fish \
   qemu-system-x86 ovmf golang-go golang-github-vmware-govmomi-dev \
   $(if $(shell command -v npm),,nodejs npm)
 
@@ -24,9 +25,11 @@ help:
 	@echo 'make setup      Debian packages, a virtual environment in .venv, v2x in it'
 	@echo 'make test       set up, then run the tests'
 	@echo 'make test-slow  the tests that take long: they boot virtual machines'
-	@echo 'make check      format, lint, types, import rules, documentation against --help'
+	@echo 'make check      format, lint, types, import rules, documentation against --help, licences, vulnerabilities'
 	@echo 'make docs       the documentation: links and commands'
 	@echo 'make bench      measurements'
+	@echo 'make dist       sdist, wheel, Debian package, bill of materials, in dist/'
+	@echo 'make lock       the locked packages anew, after a change of pyproject.toml'
 	@echo 'make clean      remove what was built, and .venv'
 
 setup: .venv/.installed .setup-guest/.complete
@@ -47,12 +50,22 @@ check: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.docs_check
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive v2x
+	$(BIN)/python -m tests.release.lock check
+	@$(BIN)/python -m tests.release.licences >/dev/null
+	@$(BIN)/python -m tests.release.audit
 
 bench: setup
 	$(BIN)/python -m pytest -q -s tests/bench --timeout=3600 -p no:cacheprovider -o 'python_files=bench_*.py'
 
 docs: .venv/.installed
 	$(BIN)/python -m tests.docs_check
+
+dist: .venv/.installed
+	$(BIN)/python -m tests.release.dist
+
+lock: .venv/.installed
+	$(BIN)/python -m tests.release.lock write
 
 clean:
 	rm -rf .venv .setup-* .v2x-demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -94,6 +107,6 @@ clean:
 	$(PYTHON) -m venv --system-site-packages .venv
 	@touch $@
 
-.venv/.installed: .venv/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+.venv/.installed: .venv/.created pyproject.toml .ci/requirements.lock .ci/python-packages
+	@.ci/python-packages $(BIN)/python
 	@touch $@

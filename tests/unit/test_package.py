@@ -87,7 +87,11 @@ def test_the_wheel_holds_the_package_the_tables_and_nothing_else(unpacked: Path)
     inside = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
     tables = {f"v2x/mappings_data/{Path(name).name}" for name in tracked("mappings")}
     notes = {str(path.relative_to(unpacked)) for path in metadata(unpacked).rglob("*") if path.is_file()}
-    assert inside - notes == tracked("v2x") | tables
+    shared = {name for name in inside if name.startswith(f"v2x-{v2x.__version__}.data/data/share/")}
+    assert inside - notes - shared == tracked("v2x") | tables
+    ends = {name.partition("/share/")[2] for name in shared}
+    assert {"man/man1/v2x.1", "man/man1/v2x-batch-run.1", "bash-completion/completions/v2x"} <= ends
+    assert {"zsh/site-functions/_v2x", "fish/vendor_completions.d/v2x.fish"} <= ends
     assert {path.name for path in (unpacked / "v2x/mappings_data").glob("*.toml")} >= {"guest_os.toml", "limits.toml"}
     assert (unpacked / "v2x/simulators/xapi/datamodel.json.gz").is_file()
     assert (unpacked / "v2x/render/templates/report.html.j2").is_file()

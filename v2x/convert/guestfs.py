@@ -46,7 +46,7 @@ _SETTINGS = (
     "LIBGUESTFS_MEMSIZE",
     "LIBGUESTFS_PATH",
 )
-_CACHE = "/var/tmp"  # noqa: S108 - libguestfs makes a 0700 folder in it, and refuses one that is not its user's own
+_CACHE = "/var/tmp"  # noqa: S108 - libguestfs makes a 0700 folder in it, and refuses one not its user's  # nosec B108
 """Where libguestfs keeps its virtual machine's disk, built once: in a folder of the run it would be built each time."""
 
 

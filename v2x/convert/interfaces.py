@@ -177,7 +177,7 @@ def _ethernets(text: str) -> dict[str, dict[str, Any]]:
         return {}
     try:
         # Texts only, and nothing else made of them: a MAC of digits alone would become a number.
-        read = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+        read = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  # nosec B506  # makes texts only
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     entries = _mapping(_mapping(_mapping(read).get("network")).get("ethernets"))

@@ -65,7 +65,7 @@ def _wanted(images: Mapping[str, int], new: Sequence[FileCopy]) -> dict[str, int
     if not images:
         return {}
     largest = max(images.values())
-    wanted = {"/var/tmp": largest * _UNPACKED + _SPARE_BYTES}  # noqa: S108 the guest's
+    wanted = {"/var/tmp": largest * _UNPACKED + _SPARE_BYTES}  # noqa: S108  # nosec B108  # the guest's
     for folder in {path.rpartition("/")[0] for path in images}:
         kept = sum(images[copy.path] for copy in new if copy.to.rpartition("/")[0] == folder)
         wanted[folder] = kept + largest + _SPARE_BYTES

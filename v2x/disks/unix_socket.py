@@ -7,4 +7,5 @@ import tempfile
 
 def socket_folder() -> str | None:
     """A folder to make private folders for sockets in; None means the usual one for temporary files."""
-    return None if len(os.fsencode(tempfile.gettempdir())) < 60 else "/tmp"  # noqa: S108 - a 0700 folder is made in it
+    short = len(os.fsencode(tempfile.gettempdir())) < 60
+    return None if short else "/tmp"  # noqa: S108  # nosec B108  # a 0700 folder is made in it

@@ -10,7 +10,7 @@ from v2x.model.machine import GuestAddress, GuestVolume, ToolsState
 
 
 class Verdict(StrEnum):
-    PASS = "pass"  # noqa: S105 - a verdict, no secret
+    PASS = "pass"  # noqa: S105  # nosec B105  # a verdict, no secret
     FAIL = "fail"
     NOT_CHECKED = "not checked"
 

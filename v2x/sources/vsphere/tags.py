@@ -31,7 +31,7 @@ class _Rest:
         self._connection = http.client.HTTPSConnection(*place, timeout=60, context=session.tls)
         if session.proxy:
             self._connection.set_tunnel(session.host, session.port)
-        self._token = ""
+        self._token = ""  # nosec B105  # none yet
 
     def __enter__(self) -> "_Rest":
         answer = self._call("POST", _SESSION, authorization=self._session.basic_authorization())

@@ -10,7 +10,7 @@ import contextlib
 import http.client
 import threading
 import time
-import xmlrpc.client
+import xmlrpc.client  # nosec B411  # connection.Transport parses with defusedxml
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from xml.parsers.expat import ExpatError
@@ -158,7 +158,7 @@ class Client:
                     hint="check both; v2x does not try again, so no account gets locked",
                 ) from None
             raise failure_to_error(failure, f"logging in to {host}") from None
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, TypeError) as problem:
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, TypeError, ValueError) as problem:
             raise ConnectError(
                 f"{host} does not answer as a pool does: {problem.__class__.__name__}",
                 hint="is this the address of an XCP-ng or XenServer host?",

@@ -3,13 +3,16 @@
 
 import http.client
 import time
-import xmlrpc.client
-from typing import Any, cast
+import xmlrpc.client  # nosec B411  # Transport parses with defusedxml
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import XenAPI
+from defusedxml.xmlrpc import DefusedExpatParser
 
 from v2x.errors import TargetError
+from v2x.model.units import KIB
 from v2x.tls import Trust, connect
 
 REQUEST_LIMIT_BYTES = 300 * 1024
@@ -54,22 +57,20 @@ def _too_much(host: str) -> TargetError:
     )
 
 
-class _Bounded:
-    """An answer of which no more than the limit is read, and which is never unpacked: nobody asked for that."""
+def _pieces(response: http.client.HTTPResponse, host: str) -> Iterator[bytes]:
+    """An answer piece by piece: no more of it than the limit, and never unpacked, since nobody asked for that.
 
-    def __init__(self, response: http.client.HTTPResponse, host: str) -> None:
-        self._response, self._host, self._left = response, host, ANSWER_LIMIT_BYTES
-
-    def read(self, size: int) -> bytes:
-        piece = self._response.read(size)
-        self._left -= len(piece)
-        if self._left < 0:
-            self._response.close()
-            raise _too_much(self._host)
-        return piece
-
-    def close(self) -> None:
-        self._response.close()
+    What ends early is IncompleteRead, and not an answer that makes no sense.
+    """
+    left = ANSWER_LIMIT_BYTES
+    while piece := response.read(64 * KIB):
+        left -= len(piece)
+        if left < 0:
+            response.close()
+            raise _too_much(host)
+        yield piece
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
 
 
 class Connection(http.client.HTTPConnection):
@@ -108,12 +109,10 @@ class Transport(xmlrpc.client.SafeTransport):
         self._used = time.monotonic()
         return self._kept
 
-    def parse_response(self, response: Any) -> Any:
-        try:
-            return super().parse_response(cast(Any, _Bounded(response, self.place[0])))
-        except TargetError:
-            self.close()  # the rest of the answer would be taken for the next one
-            raise
+    def getparser(self) -> Any:
+        """A parser that refuses a document type: no answer of a pool has one, and entities are defined in it."""
+        target = xmlrpc.client.Unmarshaller(use_datetime=False, use_builtin_types=False)
+        return DefusedExpatParser(target, forbid_dtd=True), target
 
     def limit(self, seconds: float) -> None:
         """Bounds each wait for the pool from now on."""
@@ -137,9 +136,13 @@ class Transport(xmlrpc.client.SafeTransport):
         return reply
 
     def parse_response(self, response: Any) -> Any:
-        """Reads all of it first: what ends early is IncompleteRead then, and not an answer that makes no sense."""
         parser, unmarshaller = self.getparser()
-        parser.feed(response.read())
+        try:
+            for piece in _pieces(response, self.place[0]):
+                parser.feed(piece)
+        except TargetError:
+            self.close()  # the rest of the answer would be taken for the next one
+            raise
         parser.close()
         return unmarshaller.close()
 

@@ -20,9 +20,10 @@ MAC = "00:50:56:01:02:03"
 NULL = "OpaqueRef:NULL"
 
 
-def opened(pool):
+def opened(pool, user="", password="", **options):
     host, _, port = pool.address.partition(":")
-    return open_xapi(host, int(port), pool.user, Secret(pool.password), Trust(fingerprint=pool.fingerprint))
+    secret = Secret(password or pool.password)
+    return open_xapi(host, int(port), user or pool.user, secret, Trust(fingerprint=pool.fingerprint), **options)
 
 
 def spec(pool, sr="NFS storage", name="web", disks=2, **changes):

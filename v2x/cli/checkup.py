@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from v2x.app import App
+from v2x.cli.packages import System
 from v2x.errors import V2xError
 from v2x.model.units import show_bytes
 from v2x.plan.identity import machine_of
 from v2x.sources.interface import Diagnoses
+from v2x.target.rights import TellsRights
 from v2x.text import plural, printable
 
 
@@ -31,52 +33,69 @@ class Line:
 
 
 _PROGRAMS = (
-    ("qemu-img", "qemu-utils", "reads and compares exotic formats"),
-    ("qemu-nbd", "qemu-utils", "reads VHD, VHDX and QCOW2"),
-    ("nbdkit", "nbdkit", "reads disks over VDDK and SSH"),
+    ("qemu-img", "reads and compares exotic formats"),
+    ("qemu-nbd", "reads QCOW2, and VHD and VHDX for other programs"),
+    ("nbdkit", "reads disks over VDDK and SSH"),
 )
-_SITE = "apt install {}, and a venv made with --system-site-packages"
 _MODULES = (
-    ("nbd", _SITE.format("python3-libnbd"), "reads disks through qemu-nbd"),
-    ("gssapi", "apt install libkrb5-dev gcc python3-dev, then pip install 'v2x[kerberos]'", "Kerberos for Hyper-V"),
+    ("gssapi", "kerberos", "pip install 'v2x[kerberos]'", "Kerberos for Hyper-V"),
+    ("keyring", "keyring", "pip install 'v2x[keyring]'", "passwords from the system's keyring"),
 )
+"""Module, part of packages.NAMES, what else brings it, what it is for."""
 _PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi", "pypsrp", "smbprotocol")
 
 
-def check_machine() -> list[Line]:
-    """The programs and libraries on this machine."""
+def check_machine(here: System) -> list[Line]:
+    """The programs and libraries on this machine. Only what `required` names is needed for every migration."""
     lines = [Line(name="python", ok=True, found=platform.python_version(), required=True)]
+    if here.advice:
+        lines.append(
+            Line(name="system", ok=False, found=f"{here.name}: {here.advice}", remedy="use Debian 12 or later")
+        )
+    else:
+        lines.append(Line(name="system", ok=True, found=here.name))
     lines += [_package(name) for name in _PACKAGES]
-    for program, package, what in _PROGRAMS:
+    for program, what in _PROGRAMS:
         path = shutil.which(program)
         found = _version(program) if path else f"not found: {what}"
-        lines.append(Line(name=program, ok=path is not None, found=found, remedy=f"apt install {package}"))
-    for module, remedy, what in _MODULES:
+        lines.append(Line(name=program, ok=path is not None, found=found, remedy=here.install(program)))
+    lines.append(_libnbd(here))
+    for module, part, pip, what in _MODULES:
         try:
             importlib.import_module(module)
         except ImportError:
+            remedy = f"{pip}, which may need: {here.install(part)}"
             lines.append(Line(name=module, ok=False, found=f"not importable: {what}", remedy=remedy))
         else:
             lines.append(Line(name=module, ok=True, found="importable"))
-    lines.append(_libguestfs())
+    lines.append(_libguestfs(here))
     free = shutil.disk_usage(".").free
     lines.append(Line(name="free space here", ok=free > 64 << 20, found=show_bytes(free), remedy="free some space"))
     return lines
 
 
-def _libguestfs() -> Line:
+def _libnbd(here: System) -> Line:
+    """As it is loaded when a disk is read: from the virtual environment, or from where Debian keeps it."""
+    from v2x.disks.libnbd import libnbd
+
+    try:
+        libnbd()
+    except V2xError:
+        found = "not importable: reads disks through qemu-nbd and nbdkit"
+        remedy = f"{here.install('nbd')}, and run v2x with the system's python3"
+        return Line(name="nbd", ok=False, found=found, remedy=remedy)
+    return Line(name="nbd", ok=True, found="importable")
+
+
+def _libguestfs(here: System) -> Line:
     """Asked of the system's Python, which is the one that will run it."""
     from v2x.convert.guestfs import PYTHON, require_libguestfs
 
     try:
         require_libguestfs()
-    except V2xError as problem:
-        return Line(
-            name="libguestfs",
-            ok=False,
-            found="not found: looks into guests, and puts them right for Xen",
-            remedy=problem.hint,
-        )
+    except V2xError:
+        found = "not found: looks into guests, and puts them right for Xen"
+        return Line(name="libguestfs", ok=False, found=found, remedy=here.install("libguestfs"))
     return Line(name="libguestfs", ok=True, found=f"importable by {PYTHON}")
 
 
@@ -120,9 +139,14 @@ def check_source(app: App, text: str, wanted: str = "") -> list[Line]:
 
 
 def check_target(app: App, text: str) -> list[Line]:
-    """Whether a target can be reached, what it is, and whether it can take machines."""
+    """Whether a target can be reached, what it is, whether it can take machines, and what the account may do there."""
     try:
-        facts = app.facts(app.endpoint("target", text))
+        target = app.open_target(app.endpoint("target", text))
+        try:
+            facts = target.facts()
+            rights = target.rights() if isinstance(target, TellsRights) else ()
+        finally:
+            target.close()
     except V2xError as problem:
         return [_refused("target", problem)]
     lines = [Line(name="target", ok=True, found=f"{facts.product} {facts.version} {facts.pool_name}", required=True)]
@@ -139,6 +163,8 @@ def check_target(app: App, text: str) -> list[Line]:
     down = [host.name for host in facts.hosts if not host.enabled]
     if down:
         lines.append(Line(name="hosts", ok=False, found=f"disabled: {_joined(down)}", remedy="end maintenance mode"))
+    for one in rights:
+        lines.append(Line(name=one.name, ok=one.ok, found=printable(one.found, 600), remedy=one.remedy))
     return lines
 
 

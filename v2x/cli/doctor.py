@@ -18,13 +18,13 @@ def doctor(
     target: Annotated[str | None, typer.Option(metavar="TARGET", help="check this target as well")] = None,
 ) -> None:
     """Checks tools, versions, reachability and privileges."""
-    from v2x.cli import show
+    from v2x.cli import packages, show
     from v2x.cli.build import build
     from v2x.cli.checkup import check_machine, check_source, check_target
     from v2x.errors import AccessError, UsageError
 
     app = build(given)
-    lines = check_machine()
+    lines = check_machine(packages.here())
     if source is not None:
         lines += check_source(app, source, machine)
     if target is not None:

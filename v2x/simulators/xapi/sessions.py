@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from v2x.simulators.xapi.datamodel import Datamodel, DateTime, utc_now
 from v2x.simulators.xapi.failure import ApiError
 from v2x.simulators.xapi.faults import Settings
+from v2x.simulators.xapi.roles import permissions_of
 from v2x.simulators.xapi.store import Store
 
 _SHOWN_EVERY = 600.0
@@ -17,12 +18,17 @@ _SHOWN_EVERY = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of the pool: root is the local superuser, who may do everything."""
+    """A user of the pool: root is the local superuser, who may do everything.
+
+    `permissions` are exactly those that the account has, whatever its role: no pool has such accounts, and a test that
+    asks which permissions suffice has.
+    """
 
     name: str
     password: str = field(repr=False)
     role: str = "pool-admin"
     superuser: bool = False
+    permissions: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +59,8 @@ class Sessions:
         self._store = store
         self._settings = settings
         self.accounts = {a.name: a for a in accounts}
+        self.asked: dict[str, set[str]] = {}
+        """Account to the permissions that its calls have asked for, in lower case."""
         self._open: dict[str, Session] = {}
         self._clock = clock
         self._now = now
@@ -79,7 +87,7 @@ class Sessions:
                 "is_local_superuser": account.superuser,
                 "auth_user_name": account.name,
                 "originator": originator,
-                "rbac_permissions": [] if account.superuser else [account.role],
+                "rbac_permissions": [] if account.superuser else sorted(self._held(account)),
             }
             ref = self._store.add("session", {**record, **values})
             self._open[ref] = Session(ref, account, originator, self._clock(), self._clock())
@@ -126,12 +134,17 @@ class Sessions:
                 self.close(ref)
             return len(refs)
 
+    def _held(self, account: Account) -> frozenset[str]:
+        return permissions_of(self._model, account.role) if account.permissions is None else account.permissions
+
     def assert_role(self, session: Session, permission: str, role: str) -> None:
-        """RBAC_PERMISSION_DENIED unless the session's role is at least `role`."""
-        if session.account.superuser:
+        """RBAC_PERMISSION_DENIED unless the session's role is at least `role`, or holds the permission by itself."""
+        account, name = session.account, permission.lower()
+        self.asked.setdefault(account.name, set()).add(name)
+        if account.superuser:
             return
         ladder = self._model.roles
         allowed = ladder[: ladder.index(role) + 1] if role in ladder else ()
-        if session.account.role not in allowed:
+        if account.role not in allowed if account.permissions is None else name not in account.permissions:
             text = f"No permission in user session. (Roles with this permission: {', '.join(allowed)})"
-            raise ApiError("RBAC_PERMISSION_DENIED", permission.lower(), text)
+            raise ApiError("RBAC_PERMISSION_DENIED", name, text)

@@ -141,7 +141,8 @@ def _connection(access: HostAccess) -> WSMan:
     session = made.transport.session = made.transport._build_session()
     session.trust_env = False
     if access.tls:
-        options = session.get_adapter("https://").poolmanager.connection_pool_kw
+        adapter: Any = session.get_adapter("https://")
+        options = adapter.poolmanager.connection_pool_kw
         options["ssl_context"] = context = tls.context(access.trust)
         # urllib3 compares the name itself, and tells OpenSSL none where the host is an address (release 1.26).
         context.check_hostname = False

@@ -23,7 +23,7 @@ from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.passes import Passes
 from v2x.sources.hyperv.power import Power
 from v2x.sources.hyperv.shares import ShareDisks
-from v2x.sources.interface import Checkpoint, SourceLeftover, Strain
+from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover, Strain
 from v2x.sources.local_files import Clock, utc_now
 
 PATIENCE_SECONDS = 1800.0
@@ -196,6 +196,15 @@ class HyperVSource:
         if machine is not None:
             self._hosts.change(machine, "drop", leftover.id.partition("/")[2])
         return ()
+
+    def diagnosis(self, inventory: Inventory, machine: Machine | None) -> tuple[SourceCheck, ...]:
+        """What the account may do, as the hosts told with the inventory."""
+        missing = inventory.source.missing_privileges
+        found = "no group is missing, as far as the hosts tell; power and checkpoints over JEA need --jea-power"
+        if missing:
+            found = f"lacks {', '.join(missing)}, for everything but a list of machines"
+        remedy = "add the account to that group of each host, or use the JEA endpoint: docs/privileges.md"
+        return (SourceCheck(name="rights on the hosts", ok=not missing, found=found, remedy=remedy),)
 
     def state(self, machine: Machine) -> PowerState:
         return self._power.state(machine)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `v2x doctor` says of a vSphere source: who answers, what the account may do, how disks will be read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from v2x.model.inventory import Inventory
 from v2x.model.machine import Machine, PowerState
@@ -10,15 +10,18 @@ from v2x.sources.vsphere.privileges import PURPOSES
 from v2x.sources.vsphere.transports.choose import outlook
 from v2x.sources.vsphere.transports.options import TransportOptions
 
-_ROLE = "grant the role of docs/vsphere.md, at the root and propagating"
+_ROLE = "grant the role of docs/privileges.md, at the root and propagating"
 
 
-def diagnose(inventory: Inventory, machine: Machine | None, options: TransportOptions) -> Iterator[SourceCheck]:
-    missing = set(inventory.source.missing_privileges)
-    for purpose, names in PURPOSES.items():
-        lacking = [name for name in names if name in missing]
-        found = f"lacks {', '.join(lacking)}" if lacking else "permitted"
-        yield SourceCheck(name=purpose, ok=not lacking, found=found, remedy=_ROLE if lacking else "")
+def diagnose(
+    inventory: Inventory, machine: Machine | None, options: TransportOptions, lacking: Iterable[str]
+) -> Iterator[SourceCheck]:
+    """`lacking` are the privileges that the account was found not to have, of all that v2x ever asks for."""
+    missing = set(lacking)
+    for name, purpose in PURPOSES.items():
+        gone = [one for one in purpose.privileges if one in missing]
+        found = f"lacks {', '.join(gone)}, for {purpose.uses}" if gone else f"permitted: {purpose.uses}"
+        yield SourceCheck(name=name, ok=not gone, found=found, remedy=_ROLE if gone else "")
     for host in inventory.hosts:
         if host.read_only_licence:
             yield SourceCheck(

@@ -2,6 +2,7 @@
 """The privileges that a migration needs, and which of them an account lacks."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pyVmomi import vim
@@ -16,16 +17,37 @@ CHANGE_TRACKING = ("VirtualMachine.Config.ChangeTracking", "VirtualMachine.Provi
 HTTPS = ("Datastore.Browse", "Datastore.FileManagement")
 NFC = ("VApp.Export",)
 VDDK = ("VirtualMachine.Provisioning.DiskRandomRead", "VirtualMachine.Provisioning.GetVmFiles")
-PURPOSES: Mapping[str, tuple[str, ...]] = {
-    "the inventory": INVENTORY,
-    "snapshots": SNAPSHOT,
-    "power": POWER,
-    "change tracking": CHANGE_TRACKING,
-    "transport https": HTTPS,
-    "transport nfc": NFC,
-    "transport vddk": VDDK,
+MARKS = ("VirtualMachine.Config.Rename", "VirtualMachine.Config.Annotation")
+STAYS_OFF = ("VirtualMachine.Config.EditDevice", "Host.Config.AutoStart")
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What privileges are for; `uses` are commands and options as a person types them. A `wish` is no part of a
+    migration that nobody asks it for."""
+
+    uses: str
+    privileges: tuple[str, ...]
+    wish: bool = False
+
+
+PURPOSES: Mapping[str, Purpose] = {
+    "the inventory": Purpose("inventory, assess, plan draft, plan check", INVENTORY),
+    "snapshots": Purpose("migrate --running snapshot, --warm, cleanup --source", SNAPSHOT),
+    "power": Purpose("--running shutdown or power-off, --warm, batch cutover, batch rollback", POWER),
+    "change tracking": Purpose("--warm, --enable-cbt, --allocation cbt", CHANGE_TRACKING),
+    "transport https": Purpose("--transport https, and resuming a machine that is off", HTTPS),
+    "transport nfc": Purpose("--transport nfc", NFC),
+    "transport vddk": Purpose("--transport vddk", VDDK),
+    "marks": Purpose("--mark-source", MARKS, wish=True),
+    "staying off": Purpose("--warm and batch cutover, --keep-source-off", STAYS_OFF),
 }
-EVERY: tuple[str, ...] = tuple(dict.fromkeys(one for names in PURPOSES.values() for one in names))
+EVERY: tuple[str, ...] = tuple(
+    dict.fromkeys(one for purpose in PURPOSES.values() if not purpose.wish for one in purpose.privileges)
+)
+WISHES: tuple[str, ...] = tuple(
+    dict.fromkeys(one for purpose in PURPOSES.values() if purpose.wish for one in purpose.privileges)
+)
 
 
 def missing_privileges(session: VsphereSession, entity: Any = None, wanted: Iterable[str] = EVERY) -> tuple[str, ...]:

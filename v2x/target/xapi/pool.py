@@ -20,7 +20,8 @@ from v2x.model.units import GIB, TIB
 from v2x.secrets import Secret
 from v2x.target.interface import Claim, ClaimedDisk, DiskWriter, Load, Surroundings
 from v2x.target.keeping import Moment
-from v2x.target.xapi import facts, kept, network, sampling, seclusion, streams, tags, vdi, wayback
+from v2x.target.rights import RightsCheck
+from v2x.target.xapi import facts, kept, network, permissions, sampling, seclusion, streams, tags, vdi, wayback
 from v2x.target.xapi.claim import Claims
 from v2x.target.xapi.client import Client
 from v2x.target.xapi.failures import GONE, xapi_code
@@ -113,6 +114,9 @@ class XapiTarget:
 
     def facts(self) -> TargetFacts:
         return facts.take(self.client, self._clock())
+
+    def rights(self) -> tuple[RightsCheck, ...]:
+        return permissions.check(self.client)
 
     def survey(self, spec: TargetMachine) -> Surroundings:
         return survey(self.client, spec)

@@ -41,7 +41,7 @@ def serve(connection: "Connection") -> None:
     if session is None or session.account is None:
         connection.page(401, "401 Unauthorized", _REALM)
         return
-    if not session.account.may("Datastore.Browse"):
+    if not all(session.account.may(one) for one in ("Datastore.Browse", "Datastore.FileManagement")):
         connection.page(403, "403 Forbidden")
         return
     split = urlsplit(connection.path)

@@ -5,16 +5,14 @@ The roles of the datamodel are records of their own; permissions are names of ca
 """
 
 from v2x.simulators.xapi.failure import ApiError
+from v2x.simulators.xapi.roles import permissions_of
 from v2x.simulators.xapi.state import Context, call
 from v2x.simulators.xapi.store import Record
 
 
 def _permissions(context: Context, role: str) -> list[str]:
-    """All calls that a role may make."""
-    model, name = context.state.model, context.store.get("role", role, "name_label")
-    at = model.roles.index(name)
-    calls = (m for m in model.calls.values() if not m.pool_internal and m.role in model.roles)
-    return sorted({m.full_name.lower() for m in calls if model.roles.index(m.role) >= at})
+    """All that a role may do."""
+    return sorted(permissions_of(context.state.model, context.store.get("role", role, "name_label")))
 
 
 def _having(context: Context, label: str) -> list[str]:

@@ -233,3 +233,21 @@ def test_invariant_07_the_result_of_a_set_is_xml_too(client):
     (pif,) = [p for p, v in client.rpc("PIF.get_all_records").items() if v["VLAN"] == "99"]
     assert done["result"] == f"<value><array><data><value>{pif}</value></data></array></value>"
     assert (done["progress"], done["type"], done["allowed_operations"]) == (1.0, "<none/>", [])
+
+
+def test_a_session_tells_its_permissions_in_lower_case_and_the_superuser_none(simulated_pool, client_of):
+    """xapi_session.ml: the permissions of all roles of the subject; a local superuser is asked for none."""
+    pool = simulated_pool(accounts=[Account("reader", "r", "read-only"), Account("mover", "m", "vm-admin")])
+    root = client_of(pool)
+    told = {}
+    for name, client in (
+        ("root", root),
+        ("reader", type(root)(pool.address, "reader", "r")),
+        ("mover", type(root)(pool.address, "mover", "m")),
+    ):
+        told[name] = set(client.rpc("session.get_rbac_permissions", client.session))
+    assert told["root"] == set()
+    assert "vm.get_all_records" in told["reader"] and "vm.create" not in told["reader"]
+    assert {"vm.create", "http/put_import_raw_vdi", "vm.add_to_other_config/key:folder"} <= told["mover"]
+    assert "vm.add_to_other_config/key:pci" not in told["mover"] and "vlan.create" not in told["mover"]
+    assert told["reader"] < told["mover"]

@@ -190,5 +190,5 @@ def no_permission(fault: Any, before: str = "") -> PermissionRefused:
     named = ", ".join(privileges) or "a privilege"
     return PermissionRefused(
         f"{before}the account lacks {named}{on}",
-        hint="grant the role of docs/vsphere.md to the account, on the vCenter's root and propagating",
+        hint="grant the role of docs/privileges.md to the account, on the vCenter's root and propagating",
     )

@@ -4,6 +4,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -415,3 +416,13 @@ def test_the_minimum_of_tls_is_ours(hyperv: HyperV) -> None:
     access = host_access("127.0.0.1", 1, "u", Secret("x"), Trust(fingerprint="sha256:" + "00" * 32), {})
     adapter = _connection(access).transport.session.get_adapter("https://h")
     assert adapter.poolmanager.connection_pool_kw["ssl_context"].minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_doctor_names_the_group_that_the_account_is_not_in(hyperv: HyperV) -> None:
+    opened = source(hyperv)
+    inventory = opened.inventory()
+    (told,) = opened.diagnosis(inventory, None)
+    assert told.ok and "--jea-power" in told.found
+    poor = replace(inventory, source=replace(inventory.source, missing_privileges=("Hyper-V Administrators",)))
+    (told,) = opened.diagnosis(poor, None)
+    assert not told.ok and "Hyper-V Administrators" in told.found and "docs/privileges.md" in told.remedy

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import v2x
-from tests.release import dist
+from tests.release import debian, dist
 from tests.release.lock import ROOT
 
 FILE = ROOT / "docs/deploy/Containerfile"
@@ -42,22 +42,17 @@ def test_it_copies_what_there_is_and_installs_what_setup_installs() -> None:
     assert dict(steps)["USER"] == "v2x"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_its_steps_make_a_worker_that_runs(tmp_path: Path) -> None:
-    root, wheels = tmp_path / "root", tmp_path / "wheels"
-    _, wheel = dist.archives(tmp_path / "dist", 1700000000)
-    lock = ROOT / ".ci/runtime.lock"
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-r", lock]
-    subprocess.run([*pip, "--dest", wheels], check=True, capture_output=True)
-    steps = instructions(FILE.read_text("utf-8"))
-    made = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages(steps))}"]
-    subprocess.run([*made, _RELEASES[steps[0][1]], root], check=True, capture_output=True)
-    shutil.copytree(wheels, root / "wheels")
+class Machine:
+    """A fresh Debian 12 in a folder, with the packages of the Containerfile; pip finds wheels in a folder only."""
 
-    def inside(command: str, user: str = "root") -> str:
+    def __init__(self, root: Path, wanted: list[str], release: str) -> None:
+        self.root = root
+        made = ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(wanted)}"]
+        subprocess.run([*made, release, root], check=True, capture_output=True)
+
+    def run(self, command: str, user: str = "root") -> str:
         told = subprocess.run(
-            ["chroot", f"--userspec={user}", root, "/bin/sh", "-c", command],
+            ["chroot", f"--userspec={user}", self.root, "/bin/sh", "-c", command],
             env={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "PIP_NO_INDEX": "1",
@@ -72,17 +67,62 @@ def test_its_steps_make_a_worker_that_runs(tmp_path: Path) -> None:
         assert told.returncode == 0, f"{command}: {told.stdout}{told.stderr}"
         return told.stdout
 
+    def put(self, source: Path, folder: str) -> None:
+        place = self.root / folder.lstrip("/")
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, place)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dist.archives(tmp_path_factory.mktemp("dist"), 1700000000)[1]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    steps = instructions(FILE.read_text("utf-8"))
+    return Machine(tmp_path_factory.mktemp("machine") / "root", packages(steps), _RELEASES[steps[0][1]])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_its_steps_make_a_worker_that_runs(machine: Machine, wheel: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    wheels = machine.root / "wheels"
+    subprocess.run([*pip, "-r", ROOT / ".ci/runtime.lock", "--dest", wheels], check=True, capture_output=True)
+    steps = instructions(FILE.read_text("utf-8"))
     for word, rest in steps[2:]:
         if word == "COPY":
             source, place = rest.split()
-            (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
-            shutil.copy(wheel if source.endswith(".whl") else ROOT / source, root / place.lstrip("/"))
+            machine.put(wheel if source.endswith(".whl") else ROOT / source, place)
         elif word == "RUN":
-            inside(rest)
+            machine.run(rest)
     (entry,) = json.loads(dict(steps)["ENTRYPOINT"])
-    assert inside(f"cd /work && {entry} {shlex.join(json.loads(dict(steps)['CMD']))}", "v2x").startswith("Usage: v2x")
-    assert inside(f"{entry} --version", "v2x") == f"v2x {v2x.__version__}\n"
-    told = json.loads(inside(f"cd /work && {entry} doctor --json", "v2x"))
+    page = machine.run(f"cd /work && {entry} {shlex.join(json.loads(dict(steps)['CMD']))}", "v2x")
+    assert page.startswith("Usage: v2x")
+    assert machine.run(f"{entry} --version", "v2x") == f"v2x {v2x.__version__}\n"
+    told = json.loads(machine.run(f"cd /work && {entry} doctor --json", "v2x"))
     checks = {one["check"]: one["ok"] for one in told["checks"]}
     assert all(checks[name] for name in ("qemu-img", "qemu-nbd", "nbdkit", "nbd", "pyvmomi"))
-    assert not (root / "src").exists()
+    assert not (machine.root / "src").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_debian_package_installs_runs_and_leaves_nothing(machine: Machine, wheel: Path, tmp_path: Path) -> None:
+    work, folder = tmp_path / "work", tmp_path / "out"
+    work.mkdir()
+    folder.mkdir()
+    package = debian.write(v2x.__version__, wheel, 1700000000, folder, work)
+    machine.put(package, "/packages")
+    machine.run(f"dpkg --install /packages/{package.name}")
+    nobody = "nobody:nogroup"
+    assert machine.run("v2x --version", nobody) == f"v2x {v2x.__version__}\n"
+    told = json.loads(machine.run("cd /tmp && v2x doctor --json", nobody))
+    checks = {one["check"]: one["ok"] for one in told["checks"]}
+    assert all(checks[name] for name in ("python", "system", "qemu-img", "nbd", "pyvmomi", "xxhash"))
+    assert list((machine.root / "usr/lib/v2x/v2x").rglob("*.pyc"))
+    completed = "_V2X_COMPLETE=complete_bash COMP_WORDS='v2x batch cu' COMP_CWORD=2 v2x"
+    assert machine.run(completed, nobody).split() == ["cutover"]
+    machine.run("dpkg --remove v2x")
+    assert not (machine.root / "usr/lib/v2x").exists() and not (machine.root / "usr/bin/v2x").exists()

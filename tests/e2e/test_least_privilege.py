@@ -44,15 +44,17 @@ class Mover:
         self.address = f"vsphere://mover@vsphere.local@127.1:{site.vcenter.port}"
         self.pin = ("--source-fingerprint", site.vcenter.fingerprint)
 
-    def may(self, privileges):
+    def may(self, privileges, granted=None):
+        """`granted` are more of them by the id of an object, there and below."""
         accounts = self.vcenter.state.sessions._accounts
-        accounts["mover@vsphere.local"] = Account("mover@vsphere.local", "secret", frozenset(privileges))
+        account = Account("mover@vsphere.local", "secret", frozenset(privileges), granted=granted or {})
+        accounts["mover@vsphere.local"] = account
 
     def migrate(self, *words):
         return self.bench.migrate(self.address, "web01", *self.pin, "--shutdown-minutes", "1", *words)
 
-    def doctor(self):
-        words = ("--source", self.address, "--machine", "web01", "--json")
+    def doctor(self, *words):
+        words = ("--source", self.address, *(words or ("--machine", "web01")), "--json")
         ran = self.bench.v2x("doctor", *words, *self.pin, pool=False)
         return {one["check"]: one for one in ran.json["checks"]}
 
@@ -107,6 +109,23 @@ def test_doctor_names_each_privilege_that_is_missing_and_what_it_is_for(mover):
             assert "docs/privileges.md" in told[name]["remedy"]
     mover.may(every)
     assert all(told["ok"] for name, told in mover.doctor().items() if name in PURPOSES)
+
+
+def test_a_role_may_be_granted_on_the_machine_its_datastore_and_its_host_alone(mover):
+    machine = mover.site.add("web01", MIB, power="poweredOn", tracking=True)
+    mover.site.add("other", MIB, power="poweredOff")
+    (store,) = {ref._moId for ref in machine.values["datastore"]}
+    host = machine.values["runtime"].host._moId
+    on_machine = frozenset(one for one in names(*WARM) if one.startswith("VirtualMachine."))
+    where = {machine.moid: on_machine, store: names("transport https"), host: frozenset({"Host.Config.AutoStart"})}
+    mover.may(READ_ONLY, where)
+    told = mover.doctor()
+    assert [name for name in PURPOSES if not told[name]["ok"]] == ["transport nfc", "transport vddk", "marks"]
+    assert not mover.doctor("--quiet")["transport https"]["ok"], "nothing is granted at the root"
+    ran = mover.migrate("--warm")
+    assert ran.code == 0, ran.err
+    mover.may(READ_ONLY, {**where, store: frozenset({"Datastore.Browse"})})
+    assert mover.doctor()["transport https"]["found"].startswith("lacks Datastore.FileManagement,")
 
 
 def test_a_report_takes_accounts_that_only_read_on_both_sides(mover, monkeypatch):

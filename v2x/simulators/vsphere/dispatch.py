@@ -9,7 +9,7 @@ from typing import Any
 
 from pyVmomi import VmomiSupport, vim, vmodl
 
-from v2x.simulators.vsphere import paths, soap
+from v2x.simulators.vsphere import paths, soap, traversal
 from v2x.simulators.vsphere.state import Context, State, asking
 from v2x.simulators.vsphere.store import ABSENT, Entity
 
@@ -139,8 +139,10 @@ def has_effect(info: soap.Method) -> bool:
 def require(context: Context, entity: Entity, *privileges: str | None) -> None:
     """Raises NoPermission for the first of `privileges` that the account lacks."""
     account = context.session.account
+    narrow = account is not None and account.granted
+    places = [each.moid for each in traversal.lineage(context.store, entity)] if narrow else []
     for privilege in privileges:
-        if account is not None and privilege != _WITHOUT_LOGIN and not account.may(privilege):
+        if account is not None and privilege != _WITHOUT_LOGIN and not account.may(privilege, places):
             raise vim.fault.NoPermission(
                 object=entity.ref, privilegeId=privilege, msg="Permission to perform this operation was denied."
             )

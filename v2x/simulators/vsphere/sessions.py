@@ -5,7 +5,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -42,16 +42,23 @@ _LOCKED_TEXT = "User account is locked. Please contact your administrator."
 
 @dataclass(slots=True)
 class Account:
-    """A user. `privileges` are those the account holds everywhere; None is the administrator's all."""
+    """A user. `privileges` are those the account holds everywhere; None is the administrator's all.
+
+    `granted` are more of them by the id of an object, there and on all that is in it.
+    """
 
     user: str
     password: str = field(repr=False)
     privileges: frozenset[str] | None = None
+    granted: dict[str, frozenset[str]] = field(default_factory=dict)
     wrong: int = 0
     locked_until: float = 0.0
 
-    def may(self, privilege: str | None) -> bool:
-        return self.privileges is None or privilege in (None, "") or privilege in self.privileges
+    def may(self, privilege: str | None, places: Iterable[str] = ()) -> bool:
+        """`places` are the ids of an object and of all that it is in."""
+        if self.privileges is None or privilege in (None, "") or privilege in self.privileges:
+            return True
+        return any(privilege in self.granted.get(place, ()) for place in places)
 
 
 @dataclass(slots=True)

@@ -134,6 +134,23 @@ def inventory_path(store: Store, entity: Entity) -> str:
     return "/".join(reversed(names))
 
 
+def lineage(store: Store, entity: Entity) -> Iterator[Entity]:
+    """The object and all that it is in, up to the root folder: what a role granted there propagates to.
+
+    A snapshot belongs to its machine, a manager of automatic starts to its host.
+    """
+    at: Entity | None = entity
+    while at is not None:
+        yield at
+        if issubclass(at.kind, vim.vm.Snapshot):
+            owner = store.value(at, "vm")
+        elif issubclass(at.kind, vim.host.AutoStartManager):
+            owner = vim.HostSystem(at.moid.replace("autoStartManager-", "host-"))
+        else:
+            owner = store.value(at, "parent") if issubclass(at.kind, vim.ManagedEntity) else None
+        at = None if owner is ABSENT or owner is None else store.find(owner._moId)
+
+
 def datacenter_of(store: Store, entity: Entity) -> Entity | None:
     at: Entity | None = entity
     while at is not None and not issubclass(at.kind, vim.Datacenter):

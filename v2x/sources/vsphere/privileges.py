@@ -8,6 +8,8 @@ from typing import Any
 from pyVmomi import vim
 
 from v2x.errors import V2xError
+from v2x.model.inventory import Inventory
+from v2x.model.machine import Machine
 from v2x.sources.vsphere.session import VsphereSession
 
 INVENTORY = ("System.Read", "System.View")
@@ -17,6 +19,7 @@ CHANGE_TRACKING = ("VirtualMachine.Config.ChangeTracking", "VirtualMachine.Provi
 HTTPS = ("Datastore.Browse", "Datastore.FileManagement")
 NFC = ("VApp.Export",)
 VDDK = ("VirtualMachine.Provisioning.DiskRandomRead", "VirtualMachine.Provisioning.GetVmFiles")
+_ELSEWHERE = ("Datastore.", "Host.")
 MARKS = ("VirtualMachine.Config.Rename", "VirtualMachine.Config.Annotation")
 STAYS_OFF = ("VirtualMachine.Config.EditDevice", "Host.Config.AutoStart")
 
@@ -65,3 +68,30 @@ def missing_privileges(session: VsphereSession, entity: Any = None, wanted: Iter
     except (V2xError, StopIteration):
         return ()
     return tuple(name for name, has in zip(names, held or [], strict=False) if has is False)
+
+
+def missing_for(
+    session: VsphereSession, inventory: Inventory, machine: Machine, wanted: Iterable[str]
+) -> tuple[str, ...]:
+    """Those of `wanted` that the account lacks where a migration of `machine` needs them: on it, on each datastore that
+    its disks are on, on its host. A role may be granted further down than the root."""
+    names = tuple(wanted)
+    if not names or not machine.reference:
+        return names
+    vm = vim.VirtualMachine(machine.reference, session.stub)
+    found = next(session.retrieve(vim.VirtualMachine, ["runtime.host"], objects=[vm]), None)
+    host = found.values.get("runtime.host") if found is not None else None
+    stores = {disk.datastore for disk in machine.disks}
+    datastores = [
+        vim.Datastore(one.reference, session.stub)
+        for one in inventory.datastores
+        if one.name in stores and one.reference and (not one.hosts or machine.host in one.hosts)
+    ]
+    lacking: set[str] = set()
+    for start, places in (("Datastore.", datastores), ("Host.", [host] if host is not None else []), ("", [vm])):
+        mine = [name for name in names if (name.startswith(start) if start else not name.startswith(_ELSEWHERE))]
+        for place in places if mine else ():
+            lacking |= set(missing_privileges(session, place, mine))
+        if mine and not places:
+            lacking |= set(mine)
+    return tuple(name for name in names if name in lacking)

@@ -23,7 +23,7 @@ from v2x.sources.vsphere.listing import Listing
 from v2x.sources.vsphere.names import decoded
 from v2x.sources.vsphere.options import VsphereOptions
 from v2x.sources.vsphere.present import Present, check_disks, present, virtual_disks
-from v2x.sources.vsphere.privileges import WISHES, missing_privileges
+from v2x.sources.vsphere.privileges import EVERY, WISHES, missing_for, missing_privileges
 from v2x.sources.vsphere.session import VsphereSession
 from v2x.sources.vsphere.sharing import SHARED
 from v2x.tls import Trust
@@ -270,11 +270,9 @@ class VsphereSource:
         power.power_on(self.session, machine)
 
     def diagnosis(self, inventory: Inventory, machine: Machine | None) -> tuple[SourceCheck, ...]:
-        wishes = missing_privileges(self.session, wanted=WISHES)
-        if machine is not None and wishes:
-            # As the inventory asks: a role may be granted further down.
-            wishes = missing_privileges(self.session, vim.VirtualMachine(machine.reference, self.session.stub), wishes)
-        lacking = (*inventory.source.missing_privileges, *wishes)
+        lacking = missing_privileges(self.session, wanted=(*EVERY, *WISHES))
+        if machine is not None:
+            lacking = missing_for(self.session, inventory, machine, lacking)
         return tuple(diagnose(inventory, machine, self.options.transport, lacking))
 
     def leftovers(self) -> tuple[SourceLeftover, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyVmomi import vim, vmodl
 
+from v2x.simulators.vsphere import traversal
 from v2x.simulators.vsphere.about import about
 from v2x.simulators.vsphere.dispatch import method
 from v2x.simulators.vsphere.state import Context, State, asking
@@ -110,20 +111,23 @@ def _current_session(state: State, _manager: Entity) -> Any:
 @method("AuthorizationManager", "HasPrivilegeOnEntities")
 def has_privileges(context: Context, _manager: Entity, entity: Any, sessionId: str, privId: Any) -> list[Any]:
     return [
-        vim.AuthorizationManager.EntityPrivilege(entity=each, privAvailability=_availability(context, privId))
+        vim.AuthorizationManager.EntityPrivilege(entity=each, privAvailability=_availability(context, each, privId))
         for each in entity
     ]
 
 
 @method("AuthorizationManager", "HasPrivilegeOnEntity")
 def has_privilege(context: Context, _manager: Entity, entity: Any, sessionId: str, privId: Any) -> list[bool]:
-    return [a.isGranted for a in _availability(context, privId)]
+    return [a.isGranted for a in _availability(context, entity, privId)]
 
 
-def _availability(context: Context, privileges: Any) -> list[Any]:
+def _availability(context: Context, entity: Any, privileges: Any) -> list[Any]:
     account = context.session.account
+    places = [each.moid for each in traversal.lineage(context.store, context.store.get(entity))]
     return [
-        vim.AuthorizationManager.PrivilegeAvailability(privId=p, isGranted=account is not None and account.may(p))
+        vim.AuthorizationManager.PrivilegeAvailability(
+            privId=p, isGranted=account is not None and account.may(p, places)
+        )
         for p in privileges
     ]
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from pyVmomi import vim
 
 from v2x.simulators.vsphere import traversal
-from v2x.simulators.vsphere.sessions import Session
+from v2x.simulators.vsphere.sessions import Account, Session
 from v2x.simulators.vsphere.store import ABSENT, Entity
 from v2x.simulators.vsphere.web.sending import pour
 
@@ -41,17 +41,18 @@ def serve(connection: "Connection") -> None:
     if session is None or session.account is None:
         connection.page(401, "401 Unauthorized", _REALM)
         return
-    if not all(session.account.may(one) for one in ("Datastore.Browse", "Datastore.FileManagement")):
-        connection.page(403, "403 Forbidden")
-        return
     split = urlsplit(connection.path)
     query = {name: values[0] for name, values in parse_qs(split.query, keep_blank_values=True).items()}
     path = unquote(split.path.removeprefix("/folder").removeprefix("/"))
     datacenter = _datacenter(connection, query.get("dcPath"))
+    name = query.get("dsName", "")
+    datastore = _datastore(connection, datacenter, name)
+    if not _permitted(connection, session.account, datastore or datacenter):
+        connection.page(403, "403 Forbidden")
+        return
     if "dsName" not in query and not path:
         _list_above(connection, datacenter, query, headers)
         return
-    datastore = _datastore(connection, datacenter, query.get("dsName", ""))
     if datastore is None or datastore.values["summary"].accessible is False:
         connection.page(404, "404 Not Found", headers)
         return
@@ -68,6 +69,13 @@ def serve(connection: "Connection") -> None:
         connection.page(500, "500 Internal Server Error: the file is locked", headers)
     else:
         _file(connection, target, f"[{query.get('dsName', '')}] {path}", session, headers)
+
+
+def _permitted(connection: "Connection", account: Account, place: Entity | None) -> bool:
+    """Whether the account may look into and take files of the datastore, or of all in the datacenter."""
+    store = connection.state.store
+    places = [each.moid for each in traversal.lineage(store, place)] if place is not None else []
+    return all(account.may(one, places) for one in ("Datastore.Browse", "Datastore.FileManagement"))
 
 
 def _session(connection: "Connection") -> tuple[Session | None, dict[str, str]]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.test_warm import drafted, process, wait_for
 from v2x.model.units import MIB
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, write_ova
 from v2x.simulators.vsphere import READ_ONLY, Account
 from v2x.simulators.xapi import Account as PoolAccount
+from v2x.simulators.xapi.roles import permissions_of
 from v2x.sources.vsphere.privileges import EVERY, PURPOSES, WISHES
 from v2x.target.xapi.permissions import NEEDS
 
@@ -25,6 +27,7 @@ CASES = {
         ("--running", "snapshot", "--transport", "nfc"),
     ),
     "shut down": (("power", "transport https"), {"power": "poweredOn"}, ("--running", "shutdown")),
+    "switched off": (("power", "transport https"), {"power": "poweredOn"}, ("--running", "power-off")),
     "marked": (("marks", "transport https"), {}, ("--mark-source", "both")),
     "kept off": (("staying off", "transport https"), {}, ("--keep-source-off",)),
     "warm": (WARM, {"power": "poweredOn", "tracking": False}, ("--warm", "--enable-cbt")),
@@ -109,6 +112,30 @@ def test_doctor_names_each_privilege_that_is_missing_and_what_it_is_for(mover):
             assert "docs/privileges.md" in told[name]["remedy"]
     mover.may(every)
     assert all(told["ok"] for name, told in mover.doctor().items() if name in PURPOSES)
+
+
+@pytest.mark.timeout(300)
+def test_a_batch_is_cut_over_and_goes_back_with_the_accounts_of_warm_and_vm_admin(mover):
+    """Both sides at once: XAPI's vm-admin, and at the source what a warm migration takes; and the marks come and go."""
+    mover.site.add("web01", MIB, power="poweredOn", tracking=True)
+    mover.may(READ_ONLY | names(*WARM, "marks"))
+    pool = mover.bench.pool
+    pool.state.sessions.accounts["mover"] = PoolAccount("mover", pool.password, "vm-admin")
+    mover.site.address, mover.bench.target = mover.address, f"xapi://mover@{pool.address}"
+    pins = (*mover.pin, "--target-fingerprint", pool.fingerprint)
+    drafted(mover.site, *pins)
+    running = process(mover.site, "batch", "run", "plan.csv", *pins, "--mark-source", "both", "--quiet")
+    v2x = mover.bench.v2x
+    wait_for(lambda: v2x("batch", "status", pool=False).code == 0)
+    assert v2x("batch", "cutover", "--all", pool=False).code == 0
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    for words in ((), ("--discard",)):
+        ran = v2x("batch", "rollback", "--machine", "web01", *pins, *words, pool=False)
+        assert ran.code == 0, ran.err
+    assert mover.bench.leftovers() == []
+    assert pool.state.sessions.asked["mover"] <= permissions_of(pool.state.model, "vm-admin")
+    assert [one for one in mover.vcenter.ledger.calls if one.call == "PowerOnVM_Task" and not one.fault]
 
 
 def test_a_role_may_be_granted_on_the_machine_its_datastore_and_its_host_alone(mover):

@@ -16,7 +16,7 @@ PACKAGES := python3 python3-venv python3-libnbd qemu-utils nbdkit libnbd-bin ope
 # (Node.js from elsewhere brings its own npm, which Debian's would be in the way of.)
 TEST_PACKAGES := $(PACKAGES) cpio chromium nbdkit-plugin-python openssh-client openssh-server postgresql \
   linux-image-amd64 python3-guestfs python3-hivex python3-libregf ntfs-3g cryptsetup-bin mmdebstrap python3-libvhdi samba \
-  man-db mandoc bash-completion zsh fish \
+  tmux man-db mandoc bash-completion zsh fish \
   qemu-system-x86 ovmf golang-go golang-github-vmware-govmomi-dev \
   $(if $(shell command -v npm),,nodejs npm)
 

@@ -49,6 +49,10 @@ class Passwords:
         """Uses `password` for an endpoint instead of looking for one."""
         self._found[side, endpoint.address] = password
 
+    def forget(self, side: str, endpoint: Endpoint) -> None:
+        """Looks for the endpoint's password anew when it is next needed."""
+        self._found.pop((side, endpoint.address), None)
+
     def of(self, side: str, endpoint: Endpoint, who: str = "", *, silent: bool = False) -> Secret:
         """The password of an endpoint, as secrets.find; nobody is asked where it is to be `silent`."""
         key = (side, endpoint.address)

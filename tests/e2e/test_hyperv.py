@@ -6,11 +6,9 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.hyperv_exports import Stored, export
@@ -243,46 +241,6 @@ def test_a_batch_reads_shares_that_an_alias_names(bench, host, tmp_path):
     assert secret.read_text() not in plan
     ran = bench.v2x("batch", "run", "plan.csv", "--json")
     assert ran.code == 0, ran.err + ran.out
-    same(bench.vdis_of(bench.vm("web"))[0], raw)
-
-
-def test_the_wizard_asks_for_the_hardware_of_disks_alone(bench, tmp_path):
-    folder = tmp_path / "web"
-    folder.mkdir()
-    raw = random.Random(5).randbytes(3 * MIB)
-    Vhdx(raw=raw).write(folder / "web.vhdx")
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "TERM": "dumb",
-        "HOME": str(bench.folder),
-        "V2X_TARGET_PASSWORD": bench.pool.password,
-        "LANG": "C.UTF-8",
-    }
-    child = pexpect.spawn(
-        sys.executable, ["-m", "v2x", "wizard"], cwd=str(bench.folder), encoding="utf-8", timeout=30, env=environment
-    )
-    answers = {
-        "Source: ": str(folder),
-        "Target: ": bench.target,
-        "Trust exactly this certificate": "yes",
-        "Name on the target": "",
-        "Storage repository": "",
-        "Virtual CPUs": "3",
-        "Memory": "1 GiB",
-        "Firmware": "uefi",
-        "Start it when all is done": "no",
-        "--vcpus 3 --memory '1 GiB' --firmware uefi": None,
-        "Migrate now": "yes",
-    }
-    for question, answer in answers.items():
-        child.expect_exact(question)
-        if answer is not None:
-            child.sendline(answer)
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0, child.before
-    assert bench.vm("web")["VCPUs_max"] == 3
     same(bench.vdis_of(bench.vm("web"))[0], raw)
 
 

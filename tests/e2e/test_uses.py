@@ -377,63 +377,6 @@ def test_convert_does_not_guess(bench, raw):
     assert bench.v2x("convert", "disk.dat", "out.vhd", "--from", "raw", pool=False).code == 0
 
 
-def test_the_wizard_in_a_terminal(bench, estate):
-    folder, _ = estate
-    Path("out").mkdir()
-    child = pexpect.spawn(
-        sys.executable, ["-m", "v2x", "wizard"], cwd=str(bench.folder), encoding="utf-8", timeout=20,
-        dimensions=(24, 80),
-        env={
-            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT), "TERM": "dumb", "HOME": str(bench.folder),
-            "V2X_TARGET_PASSWORD": bench.pool.password, "LANG": "C.UTF-8",
-        },
-    )  # fmt: skip
-    child.expect("Source: ")
-    child.sendline("nothing-there.ova")
-    child.expect("does not exist")
-    child.expect("Source: ")
-    child.sendline(str(folder))
-    child.expect("Machine: number or name")
-    child.sendline("web")
-    child.expect("Target: ")
-    child.sendline(bench.target)
-    child.expect("compare these digits")
-    child.expect("Trust exactly this certificate")
-    child.sendline("yes")
-    child.expect("Name on the target")
-    child.sendline("")
-    child.expect("Storage repository")
-    child.sendline("")
-    child.expect("Network for")
-    child.sendline("")
-    child.expect("Memory")
-    child.sendline("2 GiB")
-    child.expect("Start it when all is done")
-    child.sendline("no")
-    child.expect("v2x migrate .*--memory '2 GiB'")
-    child.expect("Migrate now")
-    child.sendline("yes")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0, child.before
-    assert int(bench.vm("web")["memory_static_max"]) == 2 << 30
-
-
-def test_leaving_the_wizard_changes_nothing(bench, estate):
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "v2x", "wizard"],
-        encoding="utf-8",
-        timeout=20,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/bin"},
-    )
-    child.expect("Source: ")
-    child.sendline("q")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
-
-
 def test_the_demo_with_an_own_appliance(bench, estate):
     folder, _ = estate
     for _ in range(2):  # the machine of the first run must not be in the way of the second

@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from tests.vsphere_estate import patterned
@@ -259,30 +258,6 @@ def test_a_plan_says_what_becomes_of_running_machines(site):
     assert site.v2x("plan", "draft", site.address, *words).code == 0
     (row,) = csv.DictReader(Path("plan.csv").read_text(encoding="utf-8-sig").splitlines())
     assert row["running"] == "shutdown"
-
-
-def test_the_wizard_asks_for_trust_and_for_what_becomes_of_it(site, same_bytes):
-    images = site.add("web01", 2 * MIB, power="poweredOn")
-    child = pexpect.spawn(
-        sys.executable, ["-m", "v2x", "wizard"], cwd=str(site.bench.folder), encoding="utf-8", timeout=30,
-        env={
-            "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb", "LANG": "C.UTF-8",
-            "HOME": str(site.bench.folder), "V2X_TARGET_PASSWORD": site.bench.pool.password,
-        },
-    )  # fmt: skip
-    answers = (
-        ("Source: ", site.address), ("Password of ", "secret"), ("Trust exactly this certificate", "yes"),
-        ("Target: ", site.bench.target), ("Trust exactly this certificate", "yes"), ("Name on the target", ""),
-        ("Storage repository", ""), ("Network for", NETWORK), ("Memory", ""), ("What is to become of it", "snapshot"),
-        ("Start it when all is done", "no"), ("Migrate now", "yes"),
-    )  # fmt: skip
-    for question, answer in answers:
-        child.expect(question)
-        child.sendline(answer)
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0, child.before
-    same(site.bench, "web01", images, same_bytes)
 
 
 def test_saved_inventories_assess_like_the_source(site):

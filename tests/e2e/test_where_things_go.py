@@ -3,10 +3,8 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
@@ -166,42 +164,6 @@ def test_a_batch_makes_networks_only_when_nothing_else_is_wrong(bench, ova):
     before = len(bench.pool.records("network"))
     assert bench.v2x("batch", "run", plan, "--create-networks").code == 2
     assert len(bench.pool.records("network")) == before
-
-
-def test_the_wizard_asks_without_a_default_and_says_why(bench, ova):
-    child = pexpect.spawn(
-        sys.executable, ["-m", "v2x", "wizard"], cwd=str(bench.folder), encoding="utf-8", timeout=20,
-        dimensions=(24, 120),
-        env={
-            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT), "TERM": "dumb", "HOME": str(bench.folder),
-            "V2X_TARGET_PASSWORD": bench.pool.password, "LANG": "C.UTF-8",
-        },
-    )  # fmt: skip
-    for question, answer in (
-        ("Source: ", str(ova)), ("Target: ", bench.target), ("Trust exactly", "yes"), ("Name on the target", ""),
-        ("Storage repository", ""),
-    ):  # fmt: skip
-        child.expect(question)
-        child.sendline(answer)
-    child.expect(r"VLAN 10 \(eth0, VLAN 10\)")
-    child.expect("VM Network: the pool has no network of this name")
-    child.expect(r"Network for [^[]*: $")
-    child.sendline("nowhere")
-    child.expect("there is no nowhere")
-    child.sendline("VLAN 10")
-    child.expect("Network for")
-    child.sendline("Internal")
-    child.expect("Memory")
-    child.sendline("")
-    child.expect("Start it")
-    child.sendline("no")
-    child.expect("--network '0=VLAN 10' --network 1=Internal")
-    child.expect("Migrate now")
-    child.sendline("yes")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0, child.before
-    assert networks_of(bench, "web") == ["VLAN 10", "Internal"]
 
 
 def test_a_resource_set_comes_from_the_option_the_target_or_the_plan(bench, ova, tmp_path):

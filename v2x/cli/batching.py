@@ -154,8 +154,11 @@ def work(
     lock: "FolderLock | None" = None,
     *,
     watch_minutes: float = 5.0,
+    lines: bool = False,
 ) -> int | None:
     """Works in this process on a batch until it is through, or a signal comes, which is returned.
+
+    Progress is shown as bars, or told in `lines`.
 
     Without a batch, works until a signal comes on whatever the state holds.
     """
@@ -170,7 +173,7 @@ def work(
             app.passwords.expect("target", other.doors.targets)
         return app.doors(of.doors.sources, of.doors.targets)
 
-    console = Console(quiet=given.quiet)
+    console = Console(quiet=given.quiet, lines=lines)
     worker = Worker(
         store,
         DbosEngine(),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -330,3 +330,18 @@ def _set_up_logging(given: Given) -> None:
     from v2x import log
 
     log.set_up(verbose=given.verbose, quiet=given.quiet, as_json=given.log_json)
+
+
+def words_of(given: Given) -> list[list[str]]:
+    """The options, word by word, that lead to `given`; one that is as it is without is left out."""
+    absent = Given()
+    words: list[list[str]] = []
+    for name, annotation in {**_COMMON, **_SOURCE, **_PROXY, **_TARGET, **_READING, **_GUEST}.items():
+        value = getattr(given, name)
+        if value is None or value == getattr(absent, name):
+            continue
+        (option,) = (one for one in get_args(annotation) if isinstance(one, typer.models.OptionInfo))
+        word = next(iter(option.param_decls or ()), f"--{name.replace('_', '-')}")
+        for one in value if isinstance(value, list) else [value]:
+            words.append([word] if one is True else [word, str(one)])
+    return words

@@ -5,7 +5,9 @@ import sys
 from typing import TYPE_CHECKING, Never, TextIO
 
 from v2x.engine.interface import Order
+from v2x.migrate.observe import Observer
 from v2x.model.migration import Migration, Outcome, Phase
+from v2x.model.units import show_bytes
 from v2x.text import printable
 
 if TYPE_CHECKING:
@@ -25,20 +27,25 @@ _SPOKEN = {
 class Console:
     """A watcher that speaks to stderr: bars where that is a terminal, one line per machine where it is not.
 
-    `failures` is off where the command itself ends with the failure of its one machine.
+    `failures` is off where the command itself ends with the failure of its one machine. With `lines`, what bars would
+    show is told in lines, a few for each disk: for screen readers, and terminals that cannot draw over what they have.
     """
 
-    def __init__(self, *, quiet: bool = False, failures: bool = True, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, *, quiet: bool = False, failures: bool = True, lines: bool = False, stream: TextIO | None = None
+    ) -> None:
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._failures = failures
-        self._bars = not quiet and self._stream.isatty()
+        self._lines = lines and not quiet
+        self._bars = not quiet and not lines and self._stream.isatty()
 
-    def begin(self, order: Order) -> "_Bars":
+    def begin(self, order: Order) -> Observer:
+        name = printable(order.machine.name, 40)
         self.say(f"{printable(order.machine.name)} → {printable(order.spec.name)}")
-        return self.observer()
+        return _Lines(self, name) if self._lines else _Bars(self)
 
-    def observer(self) -> "_Bars":
+    def observer(self) -> Observer:
         """An observer that shows bars here."""
         return _Bars(self)
 
@@ -116,3 +123,30 @@ class _Bars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class _Lines:
+    """The observer of one machine that tells each quarter of a disk."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console, self._name = console, name
+        self._label = ""
+        self._done = self._total = 0
+
+    def phase(self, phase: Phase) -> None:
+        if phase in _SPOKEN:
+            self._console.say(f"  {self._name}: {_SPOKEN[phase]}")
+
+    def disk(self, disk: str, label: str, activity: str, done_bytes: int, total_bytes: int) -> None:
+        self._label, self._done, self._total = f"{activity} {printable(label or disk, 24)}", done_bytes, total_bytes
+        if total_bytes:
+            self._console.say(f"  {self._name}: {self._label}, {show_bytes(total_bytes)}")
+
+    def progress(self, disk: str, count_bytes: int) -> None:
+        before, self._done = self._done, self._done + count_bytes
+        quarter = 4 * self._done // self._total if self._total else 0
+        if quarter > 4 * before // max(1, self._total) and quarter < 4:
+            self._console.say(f"  {self._name}: {self._label}, {25 * quarter} %")
+
+    def warning(self, text: str) -> None:
+        self._console.say(f"  warning: {printable(text, 1000)}")

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs in a pseudo-terminal of 80 columns and 24 lines, with a picture of what a person sees there."""
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import pexpect
+import pyte
+
+ROOT = Path(__file__).parents[1]
+COLUMNS, LINES = 80, 24
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78])")
+ESC, UP, DOWN, ENTER, BACKSPACE, CTRL_C = "\x1b", "\x1b[A", "\x1b[B", "\r", "\x7f", "\x03"
+
+
+class Terminal:
+    """One program. `frames` are (seconds since the start, what it wrote): what an asciinema file is made of."""
+
+    def __init__(self, words, *, cwd, timeout=60, environment=None, columns=COLUMNS, lines=LINES):
+        self.screen = pyte.HistoryScreen(columns, lines, history=5000, ratio=0.5)
+        self._stream = pyte.Stream(self.screen)
+        self.frames = []
+        self._begun = time.monotonic()
+        self._raw = ""
+        self._seen = 0
+        settings = {
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT),
+            "TERM": "xterm-256color", "HOME": str(cwd), "LANG": "C.UTF-8", **(environment or {}),
+        }  # fmt: skip
+        self.child = pexpect.spawn(
+            words[0], [str(word) for word in words[1:]], cwd=str(cwd), encoding="utf-8", timeout=timeout,
+            dimensions=(lines, columns), env=settings,
+        )  # fmt: skip
+        self.timeout = timeout
+
+    def _read(self, seconds):
+        try:
+            data = self.child.read_nonblocking(65536, timeout=seconds)
+        except pexpect.TIMEOUT:
+            return True
+        except pexpect.EOF:
+            return False
+        self.frames.append((time.monotonic() - self._begun, data))
+        self._raw += data
+        self._stream.feed(data)
+        return True
+
+    @property
+    def raw(self):
+        """Everything that was written, with escapes."""
+        return self._raw
+
+    @property
+    def text(self):
+        """The screen, without blanks at the ends of lines."""
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    @property
+    def scrolled(self):
+        """What has left the screen at its top, and the screen."""
+        width = self.screen.columns
+        top = ["".join(line[x].data for x in range(width)).rstrip() for line in self.screen.history.top]
+        return "\n".join([*top, self.text])
+
+    def expect(self, text, *, timeout=None):
+        """Waits until `text` was written since the last keys, whatever is between its words; returns the screen."""
+        wanted = r"\s+".join(re.escape(word) for word in text.split())
+        until = time.monotonic() + (timeout or self.timeout)
+        alive = True
+        while not re.search(wanted, self.new):
+            if not alive or time.monotonic() > until:
+                raise AssertionError(f"no {text!r} on the screen:\n{self.scrolled}")
+            alive = self._read(0.1)
+        self.settle()
+        return self.text
+
+    @property
+    def new(self):
+        """What was written since the last keys, without escapes."""
+        return ESCAPES.sub("", self._raw[self._seen :])
+
+    def settle(self, quiet=0.15):
+        """Until nothing was written for a moment."""
+        while True:
+            before = len(self._raw)
+            if not self._read(quiet) or len(self._raw) == before:
+                return
+
+    def send(self, *keys):
+        self._seen = len(self._raw)
+        for key in keys:
+            self.child.send(key)
+            self.settle(0.05)
+
+    def answer(self, question, *keys):
+        """Waits for a question and gives the keys, with Enter at the end."""
+        self.expect(question)
+        self.send(*keys, ENTER)
+
+    def ended(self, timeout=None):
+        """The exit status, once the program is over."""
+        until = time.monotonic() + (timeout or self.timeout)
+        while self._read(0.2):
+            if time.monotonic() > until:
+                raise AssertionError(f"it does not end:\n{self.scrolled}")
+        self.child.close()
+        return self.child.exitstatus
+
+    def close(self):
+        self.child.close(force=True)

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup demo test test-slow check bench docs dist lock clean
+.PHONY: help setup demo test test-slow test-spreadsheet check bench docs dist lock clean
 
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
@@ -20,11 +20,15 @@ TEST_PACKAGES := $(PACKAGES) cpio chromium nbdkit-plugin-python openssh-client o
   qemu-system-x86 ovmf golang-go golang-github-vmware-govmomi-dev \
   $(if $(shell command -v npm),,nodejs npm)
 
+# LibreOffice is large, and one of the tests' programs that few need.
+SPREADSHEET_PACKAGES := $(PACKAGES) libreoffice-calc-nogui python3-uno
+
 help:
 	@echo 'make demo       set up, then migrate a small VM to a simulated pool; touches nothing of yours'
 	@echo 'make setup      Debian packages, a virtual environment in .venv, v2x in it'
 	@echo 'make test       set up, then run the tests'
 	@echo 'make test-slow  the tests that take long: they boot virtual machines'
+	@echo 'make test-spreadsheet  plans edited in LibreOffice, which it installs'
 	@echo 'make check      format, lint, types, import rules, documentation against --help, licences, vulnerabilities'
 	@echo 'make docs       the documentation: links and commands'
 	@echo 'make bench      measurements'
@@ -38,11 +42,14 @@ demo: setup
 	$(BIN)/v2x demo
 
 test: setup .setup-packages-test .setup-vcsim/.complete .setup-clients/.complete
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not spreadsheet'
 
 test-slow: setup .setup-packages-test .setup-vcsim/.complete \
     .setup-debian/.complete .setup-xen/.complete .setup-linux-tools/.complete
 	$(BIN)/python -m pytest -m slow
+
+test-spreadsheet: setup .setup-packages-spreadsheet
+	$(BIN)/python -m pytest -m spreadsheet tests/e2e/test_libreoffice.py
 
 check: .venv/.installed
 	$(BIN)/ruff format --check .
@@ -77,6 +84,10 @@ clean:
 
 .setup-packages-test: Makefile .ci/packages
 	@.ci/packages $(TEST_PACKAGES)
+	@touch $@
+
+.setup-packages-spreadsheet: Makefile .ci/packages
+	@.ci/packages $(SPREADSHEET_PACKAGES)
 	@touch $@
 
 .setup-guest/.complete: .ci/guest-parts | .setup-packages

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs in a pseudo-terminal of 80 columns and 24 lines, with a picture of what a person sees there."""
 
+import json
 import re
 import sys
 import time
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pexpect
 import pyte
@@ -110,3 +112,52 @@ class Terminal:
 
     def close(self):
         self.child.close(force=True)
+
+
+def picture(screen, title=""):
+    """The screen as an SVG image: text that can be selected, in a terminal's grid."""
+    wide, high, margin, top = 8.4, 18, 12, 34
+    width, height = screen.columns * wide + 2 * margin, screen.lines * high + top + margin
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">',
+        f"<title>{escape(title)}</title>",
+        f'<rect width="{width:g}" height="{height:g}" rx="8" fill="#1c1f24"/>',
+        f'<text x="{width / 2:g}" y="22" fill="#9aa4b2" font-family="sans-serif" font-size="13" text-anchor="middle">'
+        f"{escape(title)}</text>",
+        '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" fill="#d7dce2" '
+        'xml:space="preserve">',
+    ]
+    for y in range(screen.lines):
+        for x, text, style in _runs(screen.buffer[y], screen.columns):
+            left, base = margin + x * wide, top + y * high
+            if style.reverse:
+                parts.append(
+                    f'<rect x="{left:g}" y="{base:g}" width="{len(text) * wide:g}" height="{high}" fill="#d7dce2"/>'
+                )
+            elif not text.strip():
+                continue
+            look = (' fill="#1c1f24"' if style.reverse else "") + (' font-weight="bold"' if style.bold else "")
+            length = f'textLength="{len(text) * wide:g}" lengthAdjust="spacingAndGlyphs"'
+            parts.append(f'<text x="{left:g}" y="{base + 14:g}" {length}{look}>{escape(text)}</text>')
+    return "\n".join([*parts, "</g>", "</svg>", ""])
+
+
+def _runs(line, columns):
+    """(column, text, style) of what stands together in one style."""
+    start = 0
+    for x in range(1, columns + 1):
+        if x == columns or (line[x].bold, line[x].reverse) != (line[start].bold, line[start].reverse):
+            text = "".join(line[n].data for n in range(start, x))
+            yield start, text if line[start].reverse else text.rstrip(), line[start]
+            start = x
+
+
+def cast(frames, *, title, columns=COLUMNS, lines=LINES, longest=2.0):
+    """Frames as an asciinema recording (asciicast v2); nobody waits longer than `longest` seconds for the next one."""
+    head = {"version": 2, "width": columns, "height": lines, "title": title, "env": {"TERM": "xterm-256color"}}
+    out, now, before = [json.dumps(head)], 0.0, 0.0
+    for at, data in frames:
+        now += min(longest, at - before)
+        before = at
+        out.append(json.dumps([round(now, 3), "o", data], ensure_ascii=False))
+    return "\n".join(out) + "\n"

@@ -162,5 +162,8 @@ def _summary(given: Given, finished: Finished, folder: Path, page: Path, seconds
         f"  {folder / 'plan.csv'}   the plan",
         f"  {page}   the migration report",
         f"  {folder / 'pool' / 'vdi'}   the pool's disks",
+        "the report as text, and next, by questions:",
+        f"  v2x assess {folder / 'inventory.json'}",
+        "  v2x wizard",
     ]
     show.result("\n".join(lines))

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from v2x.errors import UsageError
 from v2x.model.health import unread_ports
+from v2x.model.target import SecureBoot
 from v2x.model.units import GIB, KIB, MIB, TIB
 from v2x.model.windows import EXAMPLE, WindowError, parse_window
 
@@ -120,6 +121,14 @@ def read_flag(text: str) -> bool:
     if word in _NO:
         return False
     raise CellError("is neither yes nor no", "yes or no")
+
+
+def read_secure_boot(text: str) -> SecureBoot:
+    """Also yes and no: a spreadsheet that takes `false` for a truth value saves that, and no text."""
+    word = text.casefold()
+    if word in _YES | _NO:
+        return SecureBoot.TRUE if word in _YES else SecureBoot.FALSE
+    return word_of(SecureBoot)(text)
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

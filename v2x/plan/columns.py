@@ -9,12 +9,13 @@ from v2x.model.health import OnFail
 from v2x.model.machine import Firmware
 from v2x.model.migration import VerifyLevel
 from v2x.model.plan import GuestConversion, GuestWish, MacPolicy, PlanRow, Running, Transfer
-from v2x.model.target import HaPriority, SecureBoot
+from v2x.model.target import HaPriority
 from v2x.plan.cells import (
     read_checks,
     read_flag,
     read_names,
     read_pairs,
+    read_secure_boot,
     read_size,
     read_window,
     tidy,
@@ -73,9 +74,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("vcpus", "vcpus", "virtual CPUs; empty: as on the source", whole_number(1, 4096), str, None),
     Column("memory", "memory_bytes", "memory with its unit; empty: as on the source", read_size, write_size, None),
     Column("firmware", "firmware", "bios or uefi; empty: as on the source", word_of(Firmware), str, None),
-    Column(
-        "secure_boot", "secure_boot", "auto, true or false; empty: as on the source", word_of(SecureBoot), str, None
-    ),
+    Column("secure_boot", "secure_boot", "auto, true or false; empty: as on the source", read_secure_boot, str, None),
     Column("vtpm", "vtpm", "yes or no; empty: as on the source", read_flag, write_flag, None),
     _text("template", "reference label, name or uuid of a template; empty: the one for the guest system"),
     Column("transfer", "transfer", "cold or warm", word_of(Transfer), str, Transfer.COLD),

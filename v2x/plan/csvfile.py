@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import Any
 
 from v2x.errors import PlanError
@@ -30,6 +31,8 @@ _SHOWN_CELL = 60
 _ALIKE = 0.75
 # A spreadsheet that takes an id of digits for a number shows and saves it rounded: 4.21345E+15.
 _ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?E[+-]\d{1,3}", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?\d{1,40}([.,]\d{1,40})?(E[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
+_NAMES = frozenset({"machine_name", "target_name", "change"})
 _IDS = frozenset({"machine_id", "host", "template", "resource_set"})
 # A MAC address, whole or as a time or number: 00:50:56:aa:00:01, 10:20:30, 5,056E+09.
 _MAC_ALIKE = re.compile(r"[0-9a-f]{1,4}([:.\-][0-9a-f]{1,4}){1,7}|[0-9a-f]{12}|\d+([.,]\d+)?E[+-]?\d+", re.IGNORECASE)
@@ -224,6 +227,8 @@ def _row(
         # Some spreadsheets and scripts change the case of ids; the source's own spelling counts.
         values["machine_id"] = origin.machine_id
         values["source"] = origin.source
+        for name in _NAMES & values.keys():
+            values[name] = _as_drafted(values[name], getattr(origin, name))
     for column in COLUMNS:
         if column.field not in values:
             values[column.field] = getattr(origin, column.field) if origin is not None else column.default
@@ -233,6 +238,16 @@ def _row(
         if not values[name]:
             problems.append(Problem(number, name, "is empty; valid: the alias that plan.json or v2x.toml gives it"))
     return PlanRow(**values) if len(problems) == before else None
+
+
+def _as_drafted(text: str, drafted: str) -> str:
+    """`drafted` where a spreadsheet took that name for a number and saved the number: 42 for 0042, 1.00E+05 for 1E5."""
+    if text == drafted or not (_NUMBER.fullmatch(text) and _NUMBER.fullmatch(drafted)):
+        return text
+    saved, meant = Decimal(text.replace(",", ".")), Decimal(drafted.replace(",", "."))
+    if _ROUNDED.fullmatch(text):
+        meant = Context(prec=len(saved.as_tuple().digits)).create_decimal(meant)
+    return drafted if saved == meant else text
 
 
 def _value(column: Column, cell: str, number: int, problems: list[Problem]) -> Any:

@@ -11,6 +11,7 @@ from v2x.plan.cells import (
     parse_size,
     read_flag,
     read_pairs,
+    read_secure_boot,
     read_size,
     tidy,
     whole_number,
@@ -177,3 +178,13 @@ def test_a_size_typed_at_a_prompt():
     assert parse_size(" 4 GiB ") == 4 * 2**30
     with pytest.raises(UsageError, match="has no unit"):
         parse_size("4")
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("false", "false"), ("no", "false"), ("TRUE", "true"), ("Auto", "auto")])
+def test_secure_boot_as_spreadsheets_save_it(text, wanted):
+    assert read_secure_boot(text) == SecureBoot(wanted)
+
+
+def test_secure_boot_is_no_other_word():
+    with pytest.raises(CellError, match="known words"):
+        read_secure_boot("perhaps")

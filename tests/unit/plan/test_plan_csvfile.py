@@ -289,3 +289,28 @@ def test_the_documentation_has_every_column_and_its_example_is_a_plan():
     rows = read_rows(example.encode())
     assert len(rows) == 2
     assert example.splitlines()[0].split(",") == list(BY_NAME)
+
+
+@pytest.mark.parametrize(
+    ("drafted", "saved", "read"),
+    [
+        ("0042", "42", "0042"),
+        ("1E5", "100000", "1E5"),
+        ("1E5", "1.00E+05", "1E5"),
+        ("1234567E3", "1,23E+09", "1234567E3"),
+        ("0042", "43", "43"),
+        ("web", "42", "42"),
+        ("1E5", "1.01E+05", "1.01E+05"),
+        ("0042", "", "0042"),
+    ],
+)
+def test_a_name_that_a_spreadsheet_took_for_a_number(make_row, drafted, saved, read):
+    row = make_row(machine_name=drafted, target_name=drafted)
+    text = write_rows([row]).decode("utf-8-sig").splitlines()
+    head, cells = (next(csv.reader([line])) for line in text)
+    cells[head.index("target_name")] = saved
+    out = io.StringIO()
+    csv.writer(out).writerows([head, cells])
+    (found,) = read_rows(out.getvalue().encode(), "plan.csv", {(row.source, row.machine_id): row})
+    assert found.target_name == (read if saved else "")
+    assert found.machine_name == drafted

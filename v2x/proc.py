@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
+from v2x.causes import said_by
 from v2x.errors import UsageError, V2xError
 from v2x.scratch import scratch_folder
 from v2x.text import printable
@@ -33,6 +34,7 @@ _PACKAGES = {
     "qemu-nbd": "qemu-utils",
     "setpriv": "util-linux",
 }
+_EXPLAINED = frozenset({"nbdkit", "qemu-img", "qemu-nbd"})
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CHUNK_BYTES = 64 * 1024
 _GRACE_SECONDS = 1.0
@@ -318,7 +320,8 @@ def failure(completed: Completed) -> ToolFailed:
     said = f": {lines[-1]}" if lines else ""
     code = completed.returncode
     if code >= 0:
-        return ToolFailed(f"{name} failed with status {code}{said}")
+        found = said_by(completed.stderr) if name in _EXPLAINED else None
+        return ToolFailed(f"{name} failed with status {code}{said}", hint=found.do if found else "")
     causes = {
         int(signal.SIGXCPU): "it used too much processor time",
         int(signal.SIGXFSZ): "it wrote too much to a file",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from v2x import proc
+from v2x.causes import said_by
 from v2x.disks.extent import Extent, joined
 from v2x.disks.interface import Buffer
 from v2x.disks.libnbd import libnbd
@@ -297,7 +298,9 @@ class NbdServer:
         if not ended:
             return SourceError(message)
         said = self.last_words or "it said nothing"
-        return SourceError(f"{message}{': ' if message.endswith('serve it') else '; the server ended: '}{said}")
+        found = said_by(said)
+        told = f"{message}{': ' if message.endswith('serve it') else '; the server ended: '}{said}"
+        return SourceError(told, hint=found.do if found else "")
 
     def ends_within(self, seconds: float) -> bool:
         """Whether it has ended, or does so within `seconds`."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from v2x import proc
+from v2x.causes import said_by
 from v2x.disks.libnbd import libnbd
 from v2x.disks.nbd import NbdReader, NbdServer
 from v2x.errors import Retry, SourceError, V2xError
@@ -107,7 +108,9 @@ class _Server(NbdServer):
             return known
         said = errors[-1] if errors else self.last_words if ended else ""
         told = f": {redact(said)}" if said else ""
-        return SourceError(f"{message}{told}", code="NBDKIT", hint="v2x -v shows more; see docs/vsphere-transports.md")
+        found = said_by(said)
+        hint = found.do if found else "v2x -v shows more; see docs/vsphere-transports.md"
+        return SourceError(f"{message}{told}", code="NBDKIT", hint=hint)
 
     def _errors(self) -> list[str]:
         found = (_ERROR.search(line) for line in self.messages.splitlines())

@@ -267,12 +267,13 @@ def _named(*paths: str | Path) -> Iterator[None]:
 def _refined(problem: proc.ToolFailed, names: list[str]) -> V2xError:
     said = _NODE.sub(names[0], problem.message)
     message = f"{' to '.join(names)}: {said}"
+    remedy = problem.hint
     if "No space left" in said or "Disk quota" in said:
         return NoSpace(message, hint="free some space or choose another folder")
     if "Could not open" in said:
-        return BadImage(message, hint="check the format, and that the file was copied completely")
+        return BadImage(message, hint=remedy or "check the format, and that the file was copied completely")
     if "while reading" in said:
         return SourceError(message, hint="check the source's storage and the file's integrity")
     if "while writing" in said:
         return TargetError(message, hint="check the target folder's storage")
-    return proc.ToolFailed(message)
+    return proc.ToolFailed(message, hint=remedy)

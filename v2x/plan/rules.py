@@ -249,4 +249,9 @@ NOT_LIVE = Rule(
 
 def find_plan_rule(rule_id: str) -> Rule | None:
     """The rule with this id, or None."""
-    return next((one for one in globals().values() if isinstance(one, Rule) and one.id == rule_id), None)
+    return next((one for one in plan_rules() if one.id == rule_id), None)
+
+
+def plan_rules() -> list[Rule]:
+    """Every rule of v2x plan check."""
+    return [one for one in globals().values() if isinstance(one, Rule)]

@@ -18,6 +18,7 @@ from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBException, SMBResponseException
 from smbprotocol.header import Commands, NtStatus, Smb2Flags
 
+from v2x.causes import cause
 from v2x.disks.smb.paths import SMB_PORT, Authentication, UncPath
 from v2x.errors import (
     BadImage,
@@ -191,8 +192,9 @@ def refused(problem: SMBResponseException, place: UncPath) -> V2xError:
     status = problem.status
     known = _REFUSALS.get(status)
     if known is None:
-        what = f"{place.server} refuses {place.name}: status {status:#010x}"
-        return SourceError(what, hint="see the server's event log")
+        found = cause("windows", status)
+        what = f"{place.server} refuses {place.name}: {f'{found.line}, ' if found else ''}status {status:#010x}"
+        return SourceError(what, hint=found.do if found else "see the server's event log")
     kind, code, text, hint = known
     message = text.format(name=place.name or place.share, place=place, server=place.server, share=place.share)
     retry = Retry.LATER if code == "SOURCE-RUNNING" else None

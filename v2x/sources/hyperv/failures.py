@@ -10,6 +10,7 @@ import requests
 from pypsrp.exceptions import AuthenticationError, InvalidPSRPOperation, WinRMTransportError, WSManFaultError
 from spnego.exceptions import SpnegoError
 
+from v2x.causes import cause
 from v2x.errors import (
     ConnectError,
     LoginError,
@@ -176,7 +177,10 @@ def _fault(problem: WSManFaultError, access: HostAccess) -> V2xError:
         )
     shown = f" (code {code:#x})" if code is not None else ""
     said = " ".join(str(problem.reason or problem.provider_fault or "no reason given").split())[:300]
+    found = cause("windows", code) if code is not None else None
     hint = "see Microsoft-Windows-WinRM/Operational in its event log"
+    if found is not None:
+        hint, said = found.do, f"{found.line} ({said})"
     if access.configuration:
         hint = f"is {access.configuration} registered there (Get-PSSessionConfiguration)? {hint}"
     return SourceError(f"WinRM of {access.host} refuses{where}: {said}{shown}", code="REMOTE-FAULT", hint=hint)

@@ -4,9 +4,10 @@
 import pytest
 from pyVmomi import VmomiSupport, vim, vmodl
 
+from v2x.causes import causes
 from v2x.cli.pages import page
 from v2x.errors import LoginError, PermissionRefused, SourceError
-from v2x.sources.vsphere.failures import _TABLE, error_from
+from v2x.sources.vsphere.failures import error_from
 
 
 def fault(name):
@@ -18,7 +19,7 @@ def fault(name):
     raise AssertionError(f"there is no fault {name}")
 
 
-@pytest.mark.parametrize("name", sorted(_TABLE))
+@pytest.mark.parametrize("name", sorted(causes("vsphere")))
 def test_known_faults(name):
     error = error_from(fault(name), "take a snapshot", "web01")
     assert error.message.startswith("web01: take a snapshot: ") and "\n" not in error.message

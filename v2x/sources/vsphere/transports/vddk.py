@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from v2x import proc
+from v2x import causes, proc
 from v2x.disks.interface import DiskReader
 from v2x.disks.nbdkit import LIMITS, Cause, Nbdkit, explained
 from v2x.disks.readahead import ReadAhead
@@ -37,7 +37,7 @@ _ATTEMPTS: Final = 6
 _HANDLES: Final = 2
 _DUMP_SECONDS: Final = 30
 
-CAUSES: Final = (
+_BY_TEXT: Final = (
     Cause(
         pattern=r"cannot open plugin",
         message="nbdkit has no vddk plugin ({said})",
@@ -123,6 +123,22 @@ CAUSES: Final = (
         kind=InputRefused,
     ),
 )
+
+
+def _by_number(one: causes.Cause) -> Cause:
+    """VDDK's own number in the forms "Error 13", "(code 14009)" and "[14009]". nbdkit writes [1] for a connection."""
+    number = one.id.removeprefix("VDDK-")
+    bracketed = rf"|\[{number}\]" if int(number) >= 1000 else ""
+    return Cause(
+        pattern=rf"(?:error|code)\W{{0,3}}{number}\b{bracketed}",
+        message=f"{one.line} ({{said}})",
+        hint=one.do,
+        code=one.reported,
+        kind=one.kind,
+    )
+
+
+CAUSES: Final = (*_BY_TEXT, *map(_by_number, causes.causes("vddk").values()))
 
 
 def thumbprint(certificate: bytes) -> str:

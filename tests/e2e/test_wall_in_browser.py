@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.batch_showcase import batch
 from tests.browser import Browser
 from v2x.cli.wall_server import WallServer
 from v2x.model.batch import BatchStatus, DiskProgress, RowStatus
@@ -93,6 +94,47 @@ def test_it_shows_what_goes_on_and_follows_it(browser, served, told):
     assert {url.split("?")[0].split("#")[0] for url in browser.requests} <= {
         f"http://127.0.0.1:{served.port}/", f"http://127.0.0.1:{served.port}/events"
     }  # fmt: skip
+
+
+def test_it_is_read_from_across_the_room(browser, served, told, tmp_path):
+    """Totals, rate, time left, phases and warnings; the picture of it is that of the documentation.
+
+    V2X_PICTURES names the folder that is to have it.
+    """
+    told["status"] = batch()
+    browser.screen(1600, 1000)
+    browser.visit(f"http://127.0.0.1:{served.port}/#{TOKEN}")
+    until(browser, "document.querySelectorAll('#rows tr').length === 42")
+    for number in range(12):  # the course of the rate is drawn from look to look
+        rows = told["status"].rows
+        faster = replace(rows[16].disk, rate_bytes=(90 + 7 * (number % 5)) * 1e6)
+        told["status"] = replace(told["status"], rows=(*rows[:16], replace(rows[16], disk=faster), *rows[17:]))
+        time.sleep(0.12)
+    figures = browser.run(
+        "['percent','total','rate','left','through','limit'].map(i => $(i)).join('|')".replace(
+            "$(i)", "document.getElementById(i).textContent"
+        )
+    )
+    percent, total, rate, left, through, limit = figures.split("|")
+    assert percent == "39 %" and total.endswith("of 8.493 TiB") and rate.endswith("MiB/s") and " h " in left
+    assert (through, limit) == ("15 of 42", "limited to 500 MiB/s")
+    assert browser.run("document.querySelector('#phases').textContent") == "1 sync · 1 convert · 3 copy · 1 verify"
+    assert "11 % free" in browser.run("document.querySelector('#warnings').textContent")
+    size = browser.run("parseFloat(getComputedStyle(document.querySelector('#percent')).fontSize)")
+    assert size >= 40, "pixels: read from across the room"
+    assert browser.run("document.querySelector('#line').getAttribute('points').split(' ').length") >= 5
+    first = browser.run("document.querySelector('#rows tr').textContent")
+    assert first.startswith("ldap02copy72%") and "left" not in first
+    for width in (1600, 1024, 420):
+        browser.screen(width, 1000)
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+        wide = "[...document.querySelectorAll('.figure')].filter(one => one.scrollWidth > one.clientWidth).length"
+        assert browser.run(wide) == 0, f"figures lie over each other at {width} pixels"
+    browser.screen(1600, 1000)
+    assert browser.complaints == []
+    folder = Path(os.environ.get("V2X_PICTURES", tmp_path))
+    (folder / "wall.png").write_bytes(browser.picture())
+    assert (folder / "wall.png").stat().st_size > 20_000
 
 
 def test_it_says_when_the_token_is_missing_or_wrong(browser, served):

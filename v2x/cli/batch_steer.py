@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`v2x batch status|watch|pause|cancel|throttle|report`: looks at batches and steers them, from any terminal."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from v2x.cli.options import BatchName, Given, StateOption, WatchMinutes, shared
+
+if TYPE_CHECKING:
+    from v2x.engine.batches import Batch
+    from v2x.engine.control import Control
 
 Machines = Annotated[
     list[str] | None,
@@ -52,31 +57,54 @@ def watch(
     watch_minutes: WatchMinutes = 5.0,
     state: StateOption = None,
 ) -> None:
-    """Shows a batch until it is through; with --json, one line for each look."""
-    import json
-    import time
-
-    from v2x.cli import batching, show
+    """Shows a batch until it is through, with keys to steer it on a terminal; with --json, one line for each look."""
+    from v2x.cli import batching, live, show
     from v2x.cli.build import build
-    from v2x.model.codec import to_plain
     from v2x.render import batch_text
 
     with batching.opened(state) as store:
         steering = batching.control(store)
         chosen = steering.batch(batch)
         vigil = batching.vigil(store, build(given), watch_minutes) if sources else None
-        while True:
+
+        def looked(tell: Callable[[str], None]) -> bool:
+            """Looks at stopped sources where that was asked for; whether there are more to be looked at."""
             for problem in vigil.look(chosen.id).problems if vigil else ():
-                show.note(problem, quiet=given.quiet)
-            found = steering.status(chosen)
-            if given.json:
-                show.result(json.dumps(to_plain(found)))
-            else:
-                show.page(batch_text(found, width=show.width(), colour=show.colours(), most_rows=show.height() - 8))
-            ended = all(row.state == "ended" for row in found.rows)
-            if ended and not (vigil and vigil.pending(chosen.id)):
-                return
-            time.sleep(seconds)
+                tell(problem)
+            return vigil is not None and bool(vigil.pending(chosen.id))
+
+        if given.json or not live.is_interactive():
+            _watch_plainly(steering, chosen, seconds, looked, given)
+            return
+        last = live.watch_live(steering, chosen, seconds, looked)
+    show.raw(batch_text(last, width=show.width(), colour=show.colours(), most_rows=show.height() - 8))
+
+
+def _watch_plainly(
+    steering: "Control",
+    chosen: "Batch",
+    seconds: float,
+    looked: Callable[[Callable[[str], None]], bool],
+    given: Given,
+) -> None:
+    """A look after the other, for a file, a pipe, or a program."""
+    import json
+    import time
+
+    from v2x.cli import show
+    from v2x.model.codec import to_plain
+    from v2x.render import batch_text
+
+    while True:
+        more = looked(lambda problem: show.note(problem, quiet=given.quiet))
+        found = steering.status(chosen)
+        if given.json:
+            show.result(json.dumps(to_plain(found)))
+        else:
+            show.page(batch_text(found, width=show.width(), colour=show.colours(), most_rows=show.height() - 8))
+        if all(row.state == "ended" for row in found.rows) and not more:
+            return
+        time.sleep(seconds)
 
 
 @shared()

@@ -6,14 +6,14 @@ from typing import Any
 from v2x.model.batch import BatchStatus, RowStatus
 from v2x.model.migration import Outcome
 from v2x.model.units import show_bytes
+from v2x.render import live
 from v2x.render.aftercare import health_line
 from v2x.render.page import live_page
-from v2x.render.strain import held_back
 from v2x.render.words import show_duration
 from v2x.text import printable
 
 MOST_ROWS = 200
-_RANK = {"running": 0, "waiting": 2, "ended": 3}
+MOST_WARNINGS = 8
 _TONES = {Outcome.MIGRATED: "good", Outcome.ALREADY: "good", Outcome.FAILED: "blocker"}
 
 
@@ -24,29 +24,28 @@ def wall_page() -> bytes:
 
 def wall_words(status: BatchStatus) -> dict[str, Any]:
     """What the page shows of a status, as words and shares of 1, safe to show; small enough to send each second."""
-    ended = all(row.state == "ended" for row in status.rows)
-    state = "ended" if ended else "paused" if status.paused else "running" if status.workers else "not running"
     size, done = status.size_bytes, status.copied_bytes
-    rows = sorted(status.rows, key=_rank)
+    rows = live.ranked(status.rows)
+    limit = status.limits.get("rate", "0")
+    through = sum(row.migration.outcome in live.THROUGH for row in status.rows)
     return {
         "batch": status.id,
         "plan": printable(status.plan_path, 200),
-        "state": state,
+        "state": live.state_word(status),
         "at": status.taken_at.isoformat(),
         "counts": _counts(status),
         "share": done / size if size else 1.0,
         "done": f"{show_bytes(done)} of {show_bytes(size)}",
+        "through": f"{through:,} of {len(status.rows):,}",
+        "bytes_per_second": max(0, int(status.rate_bytes)),
         "rate": f"{show_bytes(int(status.rate_bytes))}/s" if status.rate_bytes > 0 else "",
-        "left": f"{show_duration(status.seconds_left)} left" if status.seconds_left is not None else "",
+        "limit": f"limited to {show_bytes(int(limit))}/s" if limit.isdecimal() and limit != "0" else "",
+        "left": show_duration(status.seconds_left) if status.seconds_left is not None else "",
+        "phases": [{"word": word, "count": count} for word, count in live.phases(status)],
         "rows": [_row(row) for row in rows[:MOST_ROWS]],
         "more": max(0, len(rows) - MOST_ROWS),
-        "warnings": _warnings(status),
+        "warnings": live.last_warnings(status, MOST_WARNINGS),
     }
-
-
-def _rank(row: RowStatus) -> int:
-    urgent = row.migration.outcome is Outcome.FAILED or row.migration.alarm
-    return 1 if urgent else _RANK.get(row.state, 4)
 
 
 def _counts(status: BatchStatus) -> list[dict[str, object]]:
@@ -59,40 +58,26 @@ def _counts(status: BatchStatus) -> list[dict[str, object]]:
 
 
 def _row(row: RowStatus) -> dict[str, object]:
-    migration, share = row.migration, 0.0
+    migration, left = row.migration, live.seconds_left(row)
     word, tone, detail = row.state, "info", row.waits_for and f"waits for {row.waits_for}"
     if row.state == "ended":
         word, tone = str(migration.outcome), _TONES.get(migration.outcome, "warning")
-        share = 1.0 if tone == "good" else 0.0
         detail = f"{migration.failure.message} [{migration.failure.code}]" if migration.failure is not None else ""
         if migration.health is not None and migration.health.failed:
             tone, detail = "warning", f"health: {health_line(migration.health)}"
         if migration.alarm:
             tone, detail = "blocker", f"ALARM: {migration.alarm}"
     elif row.state == "running":
-        word = str(migration.phase)
-        if row.size_bytes:
-            share = min(1.0, row.copied_bytes / row.size_bytes)
-        if row.disk is not None and row.disk.total_bytes:
-            word = f"{row.disk.activity} {row.disk.label}"
-            detail = f"{row.disk.done_bytes / row.disk.total_bytes:.0%}"
-            detail += f", {show_bytes(int(row.disk.rate_bytes))}/s" if row.disk.rate_bytes else ""
+        word, detail = str(migration.phase), live.doing(row)
     return {
         "id": migration.id,
         "name": printable(migration.machine_name, 100) or "(no name)",
         "word": printable(word, 100),
         "tone": tone,
-        "share": share,
+        "share": live.share_of(row),
+        "percent": f"{live.share_of(row):.0%}" if row.state == "running" else "",
         "detail": printable(detail, 300),
+        "rate": live.rate_of(row),
+        "left": show_duration(left) if left is not None else "",
         "wave": row.wave,
     }
-
-
-def _warnings(status: BatchStatus) -> list[str]:
-    """What is held back for a strained pool, and the last word of machines that are warned of and not through."""
-    found = [
-        f"{row.migration.machine_name}: {row.migration.warnings[-1]}"
-        for row in status.rows
-        if row.migration.warnings and row.state != "ended"
-    ]
-    return [*filter(None, map(held_back, status.strain)), *(printable(text, 300) for text in found[-5:])]

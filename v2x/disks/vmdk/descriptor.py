@@ -150,8 +150,9 @@ def parse_descriptor(raw: bytes, name: str) -> Descriptor:
         raise BadImage(f"{name} holds NUL bytes where text was expected", hint="copy the file again")
     settings: dict[str, str] = {}
     extents: list[ExtentLine] = []
-    lines = _decoded(raw).splitlines()
-    if not lines or lines[0].strip().lower() != TITLE:
+    # Not splitlines(), for which more signs end a line than for VMware: a comment there could be an extent here.
+    lines = _decoded(raw).split("\n")
+    if lines[0].strip().lower() != TITLE:
         raise BadImage(
             f"{name} is no VMDK: neither a known header nor a disk descriptor",
             hint="give the .vmdk descriptor, not one of its data files",

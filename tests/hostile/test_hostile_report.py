@@ -15,8 +15,9 @@ from html.parser import HTMLParser
 import openpyxl
 import pytest
 
+from v2x.model.codec import SchemaError, from_json
 from v2x.model.finding import Finding, Severity
-from v2x.model.forecast import Forecast, Outlook, Pace, Place, Wave
+from v2x.model.forecast import Forecast, Outlook, Pace, Place, Wave, measured_pace
 from v2x.model.inventory import Inventory, SourceInfo
 from v2x.model.machine import (
     CdDrive,
@@ -33,7 +34,7 @@ from v2x.model.machine import (
     NicModel,
     Other,
 )
-from v2x.model.migration import DiskResult, Failure, GuestChange, Migration, Outcome, Report
+from v2x.model.migration import REPORT_SCHEMA, DiskResult, Failure, GuestChange, Migration, Outcome, Report
 from v2x.model.target import SecureBoot, TargetFacts, TargetMachine
 from v2x.render import render_findings, render_report
 from v2x.render.baseline import Baseline, PastMachine
@@ -306,3 +307,22 @@ def test_json_gives_every_name_back_whole(name):
 def test_a_name_of_ten_thousand_letters_is_shown_short():
     for form in ("text", "html", "csv"):
         assert "A" * 2500 not in assessment(form, ATTACKS["long"]).decode()
+
+
+@pytest.mark.parametrize("inner", ["[" * 100_000, '{"a":' * 100_000])
+def test_a_report_that_nests_without_end_is_none(inner: str) -> None:
+    with pytest.raises(SchemaError):
+        from_json(f'{{"schema": "{REPORT_SCHEMA}", "more": {inner}', Report, REPORT_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds"),
+    [(1, 5e-324), (10**18, 1e-300), (2**62, 1e300), (10**400, 1e308), (5, 1e308)],
+)
+def test_a_report_of_impossible_speeds_tells_none(sent: int, seconds: float) -> None:
+    disk = DiskResult(source_disk="d", label="d", sent_bytes=sent, seconds=seconds)
+    told = Migration(
+        id="m", machine_id="x", machine_name="x", target_name="x", source="s", target="t", disks=(disk, disk)
+    )
+    made = Report(id="r", created=datetime(2026, 5, 6, tzinfo=UTC), version="1", migrations=(told,))
+    assert measured_pace(made) is None

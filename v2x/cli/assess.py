@@ -108,7 +108,7 @@ def pace_of(measured: Path | None, throughput: str) -> "Pace":
         raise InputRefused(
             f"cannot read {measured}: {trouble.strerror}", code="MISSING-FILE", hint="check the path"
         ) from None
-    except (SchemaError, RecursionError) as problem:
+    except SchemaError as problem:
         raise InputRefused(
             f"{measured} is no report of a migration: {problem}",
             hint="give the report.json of v2x migrate or v2x batch",

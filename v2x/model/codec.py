@@ -35,3 +35,5 @@ def from_json(data: bytes | str, kind: type[T], schema: str = "") -> T:
         raise SchemaError(str(problem)) from None
     except UnicodeDecodeError:
         raise SchemaError("not UTF-8 text") from None
+    except RecursionError:
+        raise SchemaError("nested too deeply") from None

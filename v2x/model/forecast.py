@@ -10,6 +10,9 @@ from v2x.model.units import MIB
 DEFAULT_BYTES_PER_SECOND = 75 * MIB
 """What a link of 1 Gbit/s and ordinary storage give with the overheads of both: some 630 Mbit/s."""
 
+_MOST_BYTES_PER_SECOND = 1 << 40
+_MOST_SECONDS = 1e12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
@@ -31,7 +34,8 @@ def measured_pace(report: Report) -> Pace | None:
     disks = [disk for one in report.migrations for disk in one.disks if disk.seconds > 0 and disk.sent_bytes > 0]
     seconds = sum(disk.seconds for disk in disks)
     sent = sum(disk.sent_bytes for disk in disks)
-    if not disks or sent < seconds:
+    # Beyond these a report was made up, and the quotient may be no number.
+    if not disks or seconds > _MOST_SECONDS or not seconds <= sent <= seconds * _MOST_BYTES_PER_SECOND:
         return None
     origin = f"measured in run {report.id} of {report.created:%Y-%m-%d}"
     return Pace(bytes_per_second=round(sent / seconds), origin=origin, measured=True)

@@ -90,7 +90,7 @@ def _drafted(csv_path: Path) -> Plan:
     text = _read(beside, f"v2x plan draft writes it; it must stay beside {csv_path.name}")
     try:
         return from_json(text, Plan, PLAN_SCHEMA)
-    except (SchemaError, RecursionError) as problem:
+    except SchemaError as problem:
         raise PlanError(f"{beside} is not the other half of a plan: {problem}", hint="draft the plan again") from None
 
 

@@ -101,7 +101,7 @@ def read_baseline(data: bytes, name: str) -> Baseline:
     """The assessment in `data`, which `v2x assess --format json` wrote; BadImage for anything else."""
     try:
         return from_json(data, Baseline, ASSESSMENT_SCHEMA)
-    except (SchemaError, RecursionError) as problem:
+    except SchemaError as problem:
         raise BadImage(
             f"{name} is not an assessment of v2x: {problem}",
             hint="give a file written by v2x assess SOURCE --format json -o FILE",

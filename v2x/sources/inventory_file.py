@@ -32,7 +32,7 @@ class InventoryFileSource:
             source.read_into(0, data)
         try:
             self._inventory = from_json(bytes(data), Inventory, INVENTORY_SCHEMA)
-        except (SchemaError, RecursionError) as problem:
+        except SchemaError as problem:
             raise BadImage(
                 f"{self._name} is not an inventory of v2x: {problem}",
                 hint="give a file written by v2x inventory SOURCE -o FILE",

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup demo test test-slow test-spreadsheet check bench docs dist lock clean
+.PHONY: help setup demo test test-slow test-spreadsheet fuzz check bench docs dist lock clean
 
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
@@ -29,6 +29,7 @@ help:
 	@echo 'make test       set up, then run the tests'
 	@echo 'make test-slow  the tests that take long: they boot virtual machines'
 	@echo 'make test-spreadsheet  plans edited in LibreOffice, which it installs'
+	@echo 'make fuzz       changed inputs for every reader, guided by coverage: FUZZ_SECONDS=3600 FUZZ_SEED=1'
 	@echo 'make check      format, lint, types, import rules, documentation against --help, licences, vulnerabilities'
 	@echo 'make docs       the documentation: links and commands'
 	@echo 'make bench      measurements'
@@ -50,6 +51,12 @@ test-slow: setup .setup-packages-test .setup-vcsim/.complete \
 
 test-spreadsheet: setup .setup-packages-spreadsheet
 	$(BIN)/python -m pytest -m spreadsheet tests/e2e/test_libreoffice.py
+
+# What is found worth keeping is kept in .fuzz, and the next run begins with it.
+FUZZ_SECONDS := 3600
+FUZZ_SEED := 1
+fuzz: setup .setup-packages-test
+	$(BIN)/python -m tests.fuzz.session .fuzz $(FUZZ_SECONDS) $(FUZZ_SEED)
 
 check: .venv/.installed
 	$(BIN)/ruff format --check .

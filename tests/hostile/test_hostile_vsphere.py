@@ -7,8 +7,9 @@ import random
 from xml.etree.ElementTree import fromstring
 
 import pytest
-from pyVmomi import vmodl
+from pyVmomi import vim, vmodl
 
+from tests.fuzz.servers import answering, read_soap, soap_answers
 from v2x.errors import ConnectError, V2xError
 from v2x.model.codec import from_json, to_json
 from v2x.model.machine import Machine
@@ -164,3 +165,19 @@ def test_plain_values():
     assert pages.plain(element) == [
         {TYPE: "A", "x": ["1", "2"], "y": Ref("Folder", "g"), "z": {TYPE: "Empty"}, "w": ""}
     ]
+
+
+@pytest.mark.parametrize("number", range(len(soap_answers())))
+def test_an_answer_to_another_question(number):
+    """pyVmomi builds what it is sent, whatever was asked for, and stumbles in every way there is."""
+    for call in range(len(soap_answers())):
+        read_soap(f"{call}\n".encode() + soap_answers()[number][1])
+
+
+def test_an_object_without_a_reference():
+    body = next(body for _, body in soap_answers() if b"<objects>" in body)
+    reference = body[body.index(b"<obj ") : body.index(b"</obj>") + len(b"</obj>")]
+    opened = answering(200, body.replace(reference, b""))
+    with pytest.raises(ConnectError) as refused:
+        list(opened.retrieve(vim.VirtualMachine, PATHS, objects=[vim.VirtualMachine("vm-1", opened.stub)]))
+    assert refused.value.code == "NOT-VSPHERE"

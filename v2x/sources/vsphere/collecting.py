@@ -139,6 +139,8 @@ def collect(
 def _collected(answer: Any) -> Page[Collected]:
     items: list[Collected] = []
     for one in (answer.objects or []) if answer is not None else []:
+        if one.obj is None:
+            raise ValueError("an object without a reference")
         refused = {missing.path: missing.fault for missing in one.missingSet or []}
         if any(isinstance(fault, vim.fault.NotAuthenticated) for fault in refused.values()):
             raise vim.fault.NotAuthenticated

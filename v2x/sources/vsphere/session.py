@@ -308,7 +308,10 @@ class VsphereSession:
                 f"{doing or 'a call'}: the answer of {self.host} is cut short, or is none of vSphere's",
                 hint="check the network and what lies between; the same command continues",
             ) from None
-        except (LookupError, ValueError) as problem:
+        except V2xError:
+            raise
+        except Exception as problem:
+            # pyVmomi builds objects of whatever it is sent, and fails in any way there is where that does not fit.
             raise self._not_vsphere(doing, problem.__class__.__name__) from problem
 
     def _not_vsphere(self, doing: str, seen: str) -> ConnectError:

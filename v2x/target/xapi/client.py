@@ -28,6 +28,8 @@ T = TypeVar("T")
 ORIGINATOR = "v2x"
 _MOST_TURNS = 3
 _EVENT_GRACE_SECONDS = 15.0
+# What the standard library and XenAPI raise for an answer that is no XML-RPC, or not XAPI's.
+_NO_ANSWER = (xmlrpc.client.Error, ExpatError, TypeError, ValueError, LookupError, ArithmeticError)
 _REPEATABLE = ("get_", "set_", "add_", "remove_", "destroy", "from")
 
 
@@ -158,7 +160,7 @@ class Client:
                     hint="check both; v2x does not try again, so no account gets locked",
                 ) from None
             raise failure_to_error(failure, f"logging in to {host}") from None
-        except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, TypeError, ValueError) as problem:
+        except (OSError, http.client.HTTPException, *_NO_ANSWER) as problem:
             raise ConnectError(
                 f"{host} does not answer as a pool does: {problem.__class__.__name__}",
                 hint="is this the address of an XCP-ng or XenServer host?",
@@ -264,7 +266,7 @@ class Client:
             ) from None
         except (OSError, http.client.HTTPException) as problem:
             raise self._broken(method, problem) from None
-        except (xmlrpc.client.Error, ExpatError, TypeError, ValueError, LookupError) as problem:
+        except _NO_ANSWER as problem:
             raise TargetError(
                 f"{method}: the answer is not XAPI's ({problem.__class__.__name__})",
                 hint="is there a proxy between? the same command continues",
@@ -297,7 +299,7 @@ class Client:
         if reference and self._refused is None:
             # The pool forgets an unused session by itself, so a logout that fails is no loss.
             with (
-                contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError, AccessError),
+                contextlib.suppress(OSError, http.client.HTTPException, XenAPI.Failure, AccessError, *_NO_ANSWER),
                 self._session(reference, self._timeout) as session,
             ):
                 getattr(session, "session.logout")(reference)

@@ -12,7 +12,7 @@ import XenAPI
 from defusedxml.xmlrpc import DefusedExpatParser
 
 from v2x.errors import TargetError
-from v2x.model.units import KIB
+from v2x.model.units import MIB
 from v2x.tls import Trust, connect
 
 REQUEST_LIMIT_BYTES = 300 * 1024
@@ -60,10 +60,10 @@ def _too_much(host: str) -> TargetError:
 def _pieces(response: http.client.HTTPResponse, host: str) -> Iterator[bytes]:
     """An answer piece by piece: no more of it than the limit, and never unpacked, since nobody asked for that.
 
-    What ends early is IncompleteRead, and not an answer that makes no sense.
+    Whatever length it claims, only what comes takes memory. What ends early is IncompleteRead, and not an answer that makes no sense.
     """
     left = ANSWER_LIMIT_BYTES
-    while piece := response.read(64 * KIB):
+    while piece := response.read(MIB):
         left -= len(piece)
         if left < 0:
             response.close()
@@ -172,11 +172,11 @@ def ask_json(host: str, port: int, trust: Trust, method: str, session: str, time
     try:
         connection.request("POST", "/jsonrpc", request, {"User-Agent": "v2x", "Content-Type": "application/json"})
         response = connection.getresponse()
-        body = response.read(ANSWER_LIMIT_BYTES + 1)
+        body = b"".join(_pieces(response, host))
+    except (ValueError, OverflowError):
+        raise http.client.HTTPException("an answer of impossible length") from None
     finally:
         connection.close()
-    if len(body) > ANSWER_LIMIT_BYTES:
-        raise _too_much(host)
     if response.status != 200:
         raise NoJson(f"{method}: {host} answers HTTP {response.status} to JSON-RPC")
     try:

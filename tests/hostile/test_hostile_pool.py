@@ -72,7 +72,7 @@ def test_an_answer_of_impossible_length(name: str, call: str) -> None:
 
 
 def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MOST_ANSWER_BYTES", 1 << 20)
+    monkeypatch.setattr(connection, "ANSWER_LIMIT_BYTES", 1 << 20)
     body = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b" " * (4 << 20)
     with talking({**answers(), f"json:{LIST}": body}) as client, pytest.raises(V2xError):
         records(client, "VM", "uuid")

@@ -111,10 +111,10 @@ def _page(path: tuple[str, ...], command: Any, names: Iterable[str], date: str) 
 
 
 def _ending(path: tuple[str, ...], names: Iterable[str]) -> Iterator[str]:
-    from v2x.cli.pages import EXIT_CODES
+    from v2x.causes import causes
 
     if len(path) == 1:
-        yield from _section("EXIT STATUS", _terms((str(code), text) for code, text in EXIT_CODES.items()))
+        yield from _section("EXIT STATUS", _terms((code, cause.line) for code, cause in causes("exit").items()))
         yield from _section("ENVIRONMENT", _terms(_ENVIRONMENT))
         yield from _section("FILES", _terms(_FILES))
     mine = "-".join(path)

@@ -60,7 +60,8 @@ def _too_much(host: str) -> TargetError:
 def _pieces(response: http.client.HTTPResponse, host: str) -> Iterator[bytes]:
     """An answer piece by piece: no more of it than the limit, and never unpacked, since nobody asked for that.
 
-    Whatever length it claims, only what comes takes memory. What ends early is IncompleteRead, and not an answer that makes no sense.
+    Whatever length it claims, only what comes takes memory. What ends early is IncompleteRead, and not an answer that
+    makes no sense.
     """
     left = ANSWER_LIMIT_BYTES
     while piece := response.read(MIB):

@@ -14,6 +14,7 @@ from v2x.model.target import HaPriority, StartGroup
 from v2x.simulators.xapi import Account, Layout
 from v2x.simulators.xapi.datamodel import load
 from v2x.simulators.xapi.roles import HTTP, permissions_of
+from v2x.target.keeping import Moment
 from v2x.target.xapi.permissions import NEEDS
 
 TARGET = Path(__file__).parents[3] / "v2x/target/xapi"
@@ -77,6 +78,9 @@ def moved(here, target, **changes):
     place = Place(here.pool, target, vtpm=False, name="moved", **changes)
     first = place.claim.disks[0]
     target.keep(place.claim, first)
+    assert target.remember(place.claim, first, Moment.GUEST, 0)
+    first = target.go_back(place.claim, first)
+    place.claim = target.find("tag")
     place.write(target.find("tag").disks[0], 9, "p2")
     reader = target.reader(place.claim, first)
     reader.read_into(0, bytearray(4096))
@@ -103,6 +107,7 @@ def cleaned(here, target):
 
 
 def verified(here, target):
+    assert target.sampler(here.whole, here.whole.disks[0]) is None  # asked, though nothing is offered
     reader = target.reader(here.whole, here.whole.disks[0])
     reader.read_into(0, bytearray(4096))
     reader.close()

@@ -29,7 +29,14 @@ _CLAIM = (
     *("VM.add_to_other_config", "VM.remove_from_other_config", "VM.set_bios_strings", "VM.set_is_a_template"),
     *("VM.set_tags", "VBD.create", "VIF.create", "VIF.destroy", "VTPM.create"),
     *("VDI.create", "VDI.destroy", "VDI.resize", "VDI.set_name_label", "VDI.add_to_other_config"),
-    *("VDI.remove_from_other_config", "VDI.snapshot", "http/put_import_raw_vdi", "http/get_export_raw_vdi"),
+    *(
+        "VDI.remove_from_other_config",
+        "VDI.set_other_config",
+        "VDI.snapshot",
+        "VDI.clone",
+        "http/put_import_raw_vdi",
+        "http/get_export_raw_vdi",
+    ),
 )
 
 NEEDS: Mapping[str, Need] = {
@@ -50,7 +57,7 @@ NEEDS: Mapping[str, Need] = {
         uses="cleanup --target, batch rollback --discard",
         calls=("VM.destroy", "VDI.destroy", "VM.remove_from_blocked_operations", "VM.add_to_other_config"),
     ),
-    "verifying": Need(role="vm-admin", uses="verify", calls=("http/get_export_raw_vdi",)),
+    "verifying": Need(role="vm-admin", uses="verify", calls=("http/get_export_raw_vdi", "VDI.get_nbd_info")),
     "starting": Need(role="vm-operator", uses="migrate --start, batch cutover", calls=("VM.start",)),
     "going back": Need(
         role="vm-admin",

@@ -38,10 +38,10 @@ _PROGRAMS = (
     ("nbdkit", "reads disks over VDDK and SSH"),
 )
 _MODULES = (
-    ("gssapi", "kerberos", "pip install 'v2x[kerberos]'", "Kerberos for Hyper-V"),
-    ("keyring", "keyring", "pip install 'v2x[keyring]'", "passwords from the system's keyring"),
+    ("gssapi", "kerberos", "pip install 'v2x[kerberos]', which may need", "Kerberos for Hyper-V"),
+    ("keyring", "keyring", "pip install 'v2x[keyring]', or", "passwords from the system's keyring"),
 )
-"""Module, part of packages.NAMES, what else brings it, what it is for."""
+"""Module, part of packages.NAMES, how to bring it with that, what it is for."""
 _PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi", "pypsrp", "smbprotocol")
 
 
@@ -64,7 +64,7 @@ def check_machine(here: System) -> list[Line]:
         try:
             importlib.import_module(module)
         except ImportError:
-            remedy = f"{pip}, which may need: {here.install(part)}"
+            remedy = f"{pip}: {here.install(part)}"
             lines.append(Line(name=module, ok=False, found=f"not importable: {what}", remedy=remedy))
         else:
             lines.append(Line(name=module, ok=True, found="importable"))

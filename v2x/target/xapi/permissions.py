@@ -13,6 +13,9 @@ from v2x.errors import PermissionRefused, TargetError
 from v2x.target.rights import RightsCheck
 from v2x.target.xapi.client import Client
 
+_MOST_NAMED = 6
+"""A line names no more calls than this: who lacks many lacks the role, which stands beside them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
@@ -94,7 +97,7 @@ NEEDS: Mapping[str, Need] = {
         role="vm-power-admin",
         uses="telling a full SR from one that fails, in a moment of need",
         calls=("SR.scan",),
-        optional="the SR's figures of before are gone by",
+        optional="v2x goes by the SR's last figures",
     ),
     "networks": Need(
         role="pool-operator",
@@ -143,10 +146,11 @@ def _checked(name: str, need: Need, permissions: frozenset[str] | None) -> Right
     missing = lacking(need.calls, permissions)
     if not missing:
         return RightsCheck(name=name, ok=True, found=f"permitted: {need.uses}")
+    more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     without = f"; without, {need.optional}" if need.optional else ""
     return RightsCheck(
         name=name,
         ok=False,
-        found=f"lacks {', '.join(missing)}, for {need.uses}{without}",
+        found=f"lacks {', '.join(missing[:_MOST_NAMED])}{more}, for {need.uses}{without}",
         remedy=f"give the account the role {need.role}: xe subject-role-add uuid=SUBJECT role-name={need.role}",
     )

@@ -259,6 +259,21 @@ def test_cleanup_removes_them(site, warm):
     are_left(site.bench, theirs)
 
 
+@pytest.mark.timeout(180)
+def test_cleanup_finds_those_whose_disks_somebody_removed(site, warm):
+    _, words = warm()
+    run(site.bench, *words, kill="seal:before:1")
+    (machine,) = [ref for ref, one in site.bench.pool.records("VM").items() if "v2x-migration" in one["other_config"]]
+    called(site.bench.pool, "VM.set_blocked_operations", machine, {})
+    called(site.bench.pool, "VM.destroy", machine)
+    for ref, one in site.bench.pool.records("VDI").items():
+        if "v2x-disk" in one["other_config"] and not one["is_a_snapshot"]:
+            called(site.bench.pool, "VDI.destroy", ref)
+    ran = site.bench.v2x("cleanup", "--target", site.bench.target, "--yes")
+    assert ran.code == 0 and "snapshots of disks that are gone" in ran.out
+    are_left(site.bench, set())
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("words", [("cancel",), ("rollback", "--discard")], ids=["cancel", "rollback"])
 def test_cancel_and_rollback_leave_none(site, words):

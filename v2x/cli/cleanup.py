@@ -43,6 +43,8 @@ def cleanup(
                 if yes:
                     opened.discard(claim)
                 what = plural(len(claim.disks), "disk")
+                if not claim.id and not claim.disks:
+                    what = "snapshots of disks that are gone"
                 rows.append(
                     {
                         "where": "target",

@@ -41,18 +41,23 @@ class Secret:
 def from_file(path: str | Path) -> Secret:
     """The first line of a file that only its owner can read. UsageError for other modes or an empty file."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A pipe without a writer would hold the program here for ever.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as problem:
         raise UsageError(f"cannot read password file {path}: {problem.strerror}", hint="check the path") from None
-    with os.fdopen(fd, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(f"password file {path} is not a regular file", hint="give a file of mode 0600")
+        if found.st_mode & 0o077:
             raise UsageError(
                 f"password file {path} may be read by others",
                 hint=f"chmod 600 {path}",
                 code="SECRET-FILE-MODE",
             )
-        line = file.read(64 * 1024).split(b"\n", 1)[0].rstrip(b"\r")
+        line = os.read(fd, 64 * 1024).split(b"\n", 1)[0].rstrip(b"\r")
+    finally:
+        os.close(fd)
     if not line:
         raise UsageError(f"password file {path} is empty", hint="put the password on its first line")
     try:

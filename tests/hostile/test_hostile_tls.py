@@ -20,7 +20,7 @@ from tests.evil_tls import Authority, TlsServer
 from v2x.disks.http import HttpSource
 from v2x.disks.http_origin import HttpOrigin, SessionCookie
 from v2x.disks.nbd_tls import NbdTlsReader
-from v2x.errors import AccessError, ConnectError, SourceError, TrustError, V2xError
+from v2x.errors import AccessError, SourceError, TrustError, V2xError
 from v2x.secrets import Secret
 from v2x.sources.hyperv.login import HostAccess
 from v2x.sources.hyperv.session import PowerShellSession
@@ -263,4 +263,3 @@ def test_no_door_is_left_out():
         and re.search(r"SSLContext\(|create_default_context|_create_unverified|CERT_NONE", path.read_text())
     }
     assert found == {"v2x/tls.py"}
-    assert issubclass(ConnectError, AccessError)

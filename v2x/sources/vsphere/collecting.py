@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pyVmomi import vim, vmodl
 
-from v2x.errors import LoginError, V2xError
+from v2x.errors import LoginError, SourceError, V2xError
 
 if TYPE_CHECKING:
     from v2x.sources.vsphere.session import VsphereSession
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _Collector = vmodl.query.PropertyCollector
 _MOST_TURNS = 3
+MOST_OBJECTS, MOST_EMPTY_PAGES = 1_000_000, 100
+"""Of one list: ten times what the largest vCenter holds, and pages in a row that hold nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,13 +99,21 @@ class Traversal(Generic[T]):
 
     def _pages(self, targets: list[Any]) -> Iterator[T]:
         page = self._first(targets)
+        count = empty = 0
         while True:
             token = page.token
+            count, empty = count + len(page.items), 0 if page.items else empty + 1
             page.items.reverse()
             while page.items:
                 yield page.items.pop()
             if not token:
                 return
+            if count > MOST_OBJECTS or empty > MOST_EMPTY_PAGES:
+                raise SourceError(
+                    f"{self._session.host} lists without end: {count:,} objects so far, {empty} empty pages in a row",
+                    hint="look at the server: no vCenter has as many",
+                    code="ENDLESS-LIST",
+                )
             page = self._session.read(self._fetch, "ContinueRetrievePropertiesEx", token, doing="list")
 
     def _first(self, targets: list[Any]) -> Page[T]:

@@ -138,6 +138,7 @@ def _page(session: VsphereSession, method: str, *arguments: Any) -> Page[Row]:
 def _exchanged(session: VsphereSession, request: bytes) -> tuple[int, bytes]:
     stub = session.stub
     connection = stub.GetConnection()
+    connection.response_class = http.client.HTTPResponse  # bounded and unpacked here
     headers = {
         "Cookie": stub.cookie,
         "SOAPAction": stub.versionId,

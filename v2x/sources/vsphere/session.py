@@ -23,6 +23,7 @@ from pyVmomi import SoapStubAdapter, vim, vmodl
 
 from v2x.errors import ConnectError, LoginError, V2xError
 from v2x.secrets import Secret
+from v2x.sources.vsphere.bounded import BoundedAnswer
 from v2x.sources.vsphere.collecting import Collected, collect
 from v2x.sources.vsphere.endpoint import Endpoint, find_endpoint
 from v2x.sources.vsphere.failures import ConnectionLost, error_from
@@ -59,6 +60,11 @@ class _Stub(SoapStubAdapter):  # type: ignore[misc]
         self._local = threading.local()
         self._held = ""
         super().__init__(*arguments, **options)
+
+    def GetConnection(self) -> Any:  # noqa: N802 - as pyVmomi names it
+        connection = super().GetConnection()
+        connection.response_class = BoundedAnswer
+        return connection
 
     @property
     def cookie(self) -> str:
@@ -131,6 +137,7 @@ class VsphereSession:
             path="/sdk",
             version=self._endpoint.version,
             sslContext=self._endpoint.tls,
+            acceptCompressedResponses=False,
             connectionPoolTimeout=_IDLE_SECONDS,
             httpConnectionTimeout=self._call_seconds,
             **self._tunnel(),

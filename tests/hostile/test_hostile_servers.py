@@ -22,6 +22,9 @@ from v2x.migrate.observe import Silent
 from v2x.migrate.verify import VerifyMismatch, verify_disk
 from v2x.model.migration import VerifyLevel
 from v2x.secrets import Secret
+from v2x.sources.hyperv import session as hyperv_session
+from v2x.sources.hyperv.login import HostAccess
+from v2x.sources.hyperv.session import PowerShellSession
 from v2x.sources.vsphere import bounded, collecting
 from v2x.sources.vsphere.bounded import BoundedAnswer
 from v2x.sources.vsphere.collecting import Page
@@ -178,6 +181,34 @@ def test_pages_without_end(monkeypatch: pytest.MonkeyPatch, full: bool) -> None:
             pass
     assert caught.value.code == "ENDLESS-LIST"
     assert session.asked <= 102
+
+
+# Hyper-V
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "plain"])
+def test_an_answer_of_a_host_without_end(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    monkeypatch.setattr(hyperv_session, "MOST_ANSWER_BYTES", 4 * MIB)
+    file, pin = Authority(tmp_path / "ca").certificate()
+    piece = gzip.compress(bytes(64 * MIB), 9)
+    sent = [0]
+
+    def serve(secured: Any) -> None:
+        TlsServer.whole_request(secured)
+        kind = b"Content-Encoding: gzip\r\n" if packed else b""
+        secured.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%s\r\n" % kind)
+        while True:
+            secured.sendall(piece)
+            sent[0] += len(piece)
+
+    with TlsServer([file], speak=serve) as server:
+        access = HostAccess(
+            host="127.0.0.1", user="u", trust=Trust(fingerprint=pin), password=Secret("x"), port=server.port
+        )
+        with pytest.raises(V2xError) as caught, PowerShellSession(access):
+            pass
+        assert "\n" not in caught.value.message
+        assert sent[0] < 64 * MIB
 
 
 # what the target holds

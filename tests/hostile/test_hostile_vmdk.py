@@ -71,6 +71,8 @@ HOST_PATHS = [
     "nbd://host/export",
     "json:{}/x",
     "data.bin\\",
+    "data.bin\0",
+    "data.bin\0/etc/passwd",
     "x" * 300,
 ]
 

@@ -28,6 +28,8 @@ from v2x.sources.hyperv.scripts import Script
 DEADLINE_SECONDS: Final = 1800.0
 _OPERATION_SECONDS: Final = 20
 _READ_SECONDS: Final = 60
+MOST_ANSWER_BYTES = 64 << 20
+"""Of one answer, unpacked. Hosts send half a megabyte at most, unless their MaxEnvelopeSize was raised."""
 
 # Its records of lost connections come with tracebacks, and those of level DEBUG with whole messages.
 for _name in ("pypsrp", "spnego"):
@@ -140,6 +142,7 @@ def _connection(access: HostAccess) -> WSMan:
     )
     session = made.transport.session = made.transport._build_session()
     session.trust_env = False
+    session.hooks["response"].append(_require_bounds)
     if access.tls:
         adapter: Any = session.get_adapter("https://")
         options = adapter.poolmanager.connection_pool_kw
@@ -160,6 +163,18 @@ def _verification(access: HostAccess) -> bool | str:
         return access.trust.ca_file
     paths = ssl.get_default_verify_paths()
     return paths.cafile or paths.capath or True
+
+
+def _require_bounds(response: requests.Response, **_: Any) -> None:
+    """Reads the answer, as requests itself would do next, but not without end."""
+    parts, taken = [], 0
+    for part in response.iter_content(64 * 1024):
+        taken += len(part)
+        if taken > MOST_ANSWER_BYTES:
+            response.close()
+            raise requests.exceptions.ConnectionError(f"an answer of more than {MOST_ANSWER_BYTES >> 20} MiB")
+        parts.append(part)
+    response._content = b"".join(parts)  # there is no other way to hand it on
 
 
 def _require_whole(response: requests.Response, **_: Any) -> None:

@@ -42,9 +42,9 @@ class Ledgered:
         left = sorted(tag for tag in tags if tag.startswith("v2x-") and not tag.startswith(STAYS))
         assert not left, f"claim tags left: {left}"
 
-    def tasks(self):
-        """Transfers that the pool still waits for. Those of a killed program end with their connection."""
-        return [one["name_label"] for one in self.pool.records("task").values() if one["status"] == "pending"]
+    def transfers(self):
+        """Uploads that the pool still reads. Those of a killed program end with their connection."""
+        return [one for one in self.pool.ledger.imports if one.outcome == "running"]
 
 
 STAYS = ("v2x-sealed", "v2x-self", "v2x-disk", "v2x-source")

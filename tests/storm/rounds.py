@@ -275,7 +275,7 @@ class Round:
         """What was begun is given up, and nothing of it may stay; whether it is given up for good."""
         self.calm()
         self.counts["given up"] += 1
-        wait(lambda: not self.held.tasks(), 30, "the pool waits for a transfer")
+        wait(lambda: not self.held.transfers(), 30, "the pool waits for a transfer")
         if self.batch:
             code, _, err = self.run("batch", "cancel", "--all", "--state", self.folder / "state")
             if "no batch has been run" in err:
@@ -346,7 +346,7 @@ class Round:
         oracle.nothing_in(self.temporary, self.stage)
         parts = [one.name for one in self.folder.iterdir() if one.name.endswith((".tmp", ".part"))]
         assert not parts, f"left behind: {parts}"
-        wait(lambda: not self.held.tasks(), 30, "the pool waits for a transfer")
+        wait(lambda: not self.held.transfers(), 30, "the pool waits for a transfer")
 
     def close(self):
         for pid, _ in oracle.processes(self.home):

@@ -104,6 +104,31 @@ def test_a_snapshot_that_somebody_removed_is_taken_anew_and_the_disk_copied_agai
     assert "snapshot" not in machine.values and not site.bench.leftovers()
 
 
+@pytest.mark.slow
+def test_an_export_of_a_killed_run_is_waited_for_until_its_lease_ends(site):
+    """vSphere holds the machine for its lease, which nobody keeps alive any more."""
+    site.vcenter.settings.lease_timeout = 25.0
+    machine = site.add("web01", 12 * MIB, power="poweredOff")
+    site.bench.pool.settings.read_rate = MIB
+    words = single(site, "--transport", "nfc")
+    running = process(site, *words)
+    wait_for(lambda: any(one.received_bytes for one in site.bench.pool.ledger.imports), 60)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    site.bench.pool.settings.read_rate = 0
+    patience = ("--backup-wait", "0.001")
+    loud = [word for word in words if word != "--quiet"]
+    in_vain = process(site, *loud, *patience)
+    _, err = in_vain.communicate(timeout=60)
+    assert in_vain.returncode == 75 and "[BUSY]" in err and "same command continues" in err, err
+    assert "another task of the machine is running" in err and "it is waited for" in err
+    again = process(site, *words)
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    site.identical("web01", machine)
+    assert not site.bench.leftovers()
+
+
 @pytest.mark.parametrize("after", [3, 10, 25])
 def test_sessions_that_end_at_the_nth_call_are_opened_again(site, after):
     machine = site.add("web01", 6 * MIB)

@@ -127,7 +127,9 @@ class Vsphere(Site):
     kind = "vsphere"
 
     def open(self):
-        self.vcenter = VsphereSimulator(self.folder / "vsphere", estate="empty", password="secret").start()
+        self.vcenter = VsphereSimulator(self.folder / "vsphere", estate="empty", password="secret")
+        self.vcenter.settings.lease_timeout = 5.0  # minutes on a real one: what a killed run exported is waited for
+        self.vcenter.start()
         self.password = "secret"
         self.guests, self.machines = [], {}
         self.tracked = self.chance.random() < 0.6

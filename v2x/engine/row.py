@@ -38,7 +38,7 @@ SOURCE_DIFFERS = "SOURCE-DIFFERS"
 _GIVEN_BACK = {Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED_WINDOW, Outcome.BLOCKED}
 """Outcomes after which a machine that was brought down goes on at its source."""
 _AFTER_SEAL = {Phase.START, Phase.RELEASE, Phase.HEALTH, Phase.MARK}
-WAITED_FOR = frozenset({backup_wait.CODE, watch.CODE})
+WAITED_FOR = frozenset({backup_wait.CODE, backup_wait.BUSY, watch.CODE})
 """Codes of a row that stopped by itself, having waited in vain: it starts again when a person wants it to."""
 _CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
 

@@ -1,11 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A backup product that is at a machine goes first: its snapshot, its task or its hot-added disk is waited for."""
+"""A backup product that is at a machine goes first: its snapshot, its task or its hot-added disk is waited for.
 
-from v2x.errors import Blocked, Stopped
+So is any other task that keeps the machine from being read: an export of somebody else's, or one of a run that was
+killed, which the source ends by itself some minutes later.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from v2x.errors import Blocked, SourceError, Stopped
 from v2x.migrate.work import Work
 from v2x.sources.interface import TellsBackups
 
+T = TypeVar("T")
+
 CODE = "BACKUP-RUNS"
+BUSY = "BUSY"
+"""The code of a source's refusal while another task holds the machine, and of having waited for that in vain."""
 _NAP_SECONDS = 0.5
 
 
@@ -29,9 +40,33 @@ def wait_for_backup(work: Work) -> None:
         _nap(work, min(work.look_seconds, left))
 
 
+def once_free(work: Work, action: Callable[[], T]) -> T:
+    """What `action` gives, tried again while the source says BUSY, for as long as a backup is waited for."""
+    limit, began, told = work.limits.backup_wait_seconds, work.clock(), False
+    while True:
+        try:
+            return action()
+        except SourceError as problem:
+            left = began + limit - work.clock()
+            if problem.code != BUSY:
+                raise
+            if left <= 0:
+                raise Blocked(
+                    f"{problem.message}; waited for {limit / 60:g} minutes",
+                    code=BUSY,
+                    hint="the same command continues once it has ended",
+                ) from None
+            if not told:
+                work.observer.warning(
+                    f"{problem.message}; it is waited for up to {left / 60:.3g} minutes (--backup-wait)"
+                )
+                told = True
+            _nap(work, min(work.look_seconds, left))
+
+
 def _nap(work: Work, seconds: float) -> None:
     until = work.clock() + seconds
     while (left := until - work.clock()) > 0:
         if work.stopping():
-            raise Stopped("stopped while a backup was waited for", hint="run the same command again; it continues")
+            raise Stopped("stopped while another task was waited for", hint="run the same command again; it continues")
         work.sleep(min(_NAP_SECONDS, left))

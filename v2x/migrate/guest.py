@@ -21,6 +21,7 @@ from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import DiskReader, ForwardOnly
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import NoSpace, UsageError
+from v2x.migrate.backup_wait import once_free
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.goback import keep_before
 from v2x.migrate.look import adapters_of, clock_offset_of
@@ -101,9 +102,9 @@ def _at_random(work: "Work", disk: Disk, at: Checkpoint) -> DiskReader:
     """A reader of the disk that can go back; of one that cannot, a staged copy."""
     source = work.source
     if isinstance(source, ReadsAtRandom) and work.stage is None:
-        reader = source.random_reader(work.machine, disk, at)
+        reader = once_free(work, lambda: source.random_reader(work.machine, disk, at))
     else:
-        reader = source.reader(work.machine, disk, at)
+        reader = once_free(work, lambda: source.reader(work.machine, disk, at))
     if not isinstance(reader, ForwardOnly):
         return reader
     if work.stage is not None:

@@ -12,7 +12,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.scan import ZeroScan
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError
-from v2x.migrate.backup_wait import wait_for_backup
+from v2x.migrate.backup_wait import once_free, wait_for_backup
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.goback import count_room, went_back
 from v2x.migrate.guest import begun_copy, converted, is_of, patch, patchable, with_patch
@@ -258,7 +258,7 @@ def _opened(work: Work, source: Disk, at: Checkpoint) -> DiskReader:
         found = work.converted[source.id]
         reader = (found.before if source.id in work.patchable else found.after.reader).clone()
         return ZeroScan(reader) if work.read_all else reader
-    reader = work.source.reader(work.machine, source, at)
+    reader = once_free(work, lambda: work.source.reader(work.machine, source, at))
     tell(work)
     if work.stage is not None:
         reader = staged(reader, work.stage, f"{work.tag}-{source.position}")

@@ -18,7 +18,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import SourceError, Stopped, Unsupported, V2xError
 from v2x.migrate import outage, steps, warm_guest
-from v2x.migrate.backup_wait import wait_for_backup
+from v2x.migrate.backup_wait import once_free, wait_for_backup
 from v2x.migrate.base_copy import verified_since, verify_base, wants_base, with_changed
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
@@ -142,7 +142,7 @@ def _brought(
     work: Work, source: ChangeTracking, disk: ClaimedDisk, at: Checkpoint, stopping: Callable[[], bool]
 ) -> None:
     described, point = work.source_disk(disk.source_disk), at.points[disk.source_disk]
-    reader = work.source.reader(work.machine, described, at)
+    reader = once_free(work, lambda: work.source.reader(work.machine, described, at))
     try:
         since, touched = parted(disk.point)
         back = went_back(work, disk, since) if touched else None

@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup demo test test-slow test-spreadsheet fuzz check bench docs dist lock clean
+.PHONY: help setup demo test test-slow test-spreadsheet storm fuzz check bench docs dist lock clean
 
 PYTHON := /usr/bin/python3
 BIN := .venv/bin
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-slow  the tests that take long: they boot virtual machines'
 	@echo 'make test-spreadsheet  plans edited in LibreOffice, which it installs'
 	@echo 'make fuzz       changed inputs for every reader, guided by coverage: FUZZ_SECONDS=3600 FUZZ_SEED=1'
+	@echo 'make storm      migrations killed and troubled at random: STORM_SECONDS=1800 STORM_SEED=1'
 	@echo 'make check      format, lint, types, import rules, documentation against --help, licences, vulnerabilities'
 	@echo 'make docs       the documentation: links and commands'
 	@echo 'make bench      measurements'
@@ -57,6 +58,11 @@ FUZZ_SECONDS := 3600
 FUZZ_SEED := 1
 fuzz: setup .setup-packages-test
 	$(BIN)/python -m tests.fuzz.session .fuzz $(FUZZ_SECONDS) $(FUZZ_SEED)
+
+STORM_SECONDS := 1800
+STORM_SEED := 1
+storm: setup .setup-packages-test
+	$(BIN)/python -m tests.storm --seconds $(STORM_SECONDS) --seed $(STORM_SEED)
 
 check: .venv/.installed
 	$(BIN)/ruff format --check .

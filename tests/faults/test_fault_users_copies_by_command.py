@@ -116,7 +116,7 @@ def clean_up(world):
 
 def cancel(world):
     assert world.v2x("cancel", "--machine", "web01").code == 0
-    world.running.communicate(timeout=90)
+    world.running.communicate(timeout=150)
     assert not world.bench.leftovers_of_ours()
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress on a terminal: one tqdm bar for the disk at work, with rate and time left; silent elsewhere."""
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Never, TextIO
 
@@ -8,6 +9,7 @@ from v2x.engine.interface import Order
 from v2x.migrate.observe import Observer
 from v2x.model.migration import Migration, Outcome, Phase
 from v2x.model.units import show_bytes
+from v2x.render.layout import NARROWEST, wrap
 from v2x.text import printable
 
 if TYPE_CHECKING:
@@ -68,10 +70,18 @@ class Console:
         if self._bars:
             from tqdm import tqdm
 
-            tqdm.write(text, file=self._stream)
+            tqdm.write(self._fitted(text), file=self._stream)
         else:
-            self._stream.write(text + "\n")
+            self._stream.write(self._fitted(text) + "\n")
             self._stream.flush()
+
+    def _fitted(self, text: str) -> str:
+        """The line in the width of a terminal, between words; as it is for a file."""
+        if not self._stream.isatty():
+            return text
+        indent = text[: len(text) - len(text.lstrip())]
+        width = max(NARROWEST, shutil.get_terminal_size().columns)
+        return "\n".join(wrap(text.lstrip(), width, first=indent, rest=f"{indent}  "))
 
     @property
     def bars(self) -> bool:

@@ -114,7 +114,7 @@ def conclude(finished: Finished, given: Given, written: Path | None) -> None:
     else:
         show.raw(render_report("text", report))
         if written is not None:
-            show.result(f"report: {written} and {written.with_suffix('.html')}")
+            show.result(f"report: {written}\n        {written.with_suffix('.html')}")
     if finished.signal is not None:
         raise Interrupted("stopped by a signal", hint="run the same command again; it continues").with_signal(
             finished.signal

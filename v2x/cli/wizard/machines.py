@@ -10,7 +10,7 @@ from v2x.cli import show
 from v2x.cli.guest_wishes import words_given
 from v2x.cli.wizard.prompts import Back, Option
 from v2x.cli.wizard.talk import Talk
-from v2x.cli.wizard.tools import lacking_tools
+from v2x.cli.wizard.tools import why_not_converted
 from v2x.mapping.rows import Family
 from v2x.model.finding import Finding, Severity
 from v2x.model.machine import Machine, PowerState
@@ -119,7 +119,7 @@ def _conversion(talk: Talk, machine_id: str) -> GuestConversion:
     """A Linux needs its drivers to start on Xen at all, and Windows starts without; nothing is done without tools."""
     machine = next(one for one in talk.machines if one.id == machine_id)
     guest = talk.app.tables.guest_os(machine.guest)
-    advised = guest is not None and guest.family is Family.LINUX and not lacking_tools()
+    advised = guest is not None and guest.family is Family.LINUX and not why_not_converted(talk, machine)
     return GuestConversion.AUTO if advised else GuestConversion.OFF
 
 

@@ -26,6 +26,7 @@ from v2x.render.layout import columns, fit
 
 WAYS = "Esc goes back, Ctrl-C leaves, Enter takes what is shown."
 _STYLE = Style.from_dict({"question": "bold", "pointed": "reverse", "marked": "bold", "hint": "", "answer": "bold"})
+_ANSWER_COLUMNS = 200
 _ESCAPE_SECONDS = 0.3  # how long the rest of an arrow key is waited for, before an Esc is one
 
 
@@ -106,8 +107,7 @@ class ScreenPrompts:
         application.ttimeoutlen = application.timeoutlen = _ESCAPE_SECONDS
         values = application.run()
         answer = ", ".join(picker.name_of(value) for value in values)
-        width = max(20, self._output.get_size().columns - columns(picker.question) - 3)
-        self.tell(f"{picker.question}: {fit(answer, width).rstrip()}")
+        self.tell(f"{picker.question}: {fit(answer, min(_ANSWER_COLUMNS, columns(answer)))}")
         return values
 
 

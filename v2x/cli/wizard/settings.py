@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from v2x.cli.wizard.machines import FOR_A_CHOICE, of_machine
 from v2x.cli.wizard.prompts import Option, ask_line, ask_yes
 from v2x.cli.wizard.talk import Talk
-from v2x.cli.wizard.tools import lacking_tools
+from v2x.cli.wizard.tools import why_not_converted
 from v2x.cli.wizard.walk import Step, always
 from v2x.errors import UsageError
 from v2x.mapping.networks import NetworkChoice, resolve_network
@@ -201,7 +201,7 @@ class MachineQuestions:
         self._talk.change(machine, firmware=Firmware(chosen))
 
     def convert(self) -> None:
-        lacking = lacking_tools()
+        lacking = why_not_converted(self._talk, self._machine)
         if lacking:
             self._prompts.tell(f"  Its system cannot be put right for Xen from here: {lacking}")
             self._talk.change(self._machine, convert=GuestConversion.OFF)

@@ -264,6 +264,13 @@ def test_a_datacenter_in_folders_is_named_by_its_path_with_all_its_signs(bench):
     check(made.opened("https", position=1), OTHER)
 
 
+def test_a_machine_in_a_vapp_is_found_in_its_datacenter(bench):
+    """Its parent is not set (VirtualMachine.parentVApp is), and the way up leads over the cluster."""
+    made = bench(estate="standard", pool="Shop")
+    assert place_of(made.session, made.machine, made.disk(), made.point()).datacenter == "Europe/DC 1"
+    check(made.opened("https"))
+
+
 def test_a_server_that_fails_over_folder_leaves_the_lease(bench):
     made = bench(tracking=True)
     made.session.sleep = lambda _: None

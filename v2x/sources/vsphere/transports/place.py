@@ -209,14 +209,20 @@ def _name(session: VsphereSession, entity: Any) -> str:
 
 
 def _datacenter(session: VsphereSession, entity: Any) -> str:
-    """The inventory path of the datacenter that holds `entity`, without the root folder."""
+    """The inventory path of the datacenter that holds `entity`, without the root folder.
+
+    A machine in a vApp has no parent, but a parentVApp, whose own parents lead to the datacenter over its cluster
+    (vSphere Web Services API, VirtualMachine.parentVApp).
+    """
     names: list[str] = []
     inside = False
     for _ in range(_MOST_FOLDERS):
-        found = next(iter(session.retrieve(vim.ManagedEntity, ["name", "parent"], objects=[entity])), None)
+        is_machine = isinstance(entity, vim.VirtualMachine)
+        kind, paths = (vim.VirtualMachine, ["parentVApp"]) if is_machine else (vim.ManagedEntity, [])
+        found = next(iter(session.retrieve(kind, ["name", "parent", *paths], objects=[entity])), None)
         if found is None:
             break
-        parent = found.values.get("parent")
+        parent = found.values.get("parent") or found.values.get("parentVApp")
         inside = inside or isinstance(entity, vim.Datacenter)
         if inside and parent is not None:
             names.insert(0, str(found.values.get("name") or ""))

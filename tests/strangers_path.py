@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Walks the way of somebody who sees v2x for the first time, in a clean folder and a terminal of 80 columns.
+
+    python -m tests.strangers_path CLONE docs
+
+CLONE is a fresh clone in which `make demo` was run once, so that everything is set up; `make demo` is run there again.
+Writes docs/recordings/strangers-path.cast (asciinema play) and the pictures docs/pictures/wizard-*.svg. Needs
+LibreOffice, as `make test-spreadsheet` does.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.spreadsheet_edit import edit
+from tests.terminal import DOWN, ENTER, UP, Terminal, cast, picture
+
+NETWORK = "Pool-wide"
+
+
+@contextmanager
+def simulator(clone, folder, kind, *words):
+    """`v2x simulate` as in another terminal; what it prints to be reached by."""
+    command = [clone / ".venv/bin/v2x", "simulate", kind, "--json", *words]
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+class Walk:
+    """A shell in the clone; `pictures` are screens that were worth one."""
+
+    def __init__(self, clone, folder):
+        self.clone, self.folder = clone, folder
+        self.pictures = {}
+        prompt = {"PS1": "$ ", "PATH": f"{clone}/.venv/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": "",
+                  "V2X_STATE": str(folder / "state"), "TERM": "xterm-256color"}  # fmt: skip
+        self.terminal = Terminal(["bash", "--norc", "--noprofile"], cwd=clone, environment=prompt, timeout=90)
+        self.terminal.expect("$")
+
+    def run(self, command, *shows):
+        """Types a command, waits for its end, and for what it has to show."""
+        before = len(self.terminal.raw)
+        self.terminal.send(*command, ENTER)
+        self.prompt()
+        out = self.terminal.raw[before:]
+        plain = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", out).split())
+        for text in shows:
+            assert text in plain, f"{command} does not show {text!r}:\n{self.terminal.scrolled}"
+        return plain
+
+    def prompt(self, timeout=600):
+        until = time.monotonic() + timeout
+        while self.terminal.text.rsplit("\n", 1)[-1].strip() != "$":
+            assert time.monotonic() < until, self.terminal.scrolled
+            self.terminal.settle(0.3)
+
+    def answer(self, question, *keys, shot=""):
+        self.terminal.expect(question)
+        self.terminal.settle(0.4)
+        if shot:
+            self.pictures[shot] = picture(self.terminal.screen, "v2x wizard")
+        self.terminal.send(*keys, ENTER)
+
+
+def walk(clone, folder):
+    """The whole way; raises AssertionError where something is not as a stranger would expect it."""
+    way = Walk(clone, folder)
+    way.run("make demo", "1 disk read back, every byte equal", "v2x wizard")
+    way.run("v2x assess .v2x-demo/inventory.json | head -20", "Assessment of 1 machine")
+    with (
+        simulator(clone, folder, "vsphere", "--machines", "2000") as vcenter,
+        simulator(clone, folder, "xapi") as pool,
+    ):
+        _wizard(way, vcenter, pool)
+        plan = next(clone.glob("wizard-*.plan.csv"))
+        edit(plan, "shop-front", {"target_name": "front", "memory": "3 GiB", "note": "moved first"})
+        passwords = f"export V2X_SOURCE_PASSWORD={vcenter['password']} V2X_TARGET_PASSWORD={pool['password']}"
+        way.terminal.send(*" stty -echo", ENTER)
+        way.prompt()
+        way.terminal.send(*passwords, ENTER)
+        way.prompt()
+        way.terminal.send(*" stty echo", ENTER)
+        way.prompt()
+        way.run(f"v2x plan check {plan.name}")
+        way.run(f"v2x batch run {plan.name}", "shop-db", "front", "How to go back")
+        way.run("v2x batch status", "shop-db")
+        way.run("v2x batch rollback --machine shop-front", "shop-front")
+        way.run("v2x batch status", "rolled back")
+    return way
+
+
+def _wizard(way, vcenter, pool):
+    host = vcenter["address"].rpartition("@")[2]
+    way.terminal.send(*"v2x wizard", ENTER)
+    way.answer("Where are the machines now?", shot="wizard-start")
+    way.answer("Name or IP address", host)
+    way.answer("User:")
+    way.answer("Trust exactly this certificate?", UP, shot="wizard-trust")
+    way.answer("Password of", vcenter["password"])
+    way.terminal.expect("Which machines shall move?")
+    way.terminal.send(*"shop", " ", DOWN, " ")
+    way.terminal.settle(0.5)
+    assert "(2 of 2,050, 2 marked)" in way.terminal.text, way.terminal.text
+    way.pictures["wizard-machines"] = picture(way.terminal.screen, "v2x wizard")
+    way.terminal.send(ENTER)
+    way.answer("Where shall they go?")
+    way.answer("coordinator", pool["address"].rpartition("@")[2])
+    way.answer("User:")
+    way.answer("Trust exactly this certificate?", UP)
+    way.answer("Password of root", pool["password"])
+    way.answer("How shall they be set up?", shot="wizard-findings")
+    for machine in ("shop-db", "shop-front"):
+        way.answer(f"{machine}: Network for", *NETWORK, shot="wizard-network")
+    way.answer("What now?", *"write", shot="wizard-review")
+    way.prompt()
+
+
+def main(clone, docs):
+    with tempfile.TemporaryDirectory() as folder:
+        way = walk(clone, Path(folder))
+    for name, image in way.pictures.items():
+        (docs / "pictures" / f"{name}.svg").write_text(image, encoding="utf-8")
+    (docs / "recordings").mkdir(exist_ok=True)
+    recording = cast(way.terminal.frames, title="v2x: from a fresh clone to a rollback, against simulators")
+    (docs / "recordings" / "strangers-path.cast").write_text(recording, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]))

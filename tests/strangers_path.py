@@ -92,7 +92,7 @@ def walk(clone, folder):
         way.terminal.send(*" stty echo", ENTER)
         way.prompt()
         way.run(f"v2x plan check {plan.name}")
-        way.run(f"v2x batch run {plan.name}", "shop-db", "front", "How to go back")
+        way.run(f"v2x batch run {plan.name}", "2 migrated", "How to go back")
         way.run("v2x batch status", "shop-db")
         way.run("v2x batch rollback --machine shop-front", "shop-front")
         way.run("v2x batch status", "rolled back")

@@ -108,13 +108,18 @@ def write_report(report: Report, path: Path) -> Path:
 
 def conclude(finished: Finished, given: Given, written: Path | None) -> None:
     """Prints the result and raises what the exit code asks for."""
-    report = finished.report
     if given.json:
-        show.raw(to_json(report))
+        show.raw(to_json(finished.report))
     else:
-        show.raw(render_report("text", report))
+        show.raw(render_report("text", finished.report))
         if written is not None:
             show.result(f"report: {written}\n        {written.with_suffix('.html')}")
+    end(finished)
+
+
+def end(finished: Finished) -> None:
+    """Raises what the exit code asks for; nothing where all went well."""
+    report = finished.report
     if finished.signal is not None:
         raise Interrupted("stopped by a signal", hint="run the same command again; it continues").with_signal(
             finished.signal

@@ -4,9 +4,7 @@
 A batch also for one machine: it survives its process, it can be rolled back, and there is one way to test.
 """
 
-import shlex
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +13,19 @@ from v2x.cli import batching, show
 from v2x.cli.guest_wishes import guest_wishes
 from v2x.cli.options import Given
 from v2x.cli.planned import checked
-from v2x.cli.running import NOT_THROUGH, Finished, check_report_folder, conclude, write_report
+from v2x.cli.running import Finished, check_report_folder, end, write_report
 from v2x.cli.wizard import memo
+from v2x.cli.wizard.afterwards import Afterwards, outcome, reports
+from v2x.cli.wizard.command import joined
 from v2x.cli.wizard.prompts import Option, Prompts, is_plain
 from v2x.cli.wizard.talk import Talk, Wanted
 from v2x.endpoints import address_of
 from v2x.errors import AccessError, LoginError, UsageError, V2xError
-from v2x.model.migration import Outcome, Report
 from v2x.model.plan import Endpoint, GuestConversion, Transfer
 from v2x.plan import save_plan
 from v2x.plan.store import json_path
 from v2x.secrets import Secret
-from v2x.text import plural, printable
+from v2x.text import printable
 
 if TYPE_CHECKING:
     from v2x.engine.batches import Batch
@@ -67,13 +66,14 @@ def write_plan(talk: Talk) -> Path:
 
 def tell_plan(talk: Talk, path: Path) -> None:
     """How a plan that was written is run later; passwords are asked for then."""
-    name = shlex.quote(str(path))
+    state = [["--state", talk.wanted.state]] if talk.wanted.state else []
     talk.prompts.tell(f"\nThe plan is in {path} (and {json_path(path)}, which has to stay beside it).")
     talk.prompts.tell("Edit it in a spreadsheet program if you like; docs/plan-csv.md tells of its columns. Then:")
-    show.result(f"v2x plan check {name}\nv2x batch run {name}")
+    show.result(joined([["v2x", "plan", "check", str(path)]]))
+    show.result(joined([["v2x", "batch", "run", str(path)], *state]))
     if any(row.transfer is Transfer.WARM for row in talk.plan().rows):
         talk.prompts.tell("Machines that move warm are kept up to date until their outage may begin, by:")
-        show.result(f"v2x batch cutover {name}")
+        show.result(joined([["v2x", "batch", "cutover", str(path), "--all"], *state]))
 
 
 def go(talk: Talk) -> bool:
@@ -104,7 +104,7 @@ def go(talk: Talk) -> bool:
         talk.prompts.tell(f"\nThe plan is in {path}. Ctrl-C stops at the next block; v2x wizard goes on from there.")
         _keep(talk, batch, path)
         ended_by = batching.work(store, app, given, batch, _AT_ONCE, lock=lock, lines=is_plain(wanted.plain))
-        _end(store, app, given, wanted, batch, _report_path(wanted, path), ended_by, talk.prompts)
+        _end(store, app, wanted, batch, _report_path(wanted, path), ended_by, talk.prompts)
     return True
 
 
@@ -132,7 +132,6 @@ def _keep(talk: Talk, batch: "Batch", path: Path) -> None:
 def _end(
     store: "Store",
     app: App,
-    given: Given,
     wanted: Wanted,
     batch: "Batch",
     written: Path,
@@ -143,48 +142,10 @@ def _end(
     write_report(report, written)
     if not batching.control(store, app).open_rows(batch):
         memo.forget(batch.id, wanted.state)
-    try:
-        conclude(Finished(report=report, signal=ended_by), replace(given, json=False), written)
-    finally:
-        for line in afterwards(batch, report, written):
-            prompts.tell(line)
-
-
-def afterwards(batch: "Batch", report: Report, written: Path) -> list[str]:
-    """How to check, to go back, and to clean up; what of these makes sense after what happened."""
-    through = [one for one in report.migrations if one.outcome in {Outcome.MIGRATED, Outcome.ALREADY}]
-    failed = [one for one in report.migrations if one.outcome in NOT_THROUGH]
-    stopped = [one for one in report.migrations if one.outcome not in {*NOT_THROUGH, Outcome.MIGRATED, Outcome.ALREADY}]
-    is_pool = not any(one.address.startswith("xva:") for one in batch.doors.targets)
-    target = shlex.quote(batch.doors.targets[0].alias)
-    lines: list[str] = []
-    if through and is_pool:
-        names = " ".join(f"--machine {shlex.quote(one.machine_name)}" for one in through[:3])
-        names += " …" if len(through) > 3 else ""
-        lines += [
-            "\nTo check: start it (in Xen Orchestra, or xe vm-start), log in, and look at its services; then install "
-            "the guest tools. These compare what the pool holds with what was copied, and show the run again:",
-            f"  v2x verify {shlex.quote(str(written))}",
-            f"  v2x batch status {batch.id}",
-            "To go back, which stops it on the pool and starts the source again where it ran before:",
-            f"  v2x batch rollback {batch.id} {names}",
-            "When all is well, to give up the way back (the source is never removed):",
-            f"  v2x batch finalize {batch.id} {names}",
-        ]
-    elif through:
-        lines += ["\nTo check: import the files with xe vm-import, and start them. The source is as it was."]
-    if stopped:
-        lines += ["\nIt is not at its end. To go on, the same again, or:", f"  v2x batch resume {batch.id}"]
-    if failed:
-        count = plural(len(failed), "machine")
-        lines += [
-            f"\n{count} did not get through; the others are not touched by that. When the cause is away:",
-            f"  v2x batch resume {batch.id}",
-        ]
-    if (failed or stopped) and is_pool:
-        lines += ["To give it up, and to list and remove what it left on the target:"]
-        lines += [f"  v2x batch cancel {batch.id} --all", f"  v2x cleanup --target {target}"]
-    return lines
+    show.result("\n".join(["", *(line for one in report.migrations for line in outcome(one)), *reports(written)]))
+    for line in Afterwards(app, wanted, batch, report, written).lines():
+        prompts.tell(line)
+    end(Finished(report=report, signal=ended_by))
 
 
 def offer_unfinished(app: App, given: Given, wanted: Wanted, prompts: Prompts) -> bool:
@@ -233,7 +194,7 @@ def resume(app: App, given: Given, wanted: Wanted, prompts: Prompts, one: memo.M
         steering.pause(batch, paused=False)
         steering.retry(batch)
         ended_by = batching.work(store, app, given, batch, _AT_ONCE, lines=is_plain(wanted.plain))
-        _end(store, app, given, wanted, batch, Path(one.report), ended_by, prompts)
+        _end(store, app, wanted, batch, Path(one.report), ended_by, prompts)
 
 
 def _open_once(app: App, prompts: Prompts, side: str, endpoint: Endpoint) -> None:

@@ -27,8 +27,8 @@ NETWORK = "Pool-wide"
 @contextmanager
 def simulator(clone, folder, kind, *words):
     """`v2x simulate` as in another terminal; what it prints to be reached by."""
-    command = [clone / ".venv/bin/v2x", "simulate", kind, "--json", *words]
-    environment = {**os.environ, "TMPDIR": str(folder)}
+    command = [clone / ".venv/bin/python", "-m", "v2x", "simulate", kind, "--json", *words]
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(clone)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder) as process:
         try:
             yield json.loads(process.stdout.readline())
@@ -37,14 +37,13 @@ def simulator(clone, folder, kind, *words):
 
 
 class Walk:
-    """A shell in the clone; `pictures` are screens that were worth one."""
+    """A shell in `place`; `pictures` are screens that were worth one."""
 
-    def __init__(self, clone, folder):
-        self.clone, self.folder = clone, folder
+    def __init__(self, clone, place, folder):
         self.pictures = {}
-        prompt = {"PS1": "$ ", "PATH": f"{clone}/.venv/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": "",
+        prompt = {"PS1": "$ ", "PATH": f"{clone}/.venv/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(clone),
                   "V2X_STATE": str(folder / "state"), "TERM": "xterm-256color"}  # fmt: skip
-        self.terminal = Terminal(["bash", "--norc", "--noprofile"], cwd=clone, environment=prompt, timeout=90)
+        self.terminal = Terminal(["bash", "--norc", "--noprofile"], cwd=place, environment=prompt, timeout=90)
         self.terminal.expect("$")
 
     def run(self, command, *shows):
@@ -72,17 +71,18 @@ class Walk:
         self.terminal.send(*keys, ENTER)
 
 
-def walk(clone, folder):
-    """The whole way; raises AssertionError where something is not as a stranger would expect it."""
-    way = Walk(clone, folder)
-    way.run("make demo", "1 disk read back, every byte equal", "v2x wizard")
-    way.run("v2x assess .v2x-demo/inventory.json | head -20", "Assessment of 1 machine")
+def walk(clone, place, folder, *, demo=True):
+    """The whole way, typed in `place`; AssertionError where something is not as a stranger would expect it."""
+    way = Walk(clone, place, folder)
+    if demo:
+        way.run("make demo", "1 disk read back, every byte equal", "v2x wizard")
+        way.run("v2x assess .v2x-demo/inventory.json | head -20", "Assessment of 1 machine")
     with (
         simulator(clone, folder, "vsphere", "--machines", "2000") as vcenter,
         simulator(clone, folder, "xapi") as pool,
     ):
         _wizard(way, vcenter, pool)
-        plan = next(clone.glob("wizard-*.plan.csv"))
+        plan = next(place.glob("wizard-*.plan.csv"))
         edit(plan, "shop-front", {"target_name": "front", "memory": "3 GiB", "note": "moved first"})
         passwords = f"export V2X_SOURCE_PASSWORD={vcenter['password']} V2X_TARGET_PASSWORD={pool['password']}"
         way.terminal.send(*" stty -echo", ENTER)
@@ -127,7 +127,7 @@ def _wizard(way, vcenter, pool):
 
 def main(clone, docs):
     with tempfile.TemporaryDirectory() as folder:
-        way = walk(clone, Path(folder))
+        way = walk(clone, clone, Path(folder))
     for name, image in way.pictures.items():
         (docs / "pictures" / f"{name}.svg").write_text(image, encoding="utf-8")
     (docs / "recordings").mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.spreadsheet_edit import edit
+from tests.strangers_path import walk
 from v2x.model.plan import Transfer
 from v2x.plan import load_plan, save_plan
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
@@ -87,3 +88,13 @@ def test_every_column_survives(bench, plan):
     edit(path, "web", {"note": "seen"})
     after = by_name(path)
     assert after == {**before, "web": replace(before["web"], note="seen")}
+
+
+def test_the_path_of_a_stranger(tmp_path):
+    """From the wizard over a plan that is edited to a rollback, as docs/recordings has it."""
+    place = tmp_path / "place"
+    place.mkdir()
+    way = walk(Path(__file__).parents[2], place, tmp_path, demo=False)
+    assert {"wizard-machines", "wizard-review"} <= way.pictures.keys()
+    widest = max(len(line.rstrip()) for line in way.terminal.scrolled.splitlines())
+    assert widest <= 80

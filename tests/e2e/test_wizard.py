@@ -5,6 +5,7 @@ import csv
 import random
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -313,7 +314,32 @@ def test_a_wrong_password_is_tried_once(start, bench, vcenter, logins):
     terminal.ended()
 
 
-@pytest.mark.parametrize("how", ["ctrl-c", "killed"])
+def test_a_server_that_does_not_answer(start, bench, vcenter):
+    add(vcenter, bench, "web01", MIB)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    terminal = start()
+    terminal.answer("Where are the machines now?")
+    terminal.answer("Name or IP address", f"127.0.0.1:{port}")
+    terminal.answer("User:")
+    for _ in range(2):
+        terminal.expect(f"cannot connect to 127.0.0.1:{port}")
+        terminal.expect("What next?")
+        terminal.send(ENTER)  # try again
+    terminal.expect("What next?")
+    terminal.send(DOWN, ENTER)  # another address or user
+    terminal.expect("User:")
+    terminal.send(ESC)
+    terminal.answer("Name or IP address", "\x15", f"127.1:{vcenter.port}")
+    terminal.answer("User:")
+    terminal.answer("Trust exactly this certificate?", UP)
+    terminal.answer("Password of", PASSWORD)
+    terminal.expect("Where shall they go?")
+    terminal.send(CTRL_C)
+    assert terminal.ended() == 130
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "killed", "chosen anew"])
 def test_a_run_that_was_cut_off_goes_on(start, bench, vcenter, same_bytes, how):
     images = [bench.folder / "full.raw"]
     images[0].write_bytes(bytes(range(256)) * (24 * MIB // 256))
@@ -327,7 +353,7 @@ def test_a_run_that_was_cut_off_goes_on(start, bench, vcenter, same_bytes, how):
     terminal.send(ENTER)
     terminal.expect("copy Hard disk 1")
     time.sleep(3)
-    if how == "killed":
+    if how != "ctrl-c":
         terminal.child.kill(9)
         terminal.ended()
     else:
@@ -339,9 +365,17 @@ def test_a_run_that_was_cut_off_goes_on(start, bench, vcenter, same_bytes, how):
     assert PASSWORD not in memo.read_text() and bench.pool.password not in memo.read_text()
     slow.write_text('[limits]\nrate = "1000M"\n')
     again = start()
-    again.answer("What about it?")
-    again.answer("Password of administrator@vsphere.local@127.1", PASSWORD)
-    again.answer("Password of root@", bench.pool.password)
+    if how == "chosen anew":
+        again.answer("What about it?", DOWN)
+        to_vcenter(again, vcenter)
+        to_pool(again, bench)
+        defaults(again)
+        assert "An earlier run began to move web01" in again.scrolled
+        again.send(ENTER)
+    else:
+        again.answer("What about it?")
+        again.answer("Password of administrator@vsphere.local@127.1", PASSWORD)
+        again.answer("Password of root@", bench.pool.password)
     assert again.ended() == 0, again.scrolled
     same(bench, "web01", images, same_bytes)
     assert bench.leftovers() == []

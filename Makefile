@@ -32,7 +32,7 @@ help:
 	@echo 'make fuzz       changed inputs for every reader, guided by coverage: FUZZ_SECONDS=3600 FUZZ_SEED=1'
 	@echo 'make storm      migrations killed and troubled at random: STORM_SECONDS=1800 STORM_SEED=1'
 	@echo 'make check      format, lint, types, import rules, documentation against --help, licences, vulnerabilities'
-	@echo 'make docs       the documentation: links and commands'
+	@echo 'make docs       the documentation: links, commands, made pages, and a site of it in build/site'
 	@echo 'make bench      measurements'
 	@echo 'make dist       sdist, wheel, Debian package, bill of materials, in dist/'
 	@echo 'make lock       the locked packages anew, after a change of pyproject.toml'
@@ -70,6 +70,7 @@ check: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.docs_check
+	$(BIN)/python -m tests.docs_made
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive v2x
 	$(BIN)/python -m tests.release.lock check
 	@$(BIN)/python -m tests.release.licences >/dev/null
@@ -80,6 +81,8 @@ bench: setup
 
 docs: .venv/.installed
 	$(BIN)/python -m tests.docs_check
+	$(BIN)/python -m tests.docs_made
+	$(BIN)/mkdocs build --strict --config-file .ci/mkdocs.yml
 
 dist: .venv/.installed
 	$(BIN)/python -m tests.release.dist

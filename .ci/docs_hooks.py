@@ -54,8 +54,14 @@ def _named(nav: Any) -> list[str]:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """A page as Python-Markdown understands it."""
-    text = OUTSIDE.sub(r"\1", markdown)
-    return indented(text.replace("](adr/)", "](adr/index.md)"))
+    text = OUTSIDE.sub(r"\1", markdown).replace("](adr/)", "](adr/index.md)")
+    # In a cell, code hosts want a bar escaped in code, too; Python-Markdown would show the backslash.
+    rows = (_bars(line) if line.startswith("|") else line for line in text.split("\n"))
+    return indented("\n".join(rows))
+
+
+def _bars(row: str) -> str:
+    return re.sub(r"`[^`]*`", lambda code: code[0].replace("\\|", "|"), row)
 
 
 def indented(text: str) -> str:

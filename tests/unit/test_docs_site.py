@@ -92,6 +92,11 @@ def test_links_out_of_the_documentation_become_words():
     )
 
 
+def test_a_bar_in_code_in_a_cell_is_shown_without_its_backslash(site):
+    assert "<code>--state DIR|URL</code>" in (site / "commands.html").read_text("utf-8")
+    assert hooks.on_page_markdown("| `a\\|b` | c \\| d |") == "| `a|b` | c \\| d |"
+
+
 def test_the_made_pages_are_what_the_program_says():
     assert docs_made.main([]) == 0, "python -m tests.docs_made --write"
 

@@ -140,8 +140,8 @@ def test_what_was_approved_is_taken_back(site):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--plan", "plan.csv"), "who approves?"),
-        (("--plan", "plan.csv", "--by", " "), "who approves?"),
+        (("--plan", "plan.csv"), "nobody is named who approves"),
+        (("--plan", "plan.csv", "--by", " "), "nobody is named who approves"),
         (("--plan", "plan.csv", "--by", "Ada", "--machine", "nobody"), "no machine nobody"),
         (("--plan", "plan.csv", "--by", "Ada", "--wave", "7"), "no machine is in wave 7"),
         (("--plan", "plan.csv", "--by", "Ada", "--wave", "1", "--machine", "web"), "at once"),

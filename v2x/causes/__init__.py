@@ -5,6 +5,6 @@ One TOML file for each of them; a row is found by the code, the type of the faul
 or, for programs that only print, by a pattern. Anyone may ask here; nothing else of v2x is needed but its errors.
 """
 
-from v2x.causes.catalogue import FAMILIES, Cause, Family, cause, causes, found_in, said_by
+from v2x.causes.catalogue import FAMILIES, Cause, Family, cause, causes, found_in, remedy, said_by
 
-__all__ = ["FAMILIES", "Cause", "Family", "cause", "causes", "found_in", "said_by"]
+__all__ = ["FAMILIES", "Cause", "Family", "cause", "causes", "found_in", "remedy", "said_by"]

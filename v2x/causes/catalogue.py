@@ -105,6 +105,15 @@ def cause(family: str, code: str | int) -> Cause | None:
     return causes(family).get(code)
 
 
+def remedy(error: V2xError) -> str:
+    """What an error says is to be done; where it says nothing, what the page of its code does, without its dot."""
+    if error.hint:
+        return error.hint
+    page = causes("own").get(error.code)
+    text = page.do.rstrip(".") if page is not None else ""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
 def said_by(text: str) -> Cause | None:
     """The row of the first pattern that fits what qemu-img, qemu-nbd or nbdkit printed."""
     return next((one for one in causes("tools").values() if re.search(one.pattern, text)), None)

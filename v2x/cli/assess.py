@@ -63,7 +63,7 @@ def assess(
 
     form = Format.JSON if given.json else format
     if form is Format.XLSX and output is None and sys.stdout.isatty():
-        raise UsageError("a workbook is nothing for a terminal", hint="name a file: -o report.xlsx")
+        raise UsageError("a workbook cannot be shown on a terminal", hint="name a file: -o report.xlsx")
     if form is Format.CSV and baseline is not None:
         raise UsageError("CSV has no place for changes", hint="with --baseline use text, json, xlsx or html")
     chosen = selection(select)

@@ -75,10 +75,12 @@ def run(
         typer.Option(min=0, metavar="MINUTES", help="time to roll back that a window has to leave after an outage"),
     ] = ROLLBACK_SECONDS / 60,
     throughput: Annotated[
-        str, typer.Option(metavar="SIZE", help="foretell outages by this much in a second until it is measured")
+        str,
+        typer.Option(metavar="SIZE", help="predict outages with this much copied in a second, until it is measured"),
     ] = "",
     replace_batch: Annotated[
-        bool, typer.Option("--replace", help="end an earlier batch of this file, of before it was edited")
+        bool,
+        typer.Option("--replace", help="let the edited plan take the place of the batch that was begun with it before"),
     ] = False,
     health_minutes: HealthMinutes = 5.0,
     mark_source: MarkSource = Mark.NO,

@@ -42,7 +42,9 @@ def approve(
 
     who, change = " ".join(by.split()), " ".join(change.split())
     if not who:
-        raise UsageError("who approves?", hint="give --by NAME, and --change ID where the change has one")
+        raise UsageError(
+            "nobody is named who approves", hint="give --by NAME, and --change ID where the change has one"
+        )
     if wave and machine:
         raise UsageError("--wave and --machine at once", hint="give one of them; neither means the whole plan")
     if plan is not None and batch:

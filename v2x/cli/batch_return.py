@@ -46,7 +46,7 @@ def finalize(
     mark_source: MarkSource = Mark.NO,
     state: StateOption = None,
 ) -> None:
-    """Gives up the way back. Sources are never removed."""
+    """Ends the way back of machines that are through. Sources themselves are never removed."""
     _each(given, batch, machine, wave, state, finalizes=True, mark=mark_source)
 
 

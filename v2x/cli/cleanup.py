@@ -30,7 +30,7 @@ def cleanup(
     from v2x.text import plural, printable
 
     if source is None and target is None:
-        raise UsageError("nothing to look at", hint="add --target or --source")
+        raise UsageError("neither a source nor a target is named", hint="add --target or --source")
     app = build(given)
     rows: list[dict[str, object]] = []
     if source is not None:

@@ -30,7 +30,7 @@ def inventory(
         bool, typer.Option("--jea-power", help="let that endpoint shut machines down and start them, too")
     ] = False,
 ) -> None:
-    """Lists machines."""
+    """Lists the machines of a source and what is known of them; reads only."""
     from v2x.errors import UsageError
 
     if collector or jea is not None:

@@ -105,7 +105,8 @@ def migrate(
         VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
     ] = VerifyLevel.FULL,
     convert: Annotated[
-        Convert, typer.Option(help="put the guest right for Xen on its way; plan only says what would be changed")
+        Convert,
+        typer.Option(help="make the guest ready for Xen on its way (drivers, disk names, network); plan only says how"),
     ] = Convert.OFF,
     running: Annotated[
         Running,
@@ -128,7 +129,7 @@ def migrate(
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
 ) -> None:
-    """Moves one machine, now."""
+    """Moves one machine, now: copies its disks, makes it on the target, compares every block. Run again to continue."""
     from v2x.cli import show
     from v2x.cli.build import build
     from v2x.cli.guest_conversion import show_guest_of

@@ -74,7 +74,8 @@ LiveSource = Annotated[
 SourceNetwork = Annotated[
     str | None,
     typer.Option(
-        metavar="NETWORK", help="port group, vmk device or CIDR of the ESXi hosts' adapters that disks leave by"
+        metavar="NETWORK",
+        help="VMkernel adapter of the ESXi hosts that disks are read over: its port group, vmk device or CIDR",
     ),
 ]
 TargetNetworkName = Annotated[
@@ -82,7 +83,7 @@ TargetNetworkName = Annotated[
     typer.Option(metavar="NETWORK", help="network of the pool that disks travel over (default: xo:backupNetwork)"),
 ]
 UploadForm = Annotated[
-    UploadFormat, typer.Option(help="how disks are sent to a pool; all but auto are for you to prove")
+    UploadFormat, typer.Option(help="how disks are sent to a pool; the others than auto were never tried on a real one")
 ]
 
 StateOption = Annotated[
@@ -105,10 +106,15 @@ EnableTracking = Annotated[
 ]
 OutageSeconds = Annotated[
     float,
-    typer.Option(min=1, metavar="SECONDS", help="warm: passes go on until the outage is predicted to be no longer"),
+    typer.Option(
+        min=1,
+        metavar="SECONDS",
+        help="warm: copy what changed again and again until the outage is predicted to be this short",
+    ),
 ]
 DeltaForm = Annotated[
-    DeltaFormat, typer.Option("--delta", help="warm: how changes are sent to a pool; chunked is for you to prove")
+    DeltaFormat,
+    typer.Option("--delta", help="warm: how changes are sent to a pool; chunked was never tried on a real one"),
 ]
 DatastoreFloor = Annotated[
     float,
@@ -148,10 +154,16 @@ OnFailure = Annotated[
     OnFail, typer.Option("--on-fail", help="when its start or health check fails: keep it, or go back by itself")
 ]
 HealthMinutes = Annotated[
-    float, typer.Option(min=0, metavar="MINUTES", help="how long a started machine may take to be well; 0: no check")
+    float,
+    typer.Option(
+        min=0,
+        metavar="MINUTES",
+        help="how long a started machine has until its addresses and ports answer again; 0: no check",
+    ),
 ]
 MarkSource = Annotated[
-    Mark, typer.Option(help="what to change at a source whose machine is through, for people to see")
+    Mark,
+    typer.Option(help="rename a source that was migrated, or write a note on it, so that nobody starts it by mistake"),
 ]
 WatchMinutes = Annotated[
     float, typer.Option(min=0.01, metavar="MINUTES", help="time between looks at whether stopped sources stay off")
@@ -229,8 +241,12 @@ _TARGET: dict[str, Any] = {
 
 _READING: dict[str, Any] = {
     "transport": Annotated[TransportChoice, typer.Option(help="how disks are read from vSphere")],
-    "allocation": Annotated[Allocation, typer.Option(help="how used blocks are found")],
-    "quiesce": Annotated[bool, typer.Option("--quiesce", help="let the guest write everything out before a snapshot")],
+    "allocation": Annotated[
+        Allocation, typer.Option(help="how the used parts of a vSphere disk are found; cbt is its change tracking")
+    ],
+    "quiesce": Annotated[
+        bool, typer.Option("--quiesce", help="have VMware Tools let the guest write everything out before a snapshot")
+    ],
     "shutdown_minutes": Annotated[float, typer.Option(min=0, help="how long a guest may take to shut down")],
     "vddk_libdir": _file("folder with VMware's VDDK (vmware-vix-disklib-distrib); allows transport vddk"),
     "ssh_known_hosts": _file("known_hosts file with the keys of ESXi hosts; allows transport ssh"),

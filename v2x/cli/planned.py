@@ -177,7 +177,10 @@ def with_networks(app: App, plan: Plan, uplink: str, *, create: bool) -> tuple[P
         return plan, []
     wanted = {row.target for row in plan.rows if not row.exclude and row.target in plan.facts}
     if len(wanted) > 1:
-        raise UsageError("the plan has several targets", hint="name the interfaces by [[uplink]] rules in v2x.toml")
+        raise UsageError(
+            "--uplink is for one target, and the plan has several",
+            hint="name the interfaces by [[uplink]] rules in v2x.toml",
+        )
     for alias in wanted:
         app.use_uplink(uplink, plan.facts[alias])
     blockers = {found.rule for found in checked(app, plan) if found.severity is Severity.BLOCKER}

@@ -61,6 +61,9 @@ def _fitted(line: str, rest: str) -> str:
 
 def problem(error: V2xError, *, as_json: bool = False) -> None:
     """The one line of an error, a line for each of its details, and the remedy."""
+    from v2x.causes import remedy
+
+    hint = remedy(error)
     if as_json and not _told:
         document(
             "v2x.error/1",
@@ -69,14 +72,14 @@ def problem(error: V2xError, *, as_json: bool = False) -> None:
                 "exit_code": error.exit_code,
                 "message": error.message,
                 "details": list(error.details),
-                "hint": error.hint,
+                "hint": hint,
             },
         )
     sys.stderr.write(_fitted(f"error: {printable(error.message, 1000)} [{error.code}]", rest="  "))
     for one in error.details:
         sys.stderr.write(_fitted(f"  - {printable(one, 1000)}", rest="    "))
-    if error.hint:
-        sys.stderr.write(_fitted(f"  try: {printable(error.hint, 1000)}", rest="    "))
+    if hint:
+        sys.stderr.write(_fitted(f"  try: {printable(hint, 1000)}", rest="    "))
     sys.stderr.flush()
 
 

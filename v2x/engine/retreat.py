@@ -4,6 +4,7 @@
 from dataclasses import asdict
 from typing import Protocol
 
+from v2x.causes import remedy
 from v2x.engine.memory import TRACKED, WAS_ON, Keeps, label_of, saved_of
 from v2x.errors import Conflict, V2xError
 from v2x.migrate.rollback import go_back
@@ -23,7 +24,7 @@ class Told(Keeps, Protocol):
 
 
 def failure_of(problem: V2xError) -> Failure:
-    return Failure(code=problem.code, message=problem.message, hint=problem.hint, exit_code=problem.exit_code)
+    return Failure(code=problem.code, message=problem.message, hint=remedy(problem), exit_code=problem.exit_code)
 
 
 def wish_to_retreat(work: Work, kept: Told) -> dict[str, object]:

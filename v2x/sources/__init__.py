@@ -71,7 +71,9 @@ def _kind(address: str) -> str:
         if scheme.lower() in SERVERS:
             return scheme.lower()
         if scheme.lower() == "hyperv":
-            raise UsageError(f"{address} is a server, which takes a login", hint="v2x.sources.hyperv.opening has it")
+            raise UsageError(
+                f"{address} is a server, which takes a login", hint="give hyperv://USER@HOST, with a password"
+            )
         raise UsageError(
             f"{scheme!r} is not a kind of source",
             hint="sources are a path, vsphere://USER@HOST, or hyperv://USER@HOST",

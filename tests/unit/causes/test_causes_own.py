@@ -7,10 +7,12 @@ import pytest
 
 from tests.codes import ROOT, codes
 from v2x.assess.engine import rules
-from v2x.causes import FAMILIES, causes
+from v2x.causes import FAMILIES, causes, remedy
+from v2x.cli import show
 from v2x.cli.pages import DO, WHAT, WHY, error_classes, exit_codes, page, page_of, pages
 from v2x.disks.smb import connection as smb
-from v2x.errors import UsageError
+from v2x.engine.retreat import failure_of
+from v2x.errors import BadImage, UsageError, V2xError
 from v2x.plan.rules import plan_rules
 
 RAISED = {code: where for code, where in codes().items() if re.fullmatch(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*", code)}
@@ -88,3 +90,14 @@ def test_what_nobody_knows_is_refused_with_the_way_on():
     with pytest.raises(UsageError) as caught:
         page("no-such-thing")
     assert "docs/codes.md" in caught.value.hint
+
+
+def test_an_error_without_a_remedy_of_its_own_has_that_of_its_code(capsys):
+    bare = BadImage("web01.ova is damaged: the member at byte 512 has no valid size")
+    assert remedy(bare) == "copy it again from where it came, and compare its size; look at the source's storage"
+    assert remedy(BadImage("x", hint="do this")) == "do this"
+    assert all(remedy(V2xError("x", code=code)) for code in causes("own")), "nobody is left without a way on"
+    show.begin()
+    show.problem(bare)
+    assert "  try: copy it again from where it came" in capsys.readouterr().err
+    assert failure_of(bare).hint == remedy(bare), "and so it stands in the report"

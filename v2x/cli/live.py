@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from v2x.engine.batches import Batch
     from v2x.engine.control import Control
 
+REST = 3
+"""So many times as long as a look took it rests before the next one."""
 HELP = "p pause  r resume  t throttle  c cancel  q leave (the batch goes on)"
 
 
@@ -133,17 +135,24 @@ def watch_live(
     machines have ended.
     """
     desk = Desk(steering, batch)
+
+    def look() -> tuple[bool, BatchStatus, float]:
+        """What there is, and when to look again: of thousands of machines less often, so that watching costs little."""
+        began = now()
+        more, status = looked(desk.tell), steering.status(batch)
+        return more, status, now() + max(seconds, REST * (now() - began))
+
     with Keys() as keys:
         # The other screen of the terminal: what stood there before comes back.
         show.raw(b"\x1b[?1049h\x1b[2J")
         try:
-            more, status, due = looked(desk.tell), steering.status(batch), now() + seconds
+            more, status, due = look()
             while True:
                 draw(_screen(status, desk))
                 if desk.left or (all(row.state == "ended" for row in status.rows) and not more):
                     return status
                 if desk.typed(keys.wait(due - now())) or now() >= due:
-                    more, status, due = looked(desk.tell), steering.status(batch), now() + seconds
+                    more, status, due = look()
         finally:
             show.raw(b"\x1b[?1049l")
 

@@ -21,6 +21,7 @@ from v2x.render.wall import wall_page
 _log = logging.getLogger("v2x.cli")
 MOST_LISTENERS = 32
 PULSE_SECONDS = 15.0
+REST = 3
 _NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -80,11 +81,13 @@ class WallServer:
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 self._news.tell(self._read())
             except Exception:  # the state may be locked or away for a moment; the page shows the time of its news
                 _log.debug("no news of the batch", exc_info=True)
-            self._stopped.wait(self._seconds)
+            # A look at thousands of machines takes its time: it rests longer than it works.
+            self._stopped.wait(max(self._seconds, REST * (time.monotonic() - began)))
 
     def _handler(self, token: str, *, loopback: bool) -> type[http.server.BaseHTTPRequestHandler]:
         news, listeners = self._news, self._listeners

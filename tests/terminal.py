@@ -124,8 +124,7 @@ def picture(screen, title=""):
         f'<rect width="{width:g}" height="{height:g}" rx="8" fill="#1c1f24"/>',
         f'<text x="{width / 2:g}" y="22" fill="#9aa4b2" font-family="sans-serif" font-size="13" text-anchor="middle">'
         f"{escape(title)}</text>",
-        '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" fill="#d7dce2" '
-        'xml:space="preserve">',
+        '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" fill="#d7dce2">',
     ]
     for y in range(screen.lines):
         for x, text, style in _runs(screen.buffer[y], screen.columns):
@@ -138,8 +137,13 @@ def picture(screen, title=""):
                 continue
             look = (' fill="#1c1f24"' if style.reverse else "") + (' font-weight="bold"' if style.bold else "")
             length = f'textLength="{len(text) * wide:g}" lengthAdjust="spacingAndGlyphs"'
-            parts.append(f'<text x="{left:g}" y="{base + 14:g}" {length}{look}>{escape(text)}</text>')
+            parts.append(f'<text x="{left:g}" y="{base + 14:g}" {length}{look}>{_fixed(text)}</text>')
     return "\n".join([*parts, "</g>", "</svg>", ""])
+
+
+def _fixed(text):
+    """Blanks that no browser takes together."""
+    return escape(text).replace(" ", "\u00a0")
 
 
 def _runs(line, columns):

@@ -107,7 +107,8 @@ class ScreenPrompts:
         application.ttimeoutlen = application.timeoutlen = _ESCAPE_SECONDS
         values = application.run()
         answer = ", ".join(picker.name_of(value) for value in values)
-        self.tell(f"{picker.question}: {fit(answer, min(_ANSWER_COLUMNS, columns(answer)))}")
+        sign = "" if picker.question.endswith("?") else ":"
+        self.tell(f"{picker.question}{sign} {fit(answer, min(_ANSWER_COLUMNS, columns(answer)))}")
         return values
 
 

@@ -103,7 +103,7 @@ def walk(clone, place, folder, *, demo=True):
 def _wizard(way, vcenter, pool):
     host = vcenter["address"].rpartition("@")[2]
     way.terminal.send(*"v2x wizard", ENTER)
-    way.answer("Where are the machines now?", shot="wizard-start")
+    way.answer("Where are the machines now?")
     way.answer("Name or IP address", host)
     way.answer("User:")
     way.answer("Trust exactly this certificate?", UP, shot="wizard-trust")
@@ -119,7 +119,7 @@ def _wizard(way, vcenter, pool):
     way.answer("User:")
     way.answer("Trust exactly this certificate?", UP)
     way.answer("Password of root", pool["password"])
-    way.answer("How shall they be set up?", shot="wizard-findings")
+    way.answer("How shall they be set up?")
     for machine in ("shop-db", "shop-front"):
         way.answer(f"{machine}: Network for", *NETWORK, shot="wizard-network")
     way.answer("What now?", *"write", shot="wizard-review")

@@ -97,7 +97,7 @@ def defaults(terminal, *, until="What now?", network=NETWORK, **answers):
     given = {
         "Name on the target": (), "Storage for": (), "Network for": (network[:9],), "Virtual CPUs": (), "Memory": (),
         "Firmware": (), "Put the system inside right": ("no",), "How shall it move?": (),
-        "What is to become of it?": (), "Start it when all is done?": (), **answers,
+        "What is to become of it?": (DOWN,), "Start it when all is done?": (), **answers,
     }  # fmt: skip
     asked = []
     while True:

@@ -13,6 +13,7 @@ from v2x.cli.wizard.prompts import Option
 from v2x.cli.wizard.search import matches
 from v2x.render.layout import fit, wrap
 
+_NOTHING = "  nothing is chosen yet: choose with the arrows, or type a part of a name"
 _MOST_LINES = 12
 _NOTE_LINES = 3
 _SEEN_AT_ONCE = 7
@@ -22,7 +23,10 @@ _AROUND = 4 + _NOTE_LINES
 
 
 class Picker:
-    """What is shown and pointed at. `marked` are the values that are marked from the start, of a list of several."""
+    """What is shown and pointed at. `marked` are the values that are marked from the start, of a list of several.
+
+    Enter takes nothing before something was pointed at, by `pointed`, an arrow or a search: a guess is no answer.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,9 @@ class Picker:
         self._several = several
         self._marked = {n for n, one in enumerate(options) if one.value in marked}
         self._found = list(range(len(options)))
-        self._at = next((n for n, one in enumerate(options) if one.value == pointed), 0)
+        self._nowhere = 0 if several else -1
+        self._touched = any(one.value == pointed for one in options)
+        self._at = next((n for n, one in enumerate(options) if one.value == pointed), self._nowhere)
         self._first = 0
         self._said = ""
 
@@ -79,7 +85,7 @@ class Picker:
 
     def _told(self, width: int) -> list[str]:
         """What the line pointed at has no room for."""
-        if not self._found:
+        if not self._found or self._at < 0:
             return []
         option = self._options[self._found[self._at]]
         return wrap(option.note, width, first="    ")[:_NOTE_LINES] if option.note else []
@@ -93,9 +99,11 @@ class Picker:
     def search(self, typed: str) -> None:
         self.typed = typed
         self._found = matches(typed, self._names)
-        self._at = self._first = 0
+        self._touched = bool(typed)
+        self._at, self._first = 0 if typed else self._nowhere, 0
 
     def move(self, by: int) -> None:
+        self._said, self._touched = "", True
         self._at = max(0, min(self._at + by, len(self._found) - 1))
 
     def mark(self) -> None:
@@ -113,7 +121,7 @@ class Picker:
         """The marked values, else the one pointed at; empty where nothing is."""
         if self._several and self._marked:
             return [self._options[n].value for n in sorted(self._marked)]
-        return [self._options[self._found[self._at]].value] if self._found else []
+        return [self._options[self._found[self._at]].value] if self._found and self._touched else []
 
     def keys(self) -> KeyBindings:
         keys = KeyBindings()
@@ -138,7 +146,7 @@ class Picker:
 
         @keys.add("enter")
         def _taken(event: KeyPressEvent) -> None:
-            self._said = "" if self.chosen() else "  nothing is chosen yet: take the search back, or press Esc"
+            self._said = "" if self.chosen() else _NOTHING
             if self.chosen():
                 event.app.exit(result=self.chosen())
 

@@ -86,7 +86,18 @@ def test_marks_stay_while_one_searches():
 
 
 def test_nothing_that_does_not_match_is_taken():
-    assert asked("nowhere" + ENTER + "\x15" + ENTER, lambda prompts: prompts.choose("Which?", MANY)) == "vm-00000"
+    assert asked("nowhere" + ENTER + "\x15" + ENTER + DOWN + ENTER, lambda prompts: prompts.choose("Which?", MANY)) == (
+        "vm-00000"
+    )
+
+
+def test_enter_takes_nothing_that_does_not_go_without_saying():
+    picker = Picker("Which network?", MANY[:3], several=False)
+    assert picker.chosen() == []
+    assert not any(line.startswith(">") for line in text_of(picker).split("\n"))
+    assert asked(ENTER + ENTER + DOWN + ENTER, lambda prompts: prompts.choose("Which?", MANY[:3])) == "vm-00000"
+    assert asked(ENTER + DOWN + ENTER, lambda prompts: prompts.choose_many("Which?", MANY)) == ["vm-00001"]
+    assert asked(ENTER + "00002" + ENTER, lambda prompts: prompts.choose("Which?", MANY[:3])) == "vm-00002"
 
 
 def test_one_of_a_list():

@@ -129,7 +129,7 @@ def test_an_export_of_a_killed_run_is_waited_for_until_its_lease_ends(site):
     assert not site.bench.leftovers()
 
 
-@pytest.mark.parametrize("after", [3, 10, 25])
+@pytest.mark.parametrize("after", [10, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 25))])
 def test_sessions_that_end_at_the_nth_call_are_opened_again(site, after):
     machine = site.add("web01", 6 * MIB)
     for more in (0, 7, 20):

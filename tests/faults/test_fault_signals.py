@@ -19,7 +19,7 @@ from v2x.model.units import MIB
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 5.0
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture
@@ -63,8 +63,15 @@ def uploads(site):
     return any(one.received_bytes for one in site.bench.pool.ledger.imports)
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("way", ["cold", "warm"])
+@pytest.mark.parametrize(
+    ("way", "number", "code"),
+    [
+        ("cold", signal.SIGINT, 130),
+        ("warm", signal.SIGTERM, 143),
+        pytest.param("cold", signal.SIGTERM, 143, marks=SLOW),
+        pytest.param("warm", signal.SIGINT, 130, marks=SLOW),
+    ],
+)
 def test_a_signal_ends_a_migration_within_five_seconds(site, begun, way, number, code):
     site.bench.pool.settings.read_rate = 4 * MIB
     warm = way == "warm"
@@ -83,7 +90,7 @@ def test_a_signal_ends_a_migration_within_five_seconds(site, begun, way, number,
     assert not site.bench.leftovers()
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=SLOW)])
 def test_a_signal_ends_a_batch_within_five_seconds(site, begun, number, code):
     site.bench.pool.settings.read_rate = 4 * MIB
     machines = {name: site.add(name, 24 * MIB, power="poweredOff") for name in ("web01", "db01")}
@@ -105,8 +112,15 @@ def test_a_signal_ends_a_batch_within_five_seconds(site, begun, number, code):
     assert not site.bench.leftovers()
 
 
-@pytest.mark.parametrize("how", ["single", "batch"])
-@pytest.mark.parametrize("silent", ["source", "target"])
+@pytest.mark.parametrize(
+    ("how", "silent"),
+    [
+        ("single", "source"),
+        ("batch", "target"),
+        pytest.param("single", "target", marks=SLOW),
+        pytest.param("batch", "source", marks=SLOW),
+    ],
+)
 def test_a_second_signal_ends_it_though_a_server_is_silent(site, begun, how, silent):
     """The first one waits for the call that is under way, which nobody answers."""
     machine = site.add("web01", 4 * MIB, power="poweredOff")

@@ -50,7 +50,7 @@ def rows():
 
 
 @cache
-def tests_of(path):
+def defined_in(path):
     tree = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
@@ -70,5 +70,5 @@ def test_each_fault_names_tests_that_exist_and_are_run(fault):
     named = rows()[fault]
     assert named, f"no test stands for: {fault}"
     for path, test in named:
-        assert test in tests_of(path), f"{path} has no {test}"
+        assert test in defined_in(path), f"{path} has no {test}"
         assert not skipped(path, test), f"{path}::{test} is skipped"

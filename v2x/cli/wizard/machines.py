@@ -82,11 +82,12 @@ def show_findings(talk: Talk) -> None:
         names = ", ".join(printable(machine.name, 60) for machine in behind[:_SHOWN])
         more = f" and {len(behind) - _SHOWN} more" if len(behind) > _SHOWN else ""
         talk.prompts.tell(f"Not moved, for the reasons above: {names}{more}")
-    talk.chosen = tuple(machine.id for machine in talk.machines if machine.id in talk.rows)
     if not talk.rows:
+        # Still chosen: on another target, nothing may speak against them.
         other = Option(MACHINES, "choose other machines")
-        again = (other, Option("", "another target")) if has_several(talk) else (Option("", "another target"),)
+        again = (*((other,) if has_several(talk) else ()), Option("", "another target"))
         raise Back(talk.prompts.choose("What next?", again, again[0].value))
+    talk.chosen = tuple(machine.id for machine in talk.machines if machine.id in talk.rows)
 
 
 def _stops(finding: Finding) -> bool:

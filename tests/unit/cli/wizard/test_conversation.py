@@ -9,9 +9,11 @@ import pytest
 import typer
 
 from v2x.cli.options import Given
+from v2x.cli.wizard import machines
 from v2x.cli.wizard.conversation import converse
 from v2x.cli.wizard.prompts import Back, Option, Quit
 from v2x.cli.wizard.talk import Wanted
+from v2x.model.finding import Finding, Severity
 from v2x.model.units import MIB
 from v2x.simulators.appliance import ApplianceSpec, DiskSpec, NicSpec, write_ova
 
@@ -189,3 +191,28 @@ def test_a_run_of_two_into_files(estate, capsys):
     assert len(report) == 1
     assert files(estate / "state" / "wizard") == []
     assert "migrated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_where_nothing_may_go_another_target_is_asked_for(estate, monkeypatch, count):
+    """The first target is refused for every machine, the second for none."""
+    if count == 1:
+        (estate / "estate" / "web.ova").unlink()
+    targets = []
+
+    def assessed(inventory, facts, *more):
+        targets.append(facts.address)
+        if len(targets) > 1:
+            return ()
+        return tuple(
+            Finding(rule="disk.shared", severity=Severity.BLOCKER, label="shared", text="It is shared.",
+                    remedy="Part them.",
+                    machine_id=machine.id, machine_name=machine.name)
+            for machine in inventory.machines
+        )  # fmt: skip
+
+    monkeypatch.setattr(machines, "assess", assessed)
+    script = talk(Script(answers(estate, **{"What next?": "another target"})), plan=Path("plan.csv"))
+    assert len(targets) == 2
+    assert "Not moved" in script.text
+    assert len(rows("plan.csv")) == count

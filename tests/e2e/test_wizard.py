@@ -563,7 +563,10 @@ def test_in_tmux(bench, vcenter, same_bytes, tmp_path):
         answer("User: root")
         answer("openssl x509 -in /etc/xensource/xapi-ssl.pem", "Up")
         answer("Password of root", bench.pool.password)
-        for question in ("Name on the target", "Storage for", "Network for", "Virtual CPUs", "Memory:", "Firmware"):
+        for question in ("Name on the target", "Storage for"):
+            answer(question)
+        answer("Network for", "Down")
+        for question in ("Virtual CPUs", "Memory:", "Firmware"):
             answer(question)
         answer("Put the system inside right", "no")
         answer("Start it when all is done?")

@@ -7,11 +7,13 @@ import resource
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 
 def main() -> None:
     """The `v2x` command."""
     _leave_no_core()
+    sys.unraisablehook = _heard
     _quick_to_leave()  # it takes a moment to load, and whoever means another command does not wait for a traceback
     from v2x.cli import run
 
@@ -25,6 +27,15 @@ def _quick_to_leave() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
+
+
+def _heard(unraisable: Any) -> None:
+    """A signal within a finalizer or a callback of Python is lost there, with a traceback: here it counts."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        os._exit(128 + signal.SIGINT)
+    if getattr(unraisable.exc_value, "code", "") == "INTERRUPTED":
+        os._exit(unraisable.exc_value.exit_code)
+    sys.__unraisablehook__(unraisable)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -34,3 +34,28 @@ def test_a_signal_while_it_loads(number, code):
     running.send_signal(number)
     out, err = running.communicate(timeout=10)
     assert (running.returncode, out, err) == (code, "", "")
+
+
+LOSES = """
+import signal, weakref, os, sys
+import v2x.cli
+class Held: ...
+def run(arguments):
+    held = Held()
+    keep = weakref.ref(held, lambda _: os.kill(os.getpid(), int(sys.argv[1])))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, v2x.cli._terminated)
+    del held
+    return 0
+v2x.cli.run = run
+from v2x.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_within_a_callback_of_pythons_own_is_not_lost(number, code):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", LOSES, str(int(number))]
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from v2x.disks.areas import ChangedAreas
 from v2x.disks.interface import DiskReader
+from v2x.disks.stored import stored_blocks
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
 from v2x.errors import Retry, Stopped, Unsupported, V2xError
 from v2x.migrate.crash import crash_midway
@@ -60,7 +61,7 @@ def copy_disk(
     true: the mark then stands at the last finished upload.
     """
     begun = clock()
-    blocks = data_blocks(reader) if changes is None else changes.blocks
+    blocks = stored_blocks(reader, data_blocks(reader)) if changes is None else changes.blocks
     if changes is not None:
         disk = replace(disk, mark_bytes=0)
     copy = DiskCopy(disk=disk, blocks=blocks, resumed_at_bytes=disk.mark_bytes)

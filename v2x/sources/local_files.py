@@ -3,17 +3,22 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import Listing
+from v2x.disks.stored import LocalDisk
 from v2x.errors import InputRefused, SourceError, Unsupported
-from v2x.model.machine import Disk, DiskBacking, Machine
+from v2x.model.machine import Disk, DiskBacking, DiskFormat, Machine
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.images import image_files, open_image
 from v2x.sources.interface import Checkpoint
 from v2x.sources.stamps import check_point, disk_point
 
 Clock = Callable[[], datetime]
+
+# Not QCOW2, which is read through another program and whose map is exact.
+_LOOKED_AT: Final = frozenset({DiskFormat.RAW, DiskFormat.VMDK, DiskFormat.VHD, DiskFormat.VHDX})
 
 
 def utc_now() -> datetime:
@@ -26,8 +31,8 @@ def file_checkpoint(listing: Listing, machine: Machine, tag: str) -> Checkpoint:
     return Checkpoint(tag=tag, machine_id=machine.id, points=points)
 
 
-def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint) -> DiskReader:
-    """Opens a disk if its files are those of the checkpoint.
+def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint, *, local: bool = True) -> DiskReader:
+    """Opens a disk if its files are those of the checkpoint; a LocalDisk unless `local` says that they are far away.
 
     Errors: SourceError if they were written to since, Unsupported for packed, encrypted and pass-through disks,
     InputRefused MISSING-FILE for a disk whose file is not there.
@@ -49,7 +54,7 @@ def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint) 
             hint="take the inventory again; the files were exchanged since",
             code="SOURCE-CHANGED",
         )
-    return reader
+    return LocalDisk(reader) if local and disk.format in _LOOKED_AT else reader
 
 
 def file_confirm(listing: Listing, machine: Machine, at: Checkpoint) -> None:

@@ -27,7 +27,6 @@ from v2x.sources.images import describe_image, with_facts
 from v2x.sources.interface import Checkpoint
 from v2x.sources.local_files import file_point, file_reader, file_recheck
 
-READ_AHEAD_WORKERS = 2
 MOST_CANDIDATES = 4096
 
 _IMAGES = (".vhd", ".avhd", ".vhdx", ".avhdx")
@@ -103,13 +102,13 @@ class ShareDisks:
     def reader(self, machine: Machine, disk: Disk, at: Checkpoint, hosts: Sequence[str] = ()) -> DiskReader:
         """Opens a disk if its files are those of the checkpoint, with blocks fetched ahead on further handles."""
         files, plain = self._on_shares(disk, hosts)
-        return ReadAhead(file_reader(files, machine, plain, at), workers=READ_AHEAD_WORKERS)
+        return ReadAhead(file_reader(files, machine, plain, at, local=False))
 
     @contextmanager
     def chain(self, machine: Machine, disk: Disk, at: Checkpoint, hosts: Sequence[str] = ()) -> Iterator[ChainReader]:
         """The disk's files as layers. Unsupported where they are none."""
         files, plain = self._on_shares(disk, hosts)
-        reader = file_reader(files, machine, plain, at)
+        reader = file_reader(files, machine, plain, at, local=False)
         try:
             if not isinstance(reader, ChainReader):
                 raise Unsupported(f"disk {disk.label} of {machine.name} does not lie in layers", hint="migrate it cold")

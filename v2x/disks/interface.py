@@ -57,6 +57,16 @@ class ForwardOnly(Protocol):
 
 
 @runtime_checkable
+class SeveralAtOnce(Protocol):
+    """A disk reader whose answers somebody else works for: clones that ask in turns keep him busy."""
+
+    @property
+    def at_once(self) -> int:
+        """How many are worth it, itself among them."""
+        ...
+
+
+@runtime_checkable
 class DiskReader(Protocol):
     """A disk as the guest sees it. Read only. One thread per reader; `clone()` for another.
 

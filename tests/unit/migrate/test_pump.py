@@ -63,3 +63,70 @@ def test_a_pace_waits_for_what_is_above_the_rate():
     for _ in range(3):
         pace.passed(500)
     assert sum(slept) == pytest.approx(1.5)
+
+
+class Busy:
+    """A disk behind which several may ask at once; notes which of its clones read what."""
+
+    at_once = 3
+
+    def __init__(self, content, log, fail_at=-1):
+        self.content, self.log, self.fail_at = content, log, fail_at
+        self.size, self.closed = len(content), False
+
+    def read_into(self, offset, buffer):
+        if offset == self.fail_at:
+            raise OSError("broken")
+        self.log.append((offset // 1024, id(self)))
+        buffer[:] = self.content[offset : offset + len(buffer)]
+
+    def extents(self, start, length): ...
+
+    def clone(self):
+        made = Busy(self.content, self.log, self.fail_at)
+        self.log.append((-1, made))
+        return made
+
+    def close(self):
+        self.closed = True
+
+    block = 1024
+
+
+def test_several_readers_take_turns_and_blocks_come_in_order():
+    content, log = bytes(number // 1024 % 251 for number in range(20 * 1024 - 100)), []
+    reader = Busy(content, log)
+    with pumped(reader, (number for number in range(20)), 1024, digest=digest_of) as blocks:
+        seen = [(block.number, bytes(block.data), block.digest) for block in blocks]
+    assert [number for number, _, _ in seen] == list(range(20))
+    assert b"".join(data for _, data, _ in seen) == content
+    assert all(digest == digest_of(data) for _, data, digest in seen)
+    by_reader = {}
+    for number, who in log:
+        if number >= 0:
+            by_reader.setdefault(who, []).append(number)
+    assert sorted(by_reader.values()) == [list(range(turn, 20, 3)) for turn in range(3)]
+    assert [made.closed for number, made in log if number < 0] == [True, True]
+    assert not reader.closed
+
+
+def test_an_error_of_one_of_several_arrives_at_its_block_and_ends_all():
+    log, before = [], threading.active_count()
+    seen = []
+    reader = Busy(bytes(range(256)) * 80, log, fail_at=7 * 1024)
+    with pytest.raises(OSError, match="broken"), pumped(reader, range(20), 1024) as blocks:
+        for block in blocks:
+            seen.append(block.number)
+    assert seen == list(range(7))
+    assert threading.active_count() == before
+
+
+def test_a_clone_that_cannot_be_made_leaves_no_thread():
+    class Alone(Busy):
+        def clone(self):
+            raise OSError("no second connection")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="second"), pumped(Alone(bytes(4096), []), range(4), 1024):
+        pass
+    assert threading.active_count() == before

@@ -1,39 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading ahead: blocks that hold data are fetched by worker threads before they are asked for."""
 
-from collections import OrderedDict
-from collections.abc import Iterator
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Final
 
 from v2x.disks.chain import check_range
 from v2x.disks.extent import Extent
 from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import V2xError
 
+_FEWEST: Final = 2
+_BYTES_PER_SECOND: Final = 400e6
+_REMEMBERED: Final = 32
+
 
 class ReadAhead:
-    """A DiskReader over `inner`, which it takes over, that fetches up to `depth` blocks ahead on `workers` clones.
+    """A DiskReader over `inner`, which it takes over, that fetches blocks ahead on clones of it.
 
     For sources that answer slowly: while one block is sent on, the next ones are on their way. Only blocks that hold
-    data are fetched, in ascending order from the last read on; a read elsewhere starts anew from there. At most
-    `depth` + `workers` blocks of `block_bytes` are held. An error is raised by the read that needs the block.
+    data are fetched, in ascending order from the last read on; a read elsewhere starts anew from there. An error is
+    raised by the read that needs the block.
+
+    With `workers`, up to `depth` blocks are fetched by so many clones. Without, there are as many of both as the time
+    of one block asks for at 400 MB/s, told from the quickest of late, and at most `most`: two from a neighbour, eight
+    from far away. At most `depth` + `workers` blocks of `block_bytes` are held, or twice `most`.
     """
 
-    def __init__(self, inner: DiskReader, *, depth: int = 4, workers: int = 2, block_bytes: int = 2 << 20) -> None:
-        if depth < 1 or workers < 1:
+    def __init__(
+        self,
+        inner: DiskReader,
+        *,
+        depth: int = 4,
+        workers: int | None = None,
+        most: int = 8,
+        block_bytes: int = 2 << 20,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if depth < 1 or (workers is not None and workers < 1) or most < _FEWEST:
             raise ValueError("depth and workers are at least 1")
         self._inner = inner
         self._depth = depth
         self._workers = workers
+        self._most = most
         self._block_bytes = block_bytes
+        self._clock = clock
+        self._seconds: deque[float] = deque(maxlen=_REMEMBERED)
         self._ahead: OrderedDict[int, Future[bytearray]] = OrderedDict()
         self._upcoming: Iterator[int] = iter(())
         self._position = -1
         self._frontier = -1
         self._pool: ThreadPoolExecutor | None = None
         self._readers: SimpleQueue[DiskReader] = SimpleQueue()
+        self._clones = 0
+        self._lock = threading.Lock()
+        self._spare: list[bytearray] = []
         self._closed = False
+
+    def _wanted(self) -> tuple[int, int]:
+        """Blocks to hold ahead, and clones to fetch them."""
+        if self._workers is not None:
+            return self._depth, self._workers
+        quickest = min(self._seconds, default=0.0)
+        count = max(_FEWEST, min(self._most, 1 + int(quickest * _BYTES_PER_SECOND / self._block_bytes)))
+        return count, count
 
     @property
     def size(self) -> int:
@@ -80,7 +115,14 @@ class ReadAhead:
             self._frontier = number
         self._position = number
         while self._ahead and next(iter(self._ahead)) < number:
-            self._ahead.popitem(last=False)[1].cancel()
+            self._let_go(self._ahead.popitem(last=False)[1])
+
+    def _let_go(self, future: "Future[bytearray]") -> None:
+        """Keeps the memory of a block that was read, for another one."""
+        if not future.cancel() and future.done() and future.exception() is None:
+            buffer = future.result()
+            if len(buffer) == self._block_bytes:
+                self._spare.append(buffer)
 
     def _data_blocks(self, start: int) -> Iterator[int]:
         following = 0
@@ -91,7 +133,8 @@ class ReadAhead:
                 yield from range(first, following)
 
     def _fetch_ahead(self) -> None:
-        while len(self._ahead) < self._depth:
+        depth, workers = self._wanted()
+        while len(self._ahead) < depth:
             try:
                 number = next(self._upcoming, None)
             except V2xError:
@@ -104,20 +147,43 @@ class ReadAhead:
             if self._closed:
                 raise ValueError("the reader is closed")
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="read-ahead")
-                for _ in range(self._workers):
-                    self._readers.put(self._inner.clone())
-            self._ahead[number] = self._pool.submit(self._fetch, number)
+                most = self._workers if self._workers is not None else self._most
+                self._pool = ThreadPoolExecutor(most, thread_name_prefix="read-ahead")
+            self._ahead[number] = self._pool.submit(self._fetch, number, workers)
 
-    def _fetch(self, number: int) -> bytearray:
+    def _fetch(self, number: int, workers: int) -> bytearray:
         begin = number * self._block_bytes
-        buffer = bytearray(min(self._block_bytes, self.size - begin))
-        reader = self._readers.get()
+        buffer = self._memory(min(self._block_bytes, self.size - begin))
+        reader = self._reader(workers)
         try:
+            began = self._clock()
             reader.read_into(begin, buffer)
+            self._seconds.append(self._clock() - began)
         finally:
             self._readers.put(reader)
         return buffer
+
+    def _reader(self, workers: int) -> DiskReader:
+        """One that nobody uses. Another is made by the worker that needs it, for far away each takes round trips."""
+        with suppress(Empty):
+            return self._readers.get_nowait()
+        with self._lock:
+            more = self._clones < workers
+            self._clones += more
+        if not more:
+            return self._readers.get()
+        try:
+            return self._inner.clone()
+        except BaseException:
+            with self._lock:
+                self._clones -= 1
+            raise
+
+    def _memory(self, length: int) -> bytearray:
+        if length == self._block_bytes:
+            with suppress(IndexError):  # nothing to spare, or another worker took it
+                return self._spare.pop()
+        return bytearray(length)
 
     def _drop(self) -> None:
         for future in self._ahead.values():
@@ -126,7 +192,14 @@ class ReadAhead:
         self._upcoming = iter(())
 
     def clone(self) -> "ReadAhead":
-        return ReadAhead(self._inner.clone(), depth=self._depth, workers=self._workers, block_bytes=self._block_bytes)
+        return ReadAhead(
+            self._inner.clone(),
+            depth=self._depth,
+            workers=self._workers,
+            most=self._most,
+            block_bytes=self._block_bytes,
+            clock=self._clock,
+        )
 
     def close(self) -> None:
         if self._closed:
@@ -135,6 +208,6 @@ class ReadAhead:
         self._drop()
         if self._pool is not None:
             self._pool.shutdown(wait=True)
-            for _ in range(self._workers):
+            for _ in range(self._clones):
                 self._readers.get().close()
         self._inner.close()

@@ -125,4 +125,43 @@ def test_closing_closes_the_reader_once_and_all_clones() -> None:
     reader.close()
     reader.close()
     assert inner.closed == 1
-    assert [clone.closed for clone in clones] == [1, 1, 1]
+    assert clones
+    assert all(clone.closed == 1 for clone in clones)
+
+
+class Timed(Disk):
+    """Each read takes the time that the test says, on its clock."""
+
+    seconds, now, most_at_once = 0.0, 0.0, 0
+
+    def read_into(self, offset: int, buffer: Any) -> None:
+        super().read_into(offset, buffer)
+        Timed.now += Timed.seconds
+
+    def clone(self) -> "Timed":
+        Timed.most_at_once += 1
+        return Timed(self.raw, self.log, self.fails)
+
+
+@pytest.mark.parametrize(("seconds", "clones"), [(0.0, 2), (BLOCK * 3 / 400e6, 4), (1.0, 8)])
+def test_as_many_at_once_as_the_time_of_a_block_asks_for(seconds: float, clones: int) -> None:
+    Timed.seconds, Timed.most_at_once = seconds * 1.01, 0
+    raw, log = disk_of("x" * 64), []
+    reader = ReadAhead(Timed(raw, log), block_bytes=BLOCK, clock=lambda: Timed.now)
+    # One thread's clock is moved by the others too: only one of them is let read at a time.
+    reader._fetch = _one_at_a_time(reader._fetch)  # type: ignore[method-assign]
+    for number in range(64):
+        assert read(reader, number) == raw[number * BLOCK : (number + 1) * BLOCK]
+    reader.close()
+    assert reader._wanted() == (clones, clones)
+
+
+def _one_at_a_time(fetch: Any) -> Any:
+    lock = threading.Lock()
+
+    def fetched(number: int, workers: int) -> bytearray:
+        with lock:
+            made: bytearray = fetch(number, workers)
+            return made
+
+    return fetched

@@ -52,6 +52,7 @@ LAYOUT: dict[str, dict[str, type[Row]]] = {
 """The files and the record type of each of their arrays."""
 
 _NAME_LIMIT = 400
+_NAMES_KEPT = 4096
 
 
 @dataclass(slots=True)
@@ -114,9 +115,21 @@ class Tables:
         return None
 
     def _guest_by_text(self, text: str) -> GuestOsRow | None:
-        if not text:
-            return None
         head = text[:_NAME_LIMIT]
+        if head not in self._named:
+            if len(self._named) >= _NAMES_KEPT:
+                self._named.clear()
+            self._named[head] = self._found_by_text(head)
+        return self._named[head]
+
+    @cached_property
+    def _named(self) -> dict[str, GuestOsRow | None]:
+        """What was found for names lately: an estate of thousands of machines has a few dozen of them."""
+        return {}
+
+    def _found_by_text(self, head: str) -> GuestOsRow | None:
+        if not head:
+            return None
         for row in self.guests.order:
             if row.kind is not GuestIdKind.TEXT:
                 continue

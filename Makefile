@@ -76,7 +76,9 @@ check: .venv/.installed
 	@$(BIN)/python -m tests.release.licences >/dev/null
 	@$(BIN)/python -m tests.release.audit
 
-bench: setup
+# Sizes and rounds: make bench BENCH_SCALE=0.1 BENCH_PAIRS=3; the figures go to build/bench, and from there into
+# docs/performance.md by `python -m tests.bench.report`.
+bench: setup .setup-packages-test .setup-peers/.complete
 	$(BIN)/python -m pytest -q -s tests/bench --timeout=3600 -p no:cacheprovider -o 'python_files=bench_*.py'
 
 docs: .venv/.installed
@@ -121,6 +123,12 @@ clean:
 
 .setup-linux-tools/.complete: .ci/linux-tools | .setup-packages-test
 	@.ci/linux-tools .setup-linux-tools
+
+# Xen Orchestra's own ways of a disk, which the measurements run beside v2x's.
+.setup-peers/.complete: tests/bench/peers/package.json | .setup-packages-test
+	@mkdir -p .setup-peers && cp $< .setup-peers/
+	npm install --prefix .setup-peers --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error
+	@touch $@
 
 # Clients of XAPI that are not ours, which the tests set on the simulated pool.
 .setup-clients/.complete: tests/clients/package.json | .setup-packages-test

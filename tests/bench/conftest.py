@@ -1,98 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs and servers of the measurements: built once, in a temporary folder of the session."""
+"""Servers of the measurements, and a folder for what they write."""
 
 import json
-import os
-import shutil
-import socket
-import subprocess
 import sys
-import tarfile
 import tempfile
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.bench.contest import ROOT, python
-from tests.bench.inputs import FilledDisk, filled_disk
-from v2x.simulators.appliance import ApplianceSpec, CreateType, DiskSpec, write_ova, write_vmdk
-
-
-@contextmanager
-def _running(command: tuple[str, ...]) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(30)
+from tests.bench.contest import BUILT, ROOT, python
+from tests.bench.servers import nbd_port, running
+from v2x.model.units import TIB
 
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """Removed at the end: pytest would keep the gigabytes of three sessions."""
-    with tempfile.TemporaryDirectory(prefix="v2x-bench-") as made:
+    BUILT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=BUILT) as made:
         yield Path(made)
-
-
-@pytest.fixture(scope="session")
-def disk(folder) -> FilledDisk:
-    return filled_disk(folder / "disk.raw")
-
-
-@pytest.fixture(scope="session")
-def sparse_vmdk(folder, disk) -> Path:
-    return write_vmdk(disk.raw, folder / "sparse.vmdk", CreateType.MONOLITHIC_SPARSE)[0]
-
-
-@pytest.fixture(scope="session")
-def flat_vmdk(folder, disk) -> list[Path]:
-    """Descriptor and flat file."""
-    return write_vmdk(disk.raw, folder / "flat.vmdk", CreateType.MONOLITHIC_FLAT)
-
-
-@pytest.fixture(scope="session")
-def ova(folder, disk) -> Path:
-    return write_ova(folder / "machine.ova", ApplianceSpec(name="bench", disks=(DiskSpec(raw=disk.raw),))).path
-
-
-@pytest.fixture(scope="session")
-def stream_vmdk(folder, ova) -> Path:
-    """The disk inside the appliance, as a file of its own."""
-    with tarfile.open(ova) as archive:
-        member = next(one for one in archive.getmembers() if one.name.endswith(".vmdk"))
-        with archive.extractfile(member) as inside, (folder / "stream.vmdk").open("wb") as out:
-            shutil.copyfileobj(inside, out, 1 << 20)
-    return folder / "stream.vmdk"
 
 
 @pytest.fixture(scope="session")
 def sink() -> Iterator[int]:
     """The port of a receiver that throws everything away."""
-    with _running(python("sink.py")) as process:
+    with running(python("sink.py")) as process:
         yield int(process.stdout.readline())
 
 
 @pytest.fixture(scope="session")
-def nbd_null(disk) -> Iterator[int]:
+def tls_sink(folder) -> Iterator[str]:
+    """The same behind TLS 1.3, as senders take it."""
+    with running(python("sink.py", folder)) as process:
+        yield f"tls:{int(process.stdout.readline())}"
+
+
+@pytest.fixture(scope="session")
+def nbd_null() -> Iterator[int]:
     """The port of an NBD server that throws everything away."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    size = disk.raw.stat().st_size
-    with _running(("nbdkit", "-f", "-i", "127.0.0.1", "-p", str(port), "null", str(size))):
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+    with nbd_port("nbdkit", "-f", "-i", "127.0.0.1", "-p", "{port}", "null", str(4 * TIB)) as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def peers() -> Path | None:
+    """The folder of Xen Orchestra's packages, None where they are not installed (`make bench` installs them)."""
+    found = ROOT / ".setup-peers"
+    return found if (found / ".complete").exists() else None
 
 
 @dataclass(frozen=True)
@@ -111,7 +68,7 @@ def pool() -> Iterator[SimulatedPool]:
     memory = Path("/dev/shm")
     with (
         tempfile.TemporaryDirectory(prefix="v2x-bench-pool-", dir=memory if memory.is_dir() else None) as state,
-        _running((sys.executable, "-m", "v2x", "simulate", "xapi", "--json", "--state", state)) as process,
+        running((sys.executable, "-m", "v2x", "simulate", "xapi", "--json", "--state", state)) as process,
     ):
         ready = json.loads(process.stdout.readline())
         order = json.dumps({"settings": {"login_delay": 0}}).encode()

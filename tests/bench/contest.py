@@ -18,14 +18,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench.goals import RIVALS, Reached, reached
 from v2x.disks.bytesource import FileSource
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
-OUT = Path(__file__).parent / "out"
-PAIRS = 5
+BUILT = ROOT / "build" / "bench"
+"""Figures as JSON, and inputs; never part of the tree."""
+PAIRS = int(os.environ.get("BENCH_PAIRS", "5"))
+SCALE = float(os.environ.get("BENCH_SCALE", "1"))
+"""How large the filled, thin and random disks are, as a share of their full size."""
 SEED = 20240229
 _READ_BYTES = 4 << 20
 _STEP_SECONDS = 120.0
@@ -69,7 +74,9 @@ class Contest:
     environment: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, object] = field(default_factory=dict)
     step_seconds: float = _STEP_SECONDS
+    codes: frozenset[int] = frozenset({0})
     runs: dict[str, list[Figures]] = field(default_factory=dict)
+    reached: list[Reached] = field(default_factory=list)
 
     def held(self, *, pairs: int = PAIRS) -> "Contest":
         """Runs the warm-up and the rounds, prints the figures and writes them as JSON."""
@@ -85,11 +92,30 @@ class Contest:
         self._report()
         return self
 
+    def ratios(self, name: str, than: str, *, clock: str = "wall_s") -> list[float]:
+        """How many times faster `name` is, round by round."""
+        pairs = zip(self.runs[than], self.runs[name], strict=True)
+        return [getattr(other, clock) / getattr(own, clock) for other, own in pairs]
+
     def faster(self, name: str, than: str, *, clock: str = "wall_s") -> tuple[float, float, float]:
         """How many times faster `name` is: median, least and greatest of the ratios of the rounds."""
-        pairs = zip(self.runs[than], self.runs[name], strict=True)
-        ratios = [getattr(other, clock) / getattr(own, clock) for other, own in pairs]
+        ratios = self.ratios(name, than, clock=clock)
         return statistics.median(ratios), min(ratios), max(ratios)
+
+    def goal(self, goal: str, name: str = "", than: str = "", *, clock: str = "wall_s", share: bool = False) -> None:
+        """Notes for a goal how many times faster `name` is; with `share`, what share of the other's it took.
+
+        Without names they are those of RIVALS. Nothing is noted where the other did not run.
+        """
+        if not name:
+            name, than = RIVALS[goal]
+        if than in self.runs:
+            ratios = self.ratios(name, than, clock=clock)
+            self.note(reached(goal, self.name, [1 / one for one in ratios] if share else ratios))
+
+    def note(self, found: Reached) -> None:
+        self.reached.append(found)
+        self._write()
 
     def median(self, name: str, figure: str) -> float:
         return statistics.median(getattr(one, figure) for one in self.runs[name])
@@ -125,7 +151,7 @@ class Contest:
         )
         figures = json.loads(result.read_text()) if ended.returncode == 0 else {"code": ended.returncode}
         result.unlink(missing_ok=True)
-        assert figures["code"] == 0, f"{' '.join(step[:3])} …: {ended.stderr}"
+        assert figures["code"] in self.codes, f"{' '.join(step[:3])} …: {ended.stderr}"
         last = (ended.stdout.splitlines() or [""])[-1]
         told = json.loads(last) if last.startswith('{"bytes"') else {}
         return Figures(
@@ -138,10 +164,11 @@ class Contest:
         )
 
     def _report(self) -> None:
-        summary = {
-            "bench": self.name,
-            "machine": machine(),
-            "facts": dict(self.facts),
+        self._write()
+        self._print()
+
+    def _write(self) -> None:
+        summary: dict[str, object] = {
             "base_bytes": self.base_bytes,
             "pairs": len(next(iter(self.runs.values()))),
             "contenders": {name: self._summary(name) for name in self.runs},
@@ -155,9 +182,7 @@ class Contest:
                 for clock in ("wall_s", "work_s", "cpu_s")
             },
         }
-        OUT.mkdir(exist_ok=True)
-        (OUT / f"{self.name}.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
-        self._print()
+        written(self.name, summary, self.reached, self.facts)
 
     def _summary(self, name: str) -> dict[str, object]:
         runs = self.runs[name]
@@ -167,6 +192,7 @@ class Contest:
             "cpu_s_per_gb": round(self.median(name, "cpu_s") / self.base_bytes * 1e9, 4),
             "peak_mib": round(max(one.peak_bytes for one in runs) / 2**20, 1),
             "blocks_read_most": max(one.blocks_read for one in runs),
+            **({"wire_bytes": runs[-1].told["bytes"]} if "bytes" in runs[-1].told else {}),
         }
 
     def _print(self) -> None:
@@ -196,14 +222,31 @@ def _read_ahead(path: Path) -> None:
                 source.read_into(at, buffer[: extent.end - at])
 
 
+def written(
+    name: str, summary: Mapping[str, object], found: Sequence[Reached], facts: Mapping[str, object] | None = None
+) -> None:
+    """Keeps a bench's figures as JSON, and what they say of the goals."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    whole = {
+        "bench": name,
+        "taken_at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "scale": SCALE,
+        "machine": machine(),
+        "facts": dict(facts or {}),
+        **summary,
+        "goals": [one.plain() for one in found],
+    }
+    (BUILT / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+
+
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """What the figures were measured on; `load` is the average of the last 15 minutes, this bench's own included."""
     return {
         "cpus": len(os.sched_getaffinity(0)),
-        "load_before": os.getloadavg()[0],
+        "load": round(os.getloadavg()[2], 2),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        **{tool: _version(tool) for tool in ("qemu-img", "nbdcopy") if shutil.which(tool)},
+        **{tool: _version(tool) for tool in ("qemu-img", "nbdcopy", "node") if shutil.which(tool)},
     }
 
 

@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All data of a VMDK through v2x's reader and pump, then thrown away. `v2x_read.py VMDK`."""
+"""All data of a disk through v2x's reader and pump, then thrown away. `v2x_read.py FORMAT IMAGE`.
+
+With BENCH_INFLATERS, that many threads inflate.
+"""
 
 import json
+import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from v2x.disks.extent import touched_blocks
 from v2x.disks.listing import FolderListing
-from v2x.disks.stream.feed import BLOCK_BYTES
-from v2x.disks.vmdk import open_vmdk
+from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
+from v2x.disks.vmdk import compressed
 from v2x.migrate.pump import pumped
+from v2x.model.machine import DiskFormat
+from v2x.sources.images import open_image
 
 began = time.monotonic()
-image = Path(sys.argv[1])
-reader = open_vmdk(FolderListing(image.parent), image.name)
-blocks = touched_blocks(reader.extents(0, reader.size), BLOCK_BYTES)
+if wanted := os.environ.get("BENCH_INFLATERS"):
+    compressed._WORKERS._pool = ThreadPoolExecutor(int(wanted))
+image = Path(sys.argv[2])
+reader = open_image(FolderListing(image.parent), [image.name], DiskFormat(sys.argv[1]))
 count = 0
-with pumped(reader, blocks, BLOCK_BYTES) as pump:
+with pumped(reader, data_blocks(reader), BLOCK_BYTES) as pump:
     for block in pump:
         count += len(block.data)
+reader.close()
 print(json.dumps({"bytes": count, "work_s": time.monotonic() - began}))

@@ -120,7 +120,7 @@ class NbdReader:
         ended = self._server.ends_within(self._server.end_seconds if broken else 0)
         return self._server.failure(message, ended=ended)
 
-    at_once = _READERS
+    at_once: int = _READERS
 
     @property
     def size(self) -> int:

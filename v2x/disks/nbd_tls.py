@@ -39,6 +39,7 @@ class NbdTlsReader(NbdReader):
     """
 
     over = "NBD"
+    at_once = 1  # one connection is enough for a sample, and the least that a pool notices
 
     def __init__(self, host: str, port: int, export: str, trust: Trust, *, name: str) -> None:
         self._place, self._trust = (host, port), trust

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from v2x import secrets
-from v2x.cli.build import ask_password
 from v2x.cli.options import Given
 from v2x.config import GuestTable
 from v2x.convert.interface import GuestWishes
@@ -124,4 +123,6 @@ def _check_there(package: Path) -> None:
 def _asked(option: str, instead: str, prompt: str) -> Secret:
     if not sys.stdin.isatty():
         raise UsageError(f"{option} needs a terminal", hint=f"give it with {instead} (mode 0600)")
+    from v2x.cli.build import ask_password  # which knows all sources and targets
+
     return Secret(ask_password()(prompt))

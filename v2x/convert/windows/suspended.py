@@ -13,9 +13,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM
-
 from v2x.convert.windows.bitlocker import CLEAR, FIRST_ENTRY, Entry, entries_of, is_protector, protection_of
 from v2x.secrets import Secret
 
@@ -64,6 +61,9 @@ def _master_key(clear: Entry) -> bytes | None:
     if len(keys) != 1 or len(sealed) != 1 or len(keys[0]) != 32 or len(sealed[0]) <= _NONCE_BYTES + _TAG_BYTES:
         return None
     nonce, rest = sealed[0][:_NONCE_BYTES], sealed[0][_NONCE_BYTES:]
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
     try:
         return AESCCM(keys[0], tag_length=_TAG_BYTES).decrypt(nonce, rest[_TAG_BYTES:] + rest[:_TAG_BYTES], None)
     except InvalidTag:
@@ -73,6 +73,8 @@ def _master_key(clear: Entry) -> bytes | None:
 def _sealed(with_key: bytes, plain: bytes) -> bytes:
     """Nonce, tag, ciphertext."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
+    from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
     done = AESCCM(with_key, tag_length=_TAG_BYTES).encrypt(nonce, plain, None)
     return nonce + done[-_TAG_BYTES:] + done[:-_TAG_BYTES]
 

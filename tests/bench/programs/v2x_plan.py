@@ -50,4 +50,8 @@ for number in blocks:
     digests.add(number, digest)
 digests.record(2 << 20, reader.size)
 reader.close()
-print(json.dumps({"bytes": count, "blocks": len(blocks), "work_s": time.monotonic() - began}))
+print(
+    json.dumps(
+        {"bytes": count, "length": stream.content_length, "blocks": len(blocks), "work_s": time.monotonic() - began}
+    )
+)

@@ -22,12 +22,13 @@ from v2x.disks.interface import Buffer
 from v2x.disks.listing import FolderListing
 from v2x.disks.stored import LocalDisk
 from v2x.disks.stream.feed import BLOCK_BYTES
+from v2x.disks.stream.vhd import MAX_BYTES
 from v2x.migrate import copy
 from v2x.migrate.observe import Silent
 from v2x.model.machine import DiskFormat
 from v2x.sources.images import open_image
 from v2x.target.interface import Claim, ClaimedDisk
-from v2x.target.xapi.streams import Piece, Vhd
+from v2x.target.xapi.streams import Piece, Qcow2, Vhd
 
 
 class SinkWriter:
@@ -36,7 +37,11 @@ class SinkWriter:
     block = BLOCK_BYTES
 
     def __init__(self, place: str, size_bytes: int, blocks: Sequence[int]) -> None:
-        self._stream = Vhd(size_bytes, blocks, uuid=UUID(int=1), timestamp=0)
+        self._stream = (
+            Vhd(size_bytes, blocks, uuid=UUID(int=1), timestamp=0)
+            if size_bytes <= MAX_BYTES
+            else Qcow2(size_bytes, blocks)
+        )
         self._open = ExitStack()
         self._connection = self._open.enter_context(outlet(place, self._stream.content_length))
         self.sent_bytes = self.segments = 0
@@ -51,7 +56,8 @@ class SinkWriter:
         self._send(self._stream.block(number, data))
 
     def leave_out(self, number: int, data: Buffer) -> None:
-        self._send(self._stream.blank(number, data))
+        told = self._stream.blank if isinstance(self._stream, Vhd) else self._stream.block
+        self._send(told(number, data))
 
     def commit(self) -> int:
         self._send(self._stream.foot())

@@ -5,6 +5,7 @@
 """
 
 import signal
+import threading
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.e2e.test_warm import drafted, process
 from tests.warming import NETWORK, wait_for
 from v2x.model.units import MIB
 from v2x.simulators.vsphere import events, snapshots
+from v2x.sources.vsphere.transports import following
 
 
 def pins(site):
@@ -100,6 +102,77 @@ def test_a_snapshot_that_somebody_removed_is_taken_anew_and_the_disk_copied_agai
     again = process(site, *words)
     _, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
+    site.identical("web01", machine)
+    assert "snapshot" not in machine.values and not site.bench.leftovers()
+
+
+class Meddler(threading.Thread):
+    """Somebody who removes a snapshot of the machine, by its name's beginning, when some of a disk has been read."""
+
+    def __init__(self, site, machine, name):
+        super().__init__(daemon=True)
+        self.site, self.machine, self.name, self.done = site, machine, name, False
+        site.vcenter.settings.folder_rate = MIB
+        self.start()
+
+    def run(self):
+        transfers = self.site.vcenter.ledger.transfers
+        wait_for(lambda: sum(one.sent_bytes for one in list(transfers)) > 2 * MIB, 90)
+        state = self.site.vcenter.state
+        with state.store.lock:
+            held = snapshots.tree_nodes(self.machine.values["snapshot"])
+            (node,) = [one for one in held if one.name.startswith(self.name)]
+            snapshots.remove(state, state.store.get(node.snapshot), False)
+            snapshots.consolidate(state, self.machine)
+        self.site.vcenter.settings.folder_rate = 0
+        self.done = True
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_snapshot_of_others_that_is_removed_in_the_middle_of_a_pass_costs_nothing(site, warm):
+    """The files below ours are merged and go; what ours keeps is read on from where it lies then."""
+    machine = site.add("web01", 32 * MIB, pause=0.005)
+    state = site.vcenter.state
+    taken = state.store.get(snapshots.take(state, machine, "before the update", "", quiesced=False))
+    wait_for(lambda: site.guests[0].acts > 100)
+    (disk,) = site.vcenter.disks(machine).values()
+    files = {layer.path for layer in disk.layers}
+    meddler = Meddler(site, machine, "before the update")
+    ran = site.bench.v2x(*single(site, *(("--warm",) if warm else ("--running", "snapshot"))), pool=False)
+    meddler.join()
+    assert ran.code == 0, ran.err
+    assert meddler.done and taken.moid not in str(machine.values.get("snapshot"))
+    assert any(not path.exists() for path in files), "a file of the chain has gone"
+    if warm:
+        site.identical("web01", machine)
+    assert not site.bench.leftovers()
+
+
+def test_our_snapshot_that_is_removed_in_the_middle_of_a_warm_pass_is_taken_anew(site, monkeypatch):
+    """Its files take what the guest writes then: all of that has changed since, and the next pass brings it."""
+    monkeypatch.setattr(following, "_LOOK_EVERY_SECONDS", 0.0)
+    machine = site.add("web01", 32 * MIB, pause=0.002)
+    meddler = Meddler(site, machine, "v2x ")
+    ran = site.bench.v2x(*single(site, "--warm")[:-1], pool=False)
+    meddler.join()
+    assert ran.code == 0 and meddler.done, ran.err
+    assert "was removed; the pass is made anew" in ran.err, ran.err
+    site.identical("web01", machine)
+    assert "snapshot" not in machine.values and not site.bench.leftovers()
+
+
+def test_our_snapshot_that_is_removed_under_a_cold_copy_is_never_sealed(site):
+    machine = site.add("web01", 24 * MIB, pause=0.002)
+    meddler = Meddler(site, machine, "v2x ")
+    words = single(site, "--running", "snapshot")
+    ran = site.bench.v2x(*words, pool=False)
+    meddler.join()
+    assert meddler.done and ran.code == 4, ran.err
+    assert "[SOURCE-CHANGED]" in ran.err or "[SOURCE-GONE]" in ran.err, ran.err
+    site.guests[0].ended.set()
+    site.guests[0].join()
+    ran = site.bench.v2x(*words, pool=False)
+    assert ran.code == 0, ran.err
     site.identical("web01", machine)
     assert "snapshot" not in machine.values and not site.bench.leftovers()
 

@@ -71,7 +71,7 @@ def sync(work: Work) -> None:
     if _is_short(work) and wants_base(work):
         for disk in verify_base(work):
             _remade(work, disk)
-    crossings = Crossings(work)
+    crossings, tries = Crossings(work), FREEZE_TRIES
     while True:
         wait_for_backup(work)
         refuse_full(work)
@@ -81,6 +81,12 @@ def sync(work: Work) -> None:
         except LimitCrossed as problem:
             steps.tell(work)
             crossings.crossed(problem)
+        except SourceError as problem:
+            # Somebody removed the snapshot. Disks keep the points of before, from which the next pass sends.
+            tries -= 1
+            if problem.code != "SOURCE-GONE" or not tries:
+                raise
+            work.observer.warning(f"{problem.message}; the pass is made anew")
 
 
 def _pass(work: Work, stopping: Callable[[], bool], *, last: bool = False) -> None:

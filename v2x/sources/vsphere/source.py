@@ -217,8 +217,12 @@ class VsphereSource:
         return open_disk(self.session, machine, disk, at, options)
 
     def confirm(self, machine: Machine, at: Checkpoint) -> None:
-        """SourceError SOURCE-CHANGED if a machine that was read as it lay was started or written to since."""
+        """SourceError SOURCE-CHANGED if a machine that was read as it lay was started or written to since.
+
+        Also if our snapshot was removed meanwhile: its files take what the guest writes from then on.
+        """
         if all(not point.startswith("/") for point in at.points.values()):
+            self._confirm_frozen(machine, at)
             return
         now = present(self.session, machine, stillness.PATHS)
         moved = now.power is not PowerState.OFF
@@ -231,6 +235,15 @@ class VsphereSource:
                 f"{machine.name} {what} while it was copied, so that the copy is of no one moment",
                 code="SOURCE-CHANGED",
                 hint="shut it down and run the same command again; it is copied anew",
+            )
+
+    def _confirm_frozen(self, machine: Machine, at: Checkpoint) -> None:
+        held = snapshots.find(self.session, present(self.session, machine).reference, at.tag)
+        if held is None or any(point.partition("/")[0] != held.id for point in at.points.values()):
+            raise SourceError(
+                f"the snapshot of {machine.name} was removed while it was copied, so that the copy is of no one moment",
+                code="SOURCE-CHANGED",
+                hint="find out who removes it, then run the same command again; it is copied anew",
             )
 
     def release(self, machine: Machine, tag: str) -> None:

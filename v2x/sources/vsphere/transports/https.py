@@ -26,8 +26,9 @@ from v2x.disks.wrap import Wrapper
 from v2x.errors import BadImage, InputRefused
 from v2x.model.units import MIB
 from v2x.sources.vsphere.session import VsphereSession
+from v2x.sources.vsphere.transports.following import Chain
 from v2x.sources.vsphere.transports.options import TransportOptions
-from v2x.sources.vsphere.transports.place import DatastoreFile, DiskPlace
+from v2x.sources.vsphere.transports.place import DatastoreFile, DiskPlace, files_now
 from v2x.sources.vsphere.transports.tracking import with_allocation
 
 HOST_DATACENTER: Final = "ha-datacenter"
@@ -153,19 +154,28 @@ class _Owning(Wrapper):
 
 
 def open_https(session: VsphereSession, place: DiskPlace, options: TransportOptions) -> DiskReader:
-    """A reader over the disk's chain of files, each checked to be the parent of the one above by its CID."""
+    """A reader over the disk's chain of files, each checked to be the parent of the one above by its CID.
+
+    A disk in a snapshot is followed when others merge files below it.
+    """
     origin = origin_of(session, options)
-    try:
-        datacenter = place.datacenter if session.about.is_vcenter else HOST_DATACENTER
-        reader: DiskReader = open_links(
-            [(DatastoreFolder(origin, datacenter, file), file.name) for file in place.files]
-        )
-        if reader.size != place.capacity_bytes:
+    datacenter = place.datacenter if session.about.is_vcenter else HOST_DATACENTER
+
+    def make(files: tuple[DatastoreFile, ...]) -> DiskReader:
+        made = open_links([(DatastoreFolder(origin, datacenter, file), file.name) for file in files])
+        if made.size != place.capacity_bytes:
             raise BadImage(
-                f"{place.title}: its descriptor says {reader.size:,} bytes, vSphere {place.capacity_bytes:,}",
+                f"{place.title}: its descriptor says {made.size:,} bytes, vSphere {place.capacity_bytes:,}",
                 code="CAPACITY-MISMATCH",
                 hint="list the source again; the disk may have been resized",
             )
+        return made
+
+    try:
+        if place.snapshot_ref is None:
+            reader = make(place.files)
+        else:
+            reader = Chain(place.files, lambda: files_now(session, place), make, sleep=session.sleep).open()
         parallel = parallel_requests(origin, _REQUEST_BYTES)
         if len(place.files) > 1 or place.backing != "FlatVer2BackingInfo":
             reader = MapAhead(reader, workers=parallel)

@@ -123,12 +123,8 @@ def place_of(session: VsphereSession, machine: Machine, disk: Disk, at: Checkpoi
     snapshot = vim.vm.Snapshot(point.snapshot, session.stub) if point.snapshot else None
     devices = facts.get("config.hardware.device") or []
     if snapshot is not None:
-        devices = _properties(session, snapshot, vim.vm.Snapshot, ["config.hardware.device"], machine.name).get(
-            "config.hardware.device"
-        )
-    device = next(
-        (one for one in devices or [] if isinstance(one, vim.vm.device.VirtualDisk) and one.key == point.key), None
-    )
+        devices = _frozen_devices(session, snapshot, machine.name)
+    device = _disk(devices, point.key)
     if device is None:
         raise SourceError(
             f"{disk.label} of {machine.name} is not in the {'snapshot' if snapshot else 'machine'} any more",
@@ -150,13 +146,44 @@ def place_of(session: VsphereSession, machine: Machine, disk: Disk, at: Checkpoi
         datacenter=_datacenter(session, found) if session.about.is_vcenter else "",
         powered_on=str(facts.get("runtime.powerState")) != "poweredOff",
         host=_name(session, host) if host is not None else machine.host,
-        address=_address(device, devices or []),
-        only_disk=sum(isinstance(one, vim.vm.device.VirtualDisk) for one in devices or []) == 1,
+        address=_address(device, devices),
+        only_disk=sum(isinstance(one, vim.vm.device.VirtualDisk) for one in devices) == 1,
         change_id=point.state if snapshot is not None else str(getattr(device.backing, "changeId", None) or ""),
         encrypted=bool(disk.encrypted or getattr(device.backing, "keyId", None) is not None),
         committed_bytes=disk.allocated_bytes,
         tracked_before=bool(disk.change_tracking),
     )
+
+
+def files_now(session: VsphereSession, place: DiskPlace) -> tuple[DatastoreFile, ...]:
+    """The chain that the snapshot of `place` has by now. SourceError SOURCE-GONE when it is there no more."""
+    device = _disk(_frozen_devices(session, place.snapshot_ref, place.machine), place.key)
+    if device is None:
+        raise _snapshot_gone(place.machine)
+    return _chain(device.backing, place.title)[0]
+
+
+def _frozen_devices(session: VsphereSession, snapshot: Any, name: str) -> list[Any]:
+    try:
+        for found in session.retrieve(vim.vm.Snapshot, ["config.hardware.device"], objects=[snapshot]):
+            return list(found.values.get("config.hardware.device") or [])
+    except SourceError as problem:
+        if problem.code != "SOURCE-GONE":
+            raise
+    raise _snapshot_gone(name)
+
+
+def _snapshot_gone(name: str) -> SourceError:
+    return SourceError(
+        f"the snapshot of {name} that v2x reads was removed",
+        code="SOURCE-GONE",
+        hint="find out who removes it; run again: it is taken anew",
+    )
+
+
+def _disk(devices: list[Any], key: int) -> Any | None:
+    disks = (one for one in devices if isinstance(one, vim.vm.device.VirtualDisk))
+    return next((one for one in disks if one.key == key), None)
 
 
 def _address(device: Any, devices: list[Any]) -> str:

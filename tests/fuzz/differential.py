@@ -235,8 +235,9 @@ def run(form: DiskFormat, folder: Path, seeds: range, until: float, more: list[b
             try:
                 comparison.compare(changed)
             except Differs as problem:
-                (Path(tempfile.gettempdir()) / f"v2x-differs-{form.value}-{seed}").write_bytes(changed)
-                raise Differs(f"{form.value}, seed {seed}: {problem}") from None
+                kept = Path(tempfile.gettempdir()) / f"v2x-differs-{form.value}-{seed}"
+                kept.write_bytes(changed)
+                raise Differs(f"{form.value}, seed {seed}: {problem}; the image is in {kept}") from None
         return comparison.counts
 
 

@@ -181,3 +181,14 @@ def test_an_object_without_a_reference():
     with pytest.raises(ConnectError) as refused:
         list(opened.retrieve(vim.VirtualMachine, PATHS, objects=[vim.VirtualMachine("vm-1", opened.stub)]))
     assert refused.value.code == "NOT-VSPHERE"
+
+
+def test_an_answer_that_nests_without_end():
+    deep = b"<a>" * 50_000 + b"</a>" * 50_000
+    page = (
+        b"<Envelope><returnval><objects><propSet><name>x</name><val>%s</val></propSet></objects></returnval></Envelope>"
+    )
+    opened = answering(200, page % deep)
+    with pytest.raises(ConnectError) as refused:
+        opened.read(pages._page, opened, "ContinueRetrievePropertiesEx", "token")
+    assert refused.value.code == "NOT-VSPHERE"

@@ -14,7 +14,7 @@ IMAGES = {DiskFormat.VMDK: 60, DiskFormat.VHD: 40, DiskFormat.VHDX: 20, DiskForm
 
 @pytest.mark.parametrize("form", list(IMAGES), ids=lambda form: form.value)
 def test_nothing_is_delivered_or_passed_that_others_deny(form: DiskFormat, tmp_path: Path) -> None:
-    counts = run(form, tmp_path, range(IMAGES[form]), time.monotonic() + 120)
+    counts = run(form, tmp_path, range(IMAGES[form]), time.monotonic() + 240)
     assert counts["images"] > IMAGES[form] * 0.8
     assert counts["passed the gate"] > 5
     if form is not DiskFormat.QCOW2:

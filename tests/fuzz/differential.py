@@ -100,7 +100,8 @@ class Comparison:
         self.counts["delivered"] += 1
         for oracle, found in self._others(disk, file, len(ours)):
             self.counts[f"as {oracle}"] += 1
-            theirs = _without_absent(file, found) if self.form is DiskFormat.VHD else found
+            masked = self.form is DiskFormat.VHD and oracle == "qemu"
+            theirs = _without_absent(file, found) if masked else found
             length = min(len(ours), len(theirs))
             if ours[:length] != theirs[:length] or any(ours[length:]) or any(theirs[length:]):
                 at = next((n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), length)
@@ -124,7 +125,10 @@ class Comparison:
             return
         dirty = differencing = False
         if self.form is DiskFormat.VHD:
-            differencing = shapes.number(file, file.size - 512 + 60, 4, ">") == 4
+            kind = shapes.number(file, file.size - 512 + 60, 4, ">")
+            if kind == 2 and file.read(0, 8) == b"conectix":
+                return  # the others look at the beginning first, which in a fixed disk is the guest's
+            differencing = kind == 4
             options = "driver=vpc,force_size_calc=current_size"
         else:
             dirty = _has_log(file)
@@ -150,7 +154,7 @@ def _named(oracle: str, found: bytes | None) -> Iterator[tuple[str, bytes]]:
 def _without_absent(file: SparseFile, theirs: bytes) -> bytes:
     """With zeros in the sectors of a dynamic VHD whose bit is 0: "never modified" by the specification.
 
-    qemu and libvhdi look at these bits in differencing disks only, and show what lies in the file there.
+    qemu 7.2 does not look at these bits, and shows what lies in the file there; libvhdi shows zeros.
     """
     end = file.size - 512
     header = shapes.number(file, end + 16, 8, ">")

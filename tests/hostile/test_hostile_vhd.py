@@ -3,12 +3,15 @@
 
 import struct
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from tests.hyperv_images import Vhd
 from v2x.disks.crc32c import crc32c
 from v2x.disks.probe import ImageFacts, check_image
+from v2x.disks.vhd import open_vhd
 from v2x.errors import BadImage, InputRefused, UnsafeImage, Unsupported
 from v2x.model.machine import DiskFormat
 
@@ -258,3 +261,21 @@ def test_a_vhdx_is_truncated(images: Any, vhdx: str, keep: int) -> None:
         file.truncate(keep)
     with pytest.raises(BadImage):
         gate(images, vhdx, DiskFormat.VHDX)
+
+
+def test_the_guest_of_a_fixed_disk_writes_a_dynamic_ones_header(images: Any) -> None:
+    """qemu looks at the beginning first, where the guest writes, and so reads another disk than the footer tells of."""
+    inner = Vhd(raw=b"\x11" * (4 * MIB), sectors={0: None}).packed()
+    raw = inner[:-512].ljust(6 * MIB, b"\0")
+    images.by_qemu("x.vhd", raw, "subformat=fixed", "force_size=on", format="vpc")
+    assert read_vhd(images, "x.vhd") == raw
+    assert images.info_by_qemu("x.vhd", "vpc")["virtual-size"] == 4 * MIB
+    with pytest.raises(UnsafeImage, match="begins like a dynamic one"):
+        gate(images, "x.vhd", DiskFormat.VHD)
+
+
+def read_vhd(images: Any, name: str) -> bytes:
+    with closing(open_vhd(images.listing, name)) as reader:
+        buffer = bytearray(reader.size)
+        reader.read_into(0, buffer)
+        return bytes(buffer)

@@ -15,6 +15,7 @@ SECTOR_BYTES: Final = 512
 FOOTER_BYTES: Final = 512
 HEADER_BYTES: Final = 1024
 MAX_BYTES: Final = 2040 << 30
+COOKIE: Final = b"conectix"
 FIXED, DYNAMIC, DIFFERENCING = 2, 3, 4
 VARIANTS: Final = {FIXED: "fixed", DYNAMIC: "dynamic", DIFFERENCING: "differencing"}
 
@@ -63,7 +64,7 @@ def read_footer(source: ByteSource) -> Footer:
     name = source.name
     raw = field_bytes(source, source.size - FOOTER_BYTES, FOOTER_BYTES, "the footer")
     cookie, _, version, header, stamp, creator, _, _, _, size, _, kind, found, unique = _FOOTER.unpack_from(raw)
-    if cookie != b"conectix":
+    if cookie != COOKIE:
         raise BadImage(f"{name} has no VHD footer at its end", hint="the file is truncated, or of another format")
     if found != checksum(raw, 64):
         raise BadImage(f"the footer of {name} is damaged (checksum)", hint="copy the file again")

@@ -179,7 +179,8 @@ def _misread_by_libvhdi(file: SparseFile, form: DiskFormat, differencing: bool) 
 
     It shows the parent's bytes where a VHDX's block is ZERO, which [MS-VHDX] 2.5.1.1 defines as zeros; it takes a
     set bit of a bitmap for all that follow in its byte, so that only bitmaps by eights are compared; and behind a
-    block of a VHD that is smaller than 2 MiB and partly there it shows zeros for what is in the file.
+    block of a VHD that is smaller than 2 MiB and partly there it shows zeros for what is in the file. It takes a VHD's
+    original size for its current one.
     """
     if form is DiskFormat.VHDX:
         if not differencing:
@@ -194,6 +195,8 @@ def _misread_by_libvhdi(file: SparseFile, form: DiskFormat, differencing: bool) 
         ]
         return any(entry & 7 == 7 for entry in entries) and any(_mixed(bits) for bits in bitmaps)
     end = file.size - 512
+    if file.read(end + 40, 8) != file.read(end + 48, 8):
+        return True
     header = shapes.number(file, end + 16, 8, ">")
     table, block = shapes.number(file, header + 16, 8, ">"), shapes.number(file, header + 32, 4, ">")
     entries = [shapes.number(file, table + 4 * place, 4, ">") for place in range(128)]

@@ -4,6 +4,7 @@
 import struct
 import tempfile
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import cache
@@ -88,12 +89,16 @@ def read_vmdk(data: bytes) -> bool:
     disk, files = vmdk_placed(file)
     listing = SparseListing(files)
     gate(listing.open(disk), DiskFormat.VMDK)
-    flow(file)
-    return examined(lambda: describe_vmdk(listing, disk), lambda: open_vmdk(listing, disk))
+    grains = flow(file)
+    understood = examined(lambda: describe_vmdk(listing, disk), lambda: open_vmdk(listing, disk))
+    if understood and grains is not None:
+        with closing(open_vmdk(listing, disk)) as reader:
+            _flows_alike(grains, reader)
+    return understood
 
 
-def flow(file: SparseFile) -> None:
-    """A streamOptimized file as it flows by must hold the grains that its tables name, or be refused."""
+def flow(file: SparseFile) -> dict[int, bytes] | None:
+    """The compressed grains of a streamOptimized file as it flows by, or None where it is refused."""
     source, at = SparseSource(file, "flow.vmdk"), 0
 
     def take(view: memoryview) -> int:
@@ -103,13 +108,23 @@ def flow(file: SparseFile) -> None:
         at += count
         return count
 
+    grains: dict[int, bytes] = {}
     try:
-        last = -1
         for grain in GrainFlow(take, "flow.vmdk").grains():
-            assert grain.number > last
-            last = grain.number
+            assert not grains or grain.number > max(grains)
+            grains[grain.number] = bytes(grain.stream)
     except (InputRefused, SourceError):
-        pass
+        return None
+    return grains
+
+
+def _flows_alike(grains: dict[int, bytes], reader: DiskReader) -> None:
+    """The disk that flows by is the one that its tables tell of."""
+    for start in range(0, min(reader.size, LOOKED_AT), reader.block):
+        seen = read(reader, start, min(reader.block, reader.size - start))
+        stream = grains.get(start // reader.block)
+        wanted = zlib.decompress(stream) if stream is not None else bytes(len(seen))
+        assert seen == wanted[: len(seen)], f"grain {start // reader.block}"
 
 
 @cache

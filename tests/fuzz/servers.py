@@ -93,21 +93,25 @@ def soap_answers() -> tuple[tuple[int, bytes], ...]:
     """(HTTP status, body) of what a stand-in for vCenter answers while it is listed; long ones without most objects."""
     found: dict[bytes, int] = {}
 
-    class Recorded(http.client.HTTPResponse):
-        def begin(self) -> None:
-            super().begin()
-            body = super().read()
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            del self.headers["Content-Encoding"]
-            found.setdefault(_shortened(body), self.status)
-            self.fp, self.length, self.chunked = io.BytesIO(body), len(body), False  # type: ignore[assignment]
+    def recorded(base: type[http.client.HTTPResponse]) -> type[http.client.HTTPResponse]:
+        class Recorded(base):  # type: ignore[misc,valid-type]
+            def begin(self) -> None:
+                super().begin()
+                body = super().read()
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                del self.headers["Content-Encoding"]
+                found.setdefault(_shortened(body), self.status)
+                self.fp, self.length, self.chunked = io.BytesIO(body), len(body), False
+
+        return Recorded
 
     with tempfile.TemporaryDirectory() as folder, VsphereSimulator(Path(folder)) as server:
         address = parse_address(f"vsphere://{server.user}@127.1:{server.port}")
         trust = Trust(fingerprint=server.fingerprint, option="source")
         with (
-            patch.object(http.client.HTTPConnection, "response_class", Recorded),
+            patch.object(session, "BoundedAnswer", recorded(session.BoundedAnswer)),
+            patch.object(http.client, "HTTPResponse", recorded(http.client.HTTPResponse)),
             VsphereSource.open(address, password=Secret(server.password), trust=trust) as source,
         ):
             source.inventory()

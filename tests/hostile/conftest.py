@@ -33,6 +33,7 @@ _WATCHED = frozenset({"open", "os.listdir", "os.scandir", "subprocess.Popen", "o
 _LIBRARIES = (
     *dict.fromkeys(sysconfig.get_paths().values()),
     sys.prefix, sys.base_prefix, "/usr/lib", "/usr/local/lib", "/usr/share/zoneinfo", "/lib",
+    f"/etc/python3.{sys.version_info.minor}",
     "/etc/ssl", "/etc/localtime", "/etc/mime.types", "/etc/services", "/etc/protocols",
 )  # fmt: skip
 _DEVICES = frozenset({"/dev/null", "/dev/urandom", "/dev/random", "/etc/ld.so.cache", "/proc/stat"})

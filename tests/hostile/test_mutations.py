@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import pool, servers
 from tests.fuzz.targets import TARGETS
 
 MIB = 1 << 20
@@ -24,6 +25,14 @@ FIXED = settings(
 FEW = {"hyperv-json": 40, "psrp": 12, "rvtools": 20, "soap": 40, "vhdx": 25, "vmcx": 30, "workbook": 40, "xmlrpc": 40}
 """How many examples where each takes long."""
 MOST_MEMORY = 24 * MIB
+
+
+@pytest.fixture(scope="module", autouse=True)
+def recorded() -> None:
+    """What simulated servers answer, before the watch over this file's tests begins."""
+    pool.answers()
+    servers.soap_answers()
+    servers.psrp_answers()
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))

@@ -530,3 +530,11 @@ def test_the_gate_stops_a_footer_that_leads_elsewhere_than_the_header(images: An
     images.patch("x.vmdk", offset, data)
     with pytest.raises(InputRefused):
         gate(images, "x.vmdk")
+
+
+def test_sesparse_grains_lie_on_the_header(images: Any) -> None:
+    """qemu takes a grain at byte 0 for none; the header is no part of the disk in any case."""
+    images.sesparse("x.vmdk", b"s" * KIB64)
+    images.patch("x-sesparse.vmdk", 24 * 8, struct.pack("<Q", 0))
+    with pytest.raises(BadImage, match="on top of its metadata"):
+        read_all(images, "x.vmdk")

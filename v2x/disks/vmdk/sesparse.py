@@ -37,10 +37,19 @@ class SeSparseLayer(GrainLayer):
 
     experimental = True
 
-    def __init__(self, source: ByteSource, geometry: Geometry, tables_offset: int, grains_offset: int) -> None:
+    def __init__(
+        self, source: ByteSource, geometry: Geometry, tables_offset: int, grains_offset: int, volatile_offset: int
+    ) -> None:
         super().__init__(source, geometry)
         self._tables_offset = tables_offset
         self._grains_offset = grains_offset
+        self._volatile_offset = volatile_offset
+        directory = geometry.directory_offset
+        self._taken = (
+            (0, SECTOR_BYTES),
+            (volatile_offset, volatile_offset + SECTOR_BYTES),
+            (directory, directory + geometry.directory_entries * geometry.entry_bytes),
+        )
 
     @classmethod
     def open(cls, source: ByteSource, size_bytes: int) -> "SeSparseLayer":
@@ -79,7 +88,7 @@ class SeSparseLayer(GrainLayer):
             directory_offset=directory * SECTOR_BYTES,
             directory_entries=needed,
         )
-        return cls(source, geometry, fields[18] * SECTOR_BYTES, fields[24] * SECTOR_BYTES)
+        return cls(source, geometry, fields[18] * SECTOR_BYTES, fields[24] * SECTOR_BYTES, fields[10] * SECTOR_BYTES)
 
     @staticmethod
     def _check_volatile(source: ByteSource, sector: int) -> None:
@@ -103,6 +112,7 @@ class SeSparseLayer(GrainLayer):
         for begin, count in stepping_runs(entries, {0: 0, _UNMAPPED: 0, _ZERO: 0}, _STEP):
             for index, first, length in _of_one_kind(begin, entries[begin], count):
                 target = self._target(first)
+                self._require_apart(target, length)
                 if target < 0 or target != following:
                     starts.append(index)
                     targets.append(target)
@@ -123,8 +133,19 @@ class SeSparseLayer(GrainLayer):
             raise self.outside(entry)
         return target
 
+    def _require_apart(self, target: int, grains: int) -> None:
+        """BadImage for grains on top of the headers or the directory, where qemu shows other bytes than the file."""
+        end = target + grains * GRAIN_SECTORS * SECTOR_BYTES
+        if target >= 0 and any(target < last and first < end for first, last in self._taken):
+            raise BadImage(
+                f"a grain of {self._source.name} lies on top of its metadata",
+                hint="the file is damaged; copy it again",
+            )
+
     def clone(self) -> "SeSparseLayer":
-        return SeSparseLayer(self._source.clone(), self._geometry, self._tables_offset, self._grains_offset)
+        return SeSparseLayer(
+            self._source.clone(), self._geometry, self._tables_offset, self._grains_offset, self._volatile_offset
+        )
 
 
 def _of_one_kind(index: int, first: int, count: int) -> Iterator[tuple[int, int, int]]:

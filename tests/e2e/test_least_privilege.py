@@ -147,7 +147,12 @@ def test_a_role_may_be_granted_on_the_machine_its_datastore_and_its_host_alone(m
     where = {machine.moid: on_machine, store: names("transport https"), host: frozenset({"Host.Config.AutoStart"})}
     mover.may(READ_ONLY, where)
     told = mover.doctor()
-    assert [name for name in PURPOSES if not told[name]["ok"]] == ["transport nfc", "transport vddk", "marks"]
+    assert [name for name in PURPOSES if not told[name]["ok"]] == [
+        "transport nfc",
+        "transport vddk",
+        "tracking left on",
+        "marks",
+    ]
     assert not mover.doctor("--quiet")["transport https"]["ok"], "nothing is granted at the root"
     ran = mover.migrate("--warm")
     assert ran.code == 0, ran.err

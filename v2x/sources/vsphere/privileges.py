@@ -43,7 +43,7 @@ PURPOSES: Mapping[str, Purpose] = {
     "transport https": Purpose("--transport https, and resuming a machine that is off", HTTPS),
     "transport nfc": Purpose("--transport nfc", NFC),
     "transport vddk": Purpose("--transport vddk", VDDK),
-    "tracking that a killed run turned on": Purpose("turning it off again, by the next run", UNTRACK, wish=True),
+    "tracking left on": Purpose("turning it off again after a run that was killed", UNTRACK, wish=True),
     "marks": Purpose("--mark-source", MARKS, wish=True),
     "staying off": Purpose("--warm and batch cutover, --keep-source-off", STAYS_OFF),
 }

@@ -5,12 +5,13 @@ A VHD stream has its block table before its data, so what is known to be zeros b
 32 MiB around each byte that was written ([MS-VHDX] 2.4.2.1 allows up to 256), and a thick VMDK all of its disk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.wrap import Wrapper
+from v2x.errors import Stopped
 from v2x.model.units import KIB
 
 _LOOK_BYTES: Final = 4 * KIB
@@ -35,11 +36,14 @@ class LocalDisk(Wrapper):
         return LocalDisk(self._inner.clone())
 
 
-def stored_blocks(reader: DiskReader, numbers: Sequence[int]) -> Sequence[int]:
+def stored_blocks(
+    reader: DiskReader, numbers: Sequence[int], stopping: Callable[[], bool] = lambda: False
+) -> Sequence[int]:
     """Those of the blocks `numbers` (of 2 MiB, ascending) that may hold more than zeros.
 
     Looks at local disks only. A block is left out when all of it was read and is zeros. Where hardly any such are
-    found, only every 32nd block is looked at until there is one again; the others stay in.
+    found, only every 32nd block is looked at until there is one again; the others stay in. Stopped when `stopping()`
+    becomes true: a disk full of zeros takes minutes.
     """
     if not isinstance(reader, LocalDisk) or not reader.tells_too_much:
         return numbers
@@ -47,6 +51,8 @@ def stored_blocks(reader: DiskReader, numbers: Sequence[int]) -> Sequence[int]:
     kept: list[int] = []
     looks = _LOOKS_AT_FIRST
     for number in numbers:
+        if stopping():
+            raise Stopped("stopped while looking for empty blocks", hint="run the same command again; it continues")
         if looks <= 0 and number % _STRIDE_WHEN_POOR:
             kept.append(number)
         elif search.is_zero(number):

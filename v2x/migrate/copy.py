@@ -61,7 +61,7 @@ def copy_disk(
     true: the mark then stands at the last finished upload.
     """
     begun = clock()
-    blocks = stored_blocks(reader, data_blocks(reader)) if changes is None else changes.blocks
+    blocks = stored_blocks(reader, data_blocks(reader), stopping) if changes is None else changes.blocks
     if changes is not None:
         disk = replace(disk, mark_bytes=0)
     copy = DiskCopy(disk=disk, blocks=blocks, resumed_at_bytes=disk.mark_bytes)

@@ -10,6 +10,7 @@ from v2x.disks.bytesource import FileSource
 from v2x.disks.raw import RawReader
 from v2x.disks.stored import LocalDisk, stored_blocks
 from v2x.disks.stream.feed import BLOCK_BYTES
+from v2x.errors import Stopped
 
 
 @pytest.fixture
@@ -49,6 +50,19 @@ def test_a_byte_that_no_look_meets_keeps_its_block(disk, tmp_path):
         file.seek(2 * BLOCK_BYTES - 1)
         file.write(b"\1")
     assert list(stored_blocks(reader, [0, 1])) == [1]
+    reader.close()
+
+
+def test_the_search_ends_where_it_is_stopped(disk):
+    reader, asked = disk("........"), []
+
+    def stopping():
+        asked.append(len(asked))
+        return len(asked) > 3
+
+    with pytest.raises(Stopped):
+        stored_blocks(reader, range(8), stopping)
+    assert asked == [0, 1, 2, 3]
     reader.close()
 
 

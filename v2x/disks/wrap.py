@@ -235,13 +235,12 @@ class Counted(Wrapper):
 class Faults:
     """When a Faulty reader fails: request numbers count from 1 over all clones.
 
-    `fail_at` raise `error`; `short_at` fill half of the buffer and raise SourceError, as a connection that breaks;
-    `corrupt_at` succeed with a bit turned over in the middle. `delay_seconds` are slept before every request.
+    `fail_at` raise `error`; `short_at` fill half of the buffer and raise SourceError, as a connection that breaks.
+    `delay_seconds` are slept before every request.
     """
 
     fail_at: frozenset[int] = frozenset()
     short_at: frozenset[int] = frozenset()
-    corrupt_at: frozenset[int] = frozenset()
     delay_seconds: float = 0.0
     error: Callable[[], Exception] = lambda: SourceError("the connection to the source was lost")
     sleep: Callable[[float], None] = time.sleep
@@ -270,9 +269,6 @@ class Faulty(Wrapper):
             self._inner.read_into(offset, view[: len(view) // 2])
             raise SourceError("the source sent less than was asked for")
         self._inner.read_into(offset, buffer)
-        if number in faults.corrupt_at:
-            view = memoryview(buffer).cast("B")
-            view[len(view) // 2] ^= 1
 
     def clone(self) -> "Faulty":
         return Faulty(self._inner.clone(), self._faults)

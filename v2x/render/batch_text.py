@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from v2x.model.batch import BatchStatus, RowStatus, Strain
 from v2x.model.migration import Migration, Outcome
 from v2x.model.units import show_bytes
+from v2x.render import live
 from v2x.render.aftercare import TONES, check_line, health_line
 from v2x.render.layout import NARROWEST, fit, paint, wrap
 from v2x.render.strain import held_back, not_measured
@@ -32,35 +33,16 @@ def batch_text(status: BatchStatus, *, width: int = 80, colour: bool = False, mo
 def _chosen(rows: Sequence[RowStatus], most: int | None) -> tuple[Sequence[RowStatus], int]:
     if most is None or len(rows) <= most:
         return rows, 0
-    rank = {"running": 0, "waiting": 2, "ended": 3}
-    ranked = sorted(rows, key=lambda row: 1 if _is_urgent(row.migration) else rank.get(row.state, 4))
+    ranked = live.ranked(rows)
     return ranked[: max(1, most)], len(rows) - max(1, most)
 
 
-def _is_urgent(migration: Migration) -> bool:
-    return migration.outcome is Outcome.FAILED or bool(migration.alarm)
-
-
 def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
-    state = "paused" if status.paused else "running" if status.workers else "not running"
-    if all(row.state == "ended" for row in status.rows):
-        state = "ended"
-    yield paint(f"Batch {status.id}: {state}", "strong", colour)
+    yield paint(f"Batch {status.id}: {live.state_word(status)}", "strong", colour)
     yield from wrap(f"{printable(status.plan_path, 200)}, begun {show_time(status.created)}", width)
-    counted: dict[str, int] = {}
-    for row in status.rows:
-        word = str(row.migration.outcome) if row.state == "ended" else row.state
-        counted[word] = counted.get(word, 0) + 1
-    yield from wrap(", ".join(f"{count} {word}" for word, count in counted.items()), width)
+    yield from wrap(", ".join(f"{count} {word}" for word, count in live.outcomes(status)), width)
     yield from _trouble(status, width, colour)
-    done, size = status.copied_bytes, status.size_bytes
-    share = done / size if size else 1.0
-    text = f"{_bar(share)} {show_bytes(done)} of {show_bytes(size)}"
-    if status.rate_bytes > 0:
-        text += f", {show_bytes(int(status.rate_bytes))}/s"
-    if status.seconds_left is not None:
-        text += f", {show_duration(status.seconds_left)} left"
-    yield from wrap(text, width)
+    yield from wrap(f"{live.bar(live.copied_share(status), _BAR)} {live.copied_words(status)}", width)
     yield from _held_back(status.strain, width, colour)
     yield ""
 
@@ -81,11 +63,6 @@ def _trouble(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
         if count:
             for line in wrap(f"ALARM: {plural(count, 'migrated machine')} {what}", width):
                 yield paint(line, "blocker", colour)
-
-
-def _bar(share: float) -> str:
-    full = round(min(1.0, max(0.0, share)) * _BAR)
-    return f"[{'#' * full}{'.' * (_BAR - full)}]"
 
 
 def _row(row: RowStatus, width: int, colour: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ from v2x.model.batch import BatchStatus, RowStatus
 from v2x.model.migration import Migration, Outcome
 from v2x.model.units import show_bytes
 from v2x.render.strain import held_back
+from v2x.render.words import show_duration
 from v2x.text import printable
 
 THROUGH = frozenset({Outcome.MIGRATED, Outcome.ALREADY})
@@ -79,6 +80,27 @@ def outcomes(status: BatchStatus) -> list[tuple[str, int]]:
         word = str(row.migration.outcome) if row.state == "ended" else row.state
         counted[word] = counted.get(word, 0) + 1
     return list(counted.items())
+
+
+def copied_share(status: BatchStatus) -> float:
+    """How much of a batch is copied, from 0 to 1."""
+    return status.copied_bytes / status.size_bytes if status.size_bytes else 1.0
+
+
+def copied_words(status: BatchStatus) -> str:
+    """How much of a batch is copied, how fast, and how long it will take."""
+    text = f"{show_bytes(status.copied_bytes)} of {show_bytes(status.size_bytes)}"
+    if status.rate_bytes > 0:
+        text += f", {show_bytes(int(status.rate_bytes))}/s"
+    if status.seconds_left is not None:
+        text += f", {show_duration(status.seconds_left)} left"
+    return text
+
+
+def bar(share: float, size: int) -> str:
+    """Of whole characters: it reads the same without colour."""
+    full = round(min(1.0, max(0.0, share)) * size)
+    return f"[{'#' * full}{'.' * (size - full)}]"
 
 
 def last_warnings(status: BatchStatus, most: int) -> list[str]:

@@ -46,14 +46,9 @@ def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
     gap = width - columns(title) - columns(clock)
     yield paint(fit_line(title, width), "strong", colour) + (" " * gap + clock if gap > 0 else "")
     yield fit_line(", ".join(f"{count} {word}" for word, count in live.outcomes(status)), width)
-    done, size = status.copied_bytes, status.size_bytes
-    share = done / size if size else 1.0
-    # A bar of whole characters reads the same without colour, and to a screen reader as a number behind it.
-    text = f"{bar(share, 20)} {share:.0%} {show_bytes(done)} of {show_bytes(size)}"
-    if status.rate_bytes > 0:
-        text += f", {show_bytes(int(status.rate_bytes))}/s"
-    if status.seconds_left is not None:
-        text += f", {show_duration(status.seconds_left)} left"
+    # To a screen reader the bar is the number behind it.
+    share = live.copied_share(status)
+    text = f"{live.bar(share, 20)} {share:.0%} {live.copied_words(status)}"
     yield fit_line(text, width)
     now = ", ".join(f"{count} {phase}" for phase, count in live.phases(status))
     limit = status.limits.get("rate", "0")
@@ -64,11 +59,6 @@ def _head(status: BatchStatus, width: int, colour: bool) -> Iterator[str]:
 
 def _rate(limit: str) -> str:
     return f"{show_bytes(int(limit))}/s" if limit.isdecimal() else limit
-
-
-def bar(share: float, size: int) -> str:
-    full = round(min(1.0, max(0.0, share)) * size)
-    return f"[{'#' * full}{'.' * (size - full)}]"
 
 
 def _rows(status: BatchStatus, width: int, room: int, colour: bool) -> Iterator[str]:
@@ -92,7 +82,7 @@ def _row(row: RowStatus, width: int, colour: bool) -> str:
         left = live.seconds_left(row)
         share = live.share_of(row)
         times = " ".join(filter(None, (live.rate_of(row), f"{show_duration(left)} left" if left is not None else "")))
-        said = f"{name} {bar(share, _BAR)} {share:4.0%} {live.doing(row)}"
+        said = f"{name} {live.bar(share, _BAR)} {share:4.0%} {live.doing(row)}"
         room = width - columns(said) - 2
         return fit_line(f"{said}  {times}" if times and room >= columns(times) else _tight(said, times, width), width)
     if row.state == "ended":

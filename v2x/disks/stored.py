@@ -5,6 +5,7 @@ A VHD stream has its block table before its data, so what is known to be zeros b
 32 MiB around each byte that was written ([MS-VHDX] 2.4.2.1 allows up to 256), and a thick VMDK all of its disk.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -48,7 +49,7 @@ def stored_blocks(
     if not isinstance(reader, LocalDisk) or not reader.tells_too_much:
         return numbers
     search = _Search(reader)
-    kept: list[int] = []
+    kept = array("Q")
     looks = _LOOKS_AT_FIRST
     for number in numbers:
         if stopping():

@@ -20,10 +20,10 @@ def digest_of(data: Buffer) -> bytes:
 
 
 class DigestTable:
-    """Digests of blocks in ascending order: 24 bytes of memory for each block."""
+    """Digests of blocks in ascending order: 20 bytes of memory for each block."""
 
     def __init__(self) -> None:
-        self._numbers = array("Q")
+        self._numbers = array("I")
         self._digests = bytearray()
 
     def __len__(self) -> int:

@@ -51,7 +51,7 @@ class Place:
         self.made = writer
 
     def writer(self, claim, disk, blocks, point):
-        assert blocks == [0, 1, 2, 3]
+        assert list(blocks) == [0, 1, 2, 3]
         return self.made
 
 

@@ -168,7 +168,7 @@ def test_the_sample_ends_early(held: Held, monkeypatch: pytest.MonkeyPatch) -> N
 def test_extents_are_the_blocks_with_data(held: Held) -> None:
     reader = held.reader()
     extents = list(reader.extents(0, reader.size))
-    assert touched_blocks(extents, BLOCK) == BLOCKS
+    assert list(touched_blocks(extents, BLOCK)) == BLOCKS
     assert sum(extent.length for extent in extents) == SIZE
     assert list(reader.extents(BLOCK + 5, BLOCK)) == [Extent(BLOCK + 5, BLOCK, True)]
     assert held.received < OVERHEAD

@@ -28,7 +28,7 @@ class Block:
         return memoryview(self.buffer)[begin : self.length if end is None else end]
 
 
-def data_blocks(reader: DiskReader, block_bytes: int = BLOCK_BYTES) -> list[int]:
+def data_blocks(reader: DiskReader, block_bytes: int = BLOCK_BYTES) -> Sequence[int]:
     """The numbers of the blocks that hold data, as far as the source's map knows, ascending."""
     return touched_blocks(reader.extents(0, reader.size), block_bytes)
 

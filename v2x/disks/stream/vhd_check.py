@@ -6,9 +6,11 @@ strictly forward reader (xapi: vhd_format f.ml From_input) are applied here firs
 bytes; nothing is shared with the code that wrote it.
 """
 
+import operator
 import struct
 import sys
 from array import array
+from collections.abc import Sequence
 
 from v2x.errors import TargetError
 
@@ -30,11 +32,11 @@ def check_head(head: bytes, content_length: int) -> None:
     need(entries * block_bytes >= size_bytes, "its block table is too short for the disk")
     end = table_at + -(-entries * 4 // _SECTOR) * _SECTOR
     need(table_at == _FOOTER_BYTES + _HEADER_BYTES and end == len(head), "its block table is not where it should be")
-    used = _positions(head[table_at : table_at + entries * 4])
+    used = _positions(memoryview(head)[table_at : table_at + entries * 4])
     stride = (block_bytes // _SECTOR // 8 + block_bytes) // _SECTOR
     first = end // _SECTOR
     need(
-        used == list(range(first, first + len(used) * stride, stride)),
+        all(map(operator.eq, used, range(first, first + len(used) * stride, stride))),
         "its blocks do not follow one another in ascending order",
     )
     need(
@@ -43,12 +45,13 @@ def check_head(head: bytes, content_length: int) -> None:
     )
 
 
-def _positions(table: bytes) -> list[int]:
+def _positions(table: memoryview) -> Sequence[int]:
     """Sector numbers of the blocks that are there, in the order of the table."""
-    numbers = array("I", table)
+    numbers = array("I")
+    numbers.frombytes(table)
     if sys.byteorder == "little":
         numbers.byteswap()
-    return [number for number in numbers if number != _NO_BLOCK]
+    return array("I", (number for number in numbers if number != _NO_BLOCK))
 
 
 def _sums_up(structure: bytes, at: int) -> bool:

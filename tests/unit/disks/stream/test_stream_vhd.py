@@ -156,7 +156,7 @@ def test_file_leaves_out_zero_blocks_that_the_map_calls_data(
             file.seek(block * BLOCK)
             file.write(bytes(BLOCK))
     disk = raw_disk.open(source)
-    assert data_blocks(disk) == [0, 1, 2, 3, 4, 5]
+    assert list(data_blocks(disk)) == [0, 1, 2, 3, 4, 5]
     with open(tmp_path / "out.vhd", "w+b") as out:
         write_vhd(disk, out, uuid=UUID_1, timestamp=WHEN)
     assert (tmp_path / "out.vhd").stat().st_size == layout(12 * MIB, [2]).content_length

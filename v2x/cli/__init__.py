@@ -12,6 +12,12 @@ from v2x.log import redact
 BUG_EXIT = 1
 
 
+class Terminated(BaseException):
+    """SIGTERM where no machine is at work. Not an Exception, for libraries take those for errors of their own."""
+
+    code, exit_code = Interrupted.code, 128 + signal.SIGTERM
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line and returns its exit code. No traceback reaches the user unless --verbose is given.
 
@@ -45,6 +51,10 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         show.note("interrupted; the same command continues")
         code = 130
+    except Terminated as ended:
+        problem = Interrupted("terminated", hint="run the same command again; it continues")
+        show.problem(problem.with_signal(signal.SIGTERM), as_json=as_json)
+        code = ended.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         code = 141
@@ -64,4 +74,4 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    raise Interrupted("terminated", hint="run the same command again; it continues").with_signal(signal.SIGTERM)
+    raise Terminated

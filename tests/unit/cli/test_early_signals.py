@@ -59,3 +59,31 @@ def test_a_signal_within_a_callback_of_pythons_own_is_not_lost(number, code):
     words = [sys.executable, "-c", LOSES, str(int(number))]
     ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", "")
+
+
+STRIKES = """
+import os, signal
+from sqlalchemy import Integer, TypeDecorator, create_engine, literal, select
+import v2x.cli.commands
+class Struck(TypeDecorator):
+    impl, cache_ok = Integer, True
+    def process_bind_param(self, value, dialect):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return value
+def app(**given):
+    with create_engine("sqlite://").connect() as database:
+        database.execute(select(literal(1, Struck)))
+v2x.cli.commands.app = app
+from v2x.__main__ import main
+main()
+"""
+
+
+def test_a_signal_while_the_database_is_asked_is_no_error_of_the_database():
+    """SQLAlchemy wraps each Exception that comes while a statement is made into one of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", STRIKES]
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 143, ran.stderr
+    assert "terminated [INTERRUPTED]" in ran.stderr and "try: run the same command again" in ran.stderr
+    assert "Traceback" not in ran.stderr and "V2X-BUG" not in ran.stderr

@@ -70,7 +70,7 @@ def test_the_check_of_a_plan_warns(tables, facts, make_plan, make_row):
     (short,) = [one for one in found if one.rule == "plan.window-short"]
     assert (short.severity, short.machine_name) == (Severity.WARNING, "web01")
     assert "warm" in page("plan.window-short").text
-    assert page("PLAN.SPACE").title == "rule of v2x plan check, blocker"
+    assert page("PLAN.SPACE").title == "a rule of v2x plan check, blocker"
 
 
 def test_durations_in_words():

@@ -45,7 +45,7 @@ class Walk:
         command.write_text(f'#!/bin/sh\nexec {clone}/.venv/bin/python -m v2x "$@"\n')
         command.chmod(0o755)
         prompt = {"PS1": "$ ", "PATH": f"{folder}/bin:/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": str(clone),
-                  "V2X_STATE": str(folder / "state"), "TERM": "xterm-256color"}  # fmt: skip
+                  "V2X_STATE": str(folder / "state"), "TERM": "xterm-256color", "HISTFILE": ""}  # fmt: skip
         self.terminal = Terminal(["bash", "--norc", "--noprofile"], cwd=place, environment=prompt, timeout=90)
         self.terminal.expect("$")
 
@@ -55,15 +55,19 @@ class Walk:
         `passwords` are pairs of how the question begins and what is typed, unseen.
         """
         before = len(self.terminal.raw)
+        answered = dict.fromkeys((question for question, _ in passwords), 0)
         self.terminal.send(*command, ENTER)
         until = time.monotonic() + 600
         while self.terminal.text.rsplit("\n", 1)[-1].strip() != "$":
             assert time.monotonic() < until, self.terminal.scrolled
             self.terminal.settle(0.3)
             for question, password in passwords:
-                if self.terminal.text.rsplit("\n", 1)[-1].startswith(question):
+                asked = ESCAPES.sub("", self.terminal.raw[before:]).count(question)
+                if asked > answered[question] and self.terminal.text.rsplit("\n", 1)[-1].startswith(question):
+                    answered[question] = asked
                     self.terminal.send(password, ENTER)
         plain = " ".join(ESCAPES.sub("", self.terminal.raw[before:]).split())
+        assert "command not found" not in plain, f"{command} was not given what it asked for:\n{self.terminal.scrolled}"
         for text in shows:
             assert text in plain, f"{command} does not show {text!r}:\n{self.terminal.scrolled}"
         return plain

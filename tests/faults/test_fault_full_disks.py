@@ -111,19 +111,17 @@ def test_a_state_disk_of_480_kib_begins_nothing(world, small):
     held.holds(world.raws)
 
 
+def staged_migration(world, disk):
+    return (
+        *("migrate", "exports/one.ova", *world.target(), "--network", f"*={NETWORK}"),
+        *("--stage", disk.path, "--quiet"),
+    )
+
+
 def test_a_staging_folder_that_is_full_is_named_and_left_empty(world, small):
     held = oracle.Ledgered(world.pool)
     disk = small("stage", "4m")
-    words = (
-        "migrate",
-        "exports/one.ova",
-        *world.target(),
-        "--network",
-        f"*={NETWORK}",
-        "--stage",
-        disk.path,
-        "--quiet",
-    )
+    words = staged_migration(world, disk)
     code, _, err = world.v2x(disk, *words)
     assert code == 4 and "[NO-SPACE]" in err and str(disk.path) in err, err
     assert disk.names() == []
@@ -137,16 +135,7 @@ def test_a_staging_folder_that_is_full_is_named_and_left_empty(world, small):
 def test_a_staged_file_of_a_run_that_was_killed_goes_with_the_next(world, small):
     held = oracle.Ledgered(world.pool)
     disk = small("stage", "40m")
-    words = (
-        "migrate",
-        "exports/one.ova",
-        *world.target(),
-        "--network",
-        f"*={NETWORK}",
-        "--stage",
-        disk.path,
-        "--quiet",
-    )
+    words = staged_migration(world, disk)
     world.pool.settings.read_rate = MIB
     running = world.program(disk, *words)
     until = time.monotonic() + 60

@@ -236,17 +236,26 @@ def rvtools_seeds() -> list[bytes]:
 
 
 def read_rvtools(data: bytes) -> bool:
+    try:
+        found = _listed(data, "x.xlsx")
+    except V2xError as refused:
+        assert refused.exit_code in {4, 6}
+        return False
+    return _comes_back(found)
+
+
+def _listed(data: bytes, name: str) -> Inventory:
+    """What a file of that name is as a source."""
     from v2x.sources import open_source
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.xlsx"
+        path = Path(folder) / name
         path.write_bytes(data)
-        try:
-            with open_source(path) as source:
-                found = source.inventory()
-        except V2xError as refused:
-            assert refused.exit_code in {4, 6}
-            return False
+        with open_source(path) as source:
+            return source.inventory()
+
+
+def _comes_back(found: Inventory) -> bool:
     assert from_json(to_json(found), Inventory) == found
     return True
 
@@ -256,18 +265,11 @@ def inventory_seeds() -> list[bytes]:
 
 
 def read_inventory(data: bytes) -> bool:
-    from v2x.sources import open_source
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "x.json"
-        path.write_bytes(data)
-        try:
-            with open_source(path) as source:
-                found = source.inventory()
-        except InputRefused:
-            return False
-    assert from_json(to_json(found), Inventory) == found
-    return True
+    try:
+        found = _listed(data, "x.json")
+    except InputRefused:
+        return False
+    return _comes_back(found)
 
 
 def report_seeds() -> list[bytes]:

@@ -5,6 +5,7 @@ Each takes the inner reader over, and `clone()` gives a wrapper around a clone o
 disk as a whole: the rate, the counts, the digests. Time and sleep are parameters.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +43,41 @@ class Wrapper:
         self._inner.close()
 
 
-class Retry(Wrapper):
+class Persistent(Wrapper):
+    """Goes on after an error, where `_after` lets it: the same read again, a map from where it broke off.
+
+    `_ready` gives the reader to ask now. `_after` raises the error, or returns for one more attempt; attempts count
+    from 1, and anew after each extent.
+    """
+
+    def _ready(self) -> DiskReader:
+        raise NotImplementedError
+
+    def _after(self, problem: V2xError, attempt: int) -> None:
+        raise NotImplementedError
+
+    def read_into(self, offset: int, buffer: Buffer) -> None:
+        for attempt in itertools.count(1):
+            try:
+                self._ready().read_into(offset, buffer)
+                return
+            except V2xError as problem:
+                self._after(problem, attempt)
+
+    def extents(self, start: int, length: int) -> Iterator[Extent]:
+        end, attempt = start + length, 1
+        while True:
+            try:
+                for extent in self._ready().extents(start, end - start):
+                    yield extent
+                    start, attempt = extent.end, 1
+                return
+            except V2xError as problem:
+                self._after(problem, attempt)
+                attempt += 1
+
+
+class Retry(Persistent):
     """Tries again what failed with a SourceError, or with any error that says trying again makes sense.
 
     At most `attempts` in all, with waits that double from `wait_seconds` up to a minute. With `reopen` the inner
@@ -66,26 +101,6 @@ class Retry(Wrapper):
         self._reopen = reopen
         self._sleep = sleep
         self._broken = False
-
-    def read_into(self, offset: int, buffer: Buffer) -> None:
-        for attempt in range(1, self._attempts + 1):
-            try:
-                self._ready().read_into(offset, buffer)
-                return
-            except V2xError as problem:
-                self._after(problem, attempt)
-
-    def extents(self, start: int, length: int) -> Iterator[Extent]:
-        end, attempt = start + length, 1
-        while True:
-            try:
-                for extent in self._ready().extents(start, end - start):
-                    yield extent
-                    start, attempt = extent.end, 1
-                return
-            except V2xError as problem:
-                self._after(problem, attempt)
-                attempt += 1
 
     def _ready(self) -> DiskReader:
         if self._broken and self._reopen is not None:

@@ -24,7 +24,6 @@ def wall_page() -> bytes:
 
 def wall_words(status: BatchStatus) -> dict[str, Any]:
     """What the page shows of a status, as words and shares of 1, safe to show; small enough to send each second."""
-    size, done = status.size_bytes, status.copied_bytes
     rows = live.ranked(status.rows)
     limit = status.limits.get("rate", "0")
     through = sum(row.migration.outcome in live.THROUGH for row in status.rows)
@@ -34,8 +33,8 @@ def wall_words(status: BatchStatus) -> dict[str, Any]:
         "state": live.state_word(status),
         "at": status.taken_at.isoformat(),
         "counts": _counts(status),
-        "share": done / size if size else 1.0,
-        "done": f"{show_bytes(done)} of {show_bytes(size)}",
+        "share": live.copied_share(status),
+        "done": f"{show_bytes(status.copied_bytes)} of {show_bytes(status.size_bytes)}",
         "through": f"{through:,} of {len(status.rows):,}",
         "bytes_per_second": max(0, int(status.rate_bytes)),
         "rate": f"{show_bytes(int(status.rate_bytes))}/s" if status.rate_bytes > 0 else "",

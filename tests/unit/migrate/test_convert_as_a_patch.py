@@ -377,20 +377,25 @@ def sent_since(world, before):
     return sorted(number for _, number in world.target.sent[before:])
 
 
-@KEEPING
-@pytest.mark.parametrize("itinerary", [COLD, WARM])
-def test_a_conversion_that_is_made_once_more_sends_its_own_blocks_alone(patched, conversions, itinerary):
-    """Without what is kept, those of the first are sent again too."""
-    world = patched
+def converted_and_broken_off(world, itinerary):
+    """A run that converts and fails at the seal; how much was sent by then."""
     if itinerary is WARM:
         world.source = Running(world)
     sealing, world.target.seal = world.target.seal, None
     with pytest.raises(TypeError):
         follow(world.work(convert=True, warm=itinerary is WARM), itinerary)
     world.target.seal = sealing
-    before = len(world.target.sent)
     if itinerary is WARM:
         world.source.power = PowerState.OFF
+    return len(world.target.sent)
+
+
+@KEEPING
+@pytest.mark.parametrize("itinerary", [COLD, WARM])
+def test_a_conversion_that_is_made_once_more_sends_its_own_blocks_alone(patched, conversions, itinerary):
+    """Without what is kept, those of the first are sent again too."""
+    world = patched
+    before = converted_and_broken_off(world, itinerary)
     heard = Heard()
     follow(world.work(convert=True, warm=itinerary is WARM, observer=heard), itinerary)
     assert arrived(world) == conversions[-1]
@@ -404,15 +409,7 @@ def test_a_conversion_that_is_made_once_more_sends_its_own_blocks_alone(patched,
 @pytest.mark.parametrize("itinerary", [COLD, WARM])
 def test_without_the_wish_what_was_converted_is_put_back_and_not_copied(patched, conversions, itinerary):
     world = patched
-    if itinerary is WARM:
-        world.source = Running(world)
-    sealing, world.target.seal = world.target.seal, None
-    with pytest.raises(TypeError):
-        follow(world.work(convert=True, warm=itinerary is WARM), itinerary)
-    world.target.seal = sealing
-    before = len(world.target.sent)
-    if itinerary is WARM:
-        world.source.power = PowerState.OFF
+    before = converted_and_broken_off(world, itinerary)
     follow(world.work(warm=itinerary is WARM), itinerary)
     assert arrived(world) == [world.source.content[name] for name in world.contents]
     assert sent_since(world, before) == [] and "remake" not in world.target.calls

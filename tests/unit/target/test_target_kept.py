@@ -5,26 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.claims import BLOCK, Place, opened
+from tests.claims import BLOCK, opened
 from v2x.errors import Conflict, V2xError
 from v2x.model.units import MIB
 from v2x.simulators.xapi import Layout
 from v2x.target.keeping import Moment, NotKept
-
-
-@pytest.fixture
-def place(simulated_pool):
-    targets = []
-
-    def make(changes=None, **options):
-        pool = simulated_pool(**options)
-        target = opened(pool)
-        targets.append(target)
-        return Place(pool, target, **(changes or {}))
-
-    yield make
-    for target in targets:
-        target.close()
 
 
 def snapshots(here):

@@ -7,25 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from tests.claims import BLOCK, MAC, STAGE, UNTIL, Place, opened
+from tests.claims import BLOCK, MAC, STAGE, UNTIL, opened
 from v2x.errors import Conflict, NoSpace, TargetError
 from v2x.model.units import GIB, MIB
 from v2x.simulators.xapi import Layout
-
-
-@pytest.fixture
-def place(simulated_pool):
-    targets = []
-
-    def make(changes=None, **options):
-        pool = simulated_pool(**options)
-        target = opened(pool)
-        targets.append(target)
-        return Place(pool, target, **(changes or {}))
-
-    yield make
-    for target in targets:
-        target.close()
 
 
 def test_a_copy_has_the_same_hardware_and_disks_and_other_networks(place):

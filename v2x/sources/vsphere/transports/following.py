@@ -14,12 +14,11 @@ look finds before that our chain is shorter.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
-from v2x.disks.extent import Extent
-from v2x.disks.interface import Buffer, DiskReader
-from v2x.disks.wrap import Wrapper
+from v2x.disks.interface import DiskReader
+from v2x.disks.wrap import Persistent
 from v2x.errors import V2xError
 from v2x.sources.vsphere.transports.place import DatastoreFile
 
@@ -112,40 +111,21 @@ class Chain:
         self.generation += 1
 
 
-class FollowingReader(Wrapper):
+class FollowingReader(Persistent):
     """A DiskReader over a Chain. A read that fails goes on in the files that the snapshot has by then."""
 
     def __init__(self, chain: Chain, inner: DiskReader, generation: int) -> None:
         super().__init__(inner)
         self._chain, self._generation = chain, generation
 
-    def read_into(self, offset: int, buffer: Buffer) -> None:
-        attempt = 1
-        while True:
-            try:
-                self._ready().read_into(offset, buffer)
-                return
-            except V2xError as problem:
-                self._chain.failed(problem, self._generation, attempt)
-                attempt += 1
-
-    def extents(self, start: int, length: int) -> Iterator[Extent]:
-        end, attempt = start + length, 1
-        while True:
-            try:
-                for extent in self._ready().extents(start, end - start):
-                    yield extent
-                    start, attempt = extent.end, 1
-                return
-            except V2xError as problem:
-                self._chain.failed(problem, self._generation, attempt)
-                attempt += 1
-
     def _ready(self) -> DiskReader:
         self._chain.look_again()
         if self._generation != self._chain.generation:
             self._inner, self._generation = self._chain.current()
         return self._inner
+
+    def _after(self, problem: V2xError, attempt: int) -> None:
+        self._chain.failed(problem, self._generation, attempt)
 
     def clone(self) -> "FollowingReader":
         return FollowingReader(self._chain, self._inner.clone(), self._generation)

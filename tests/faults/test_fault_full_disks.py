@@ -139,7 +139,7 @@ def test_a_staged_file_of_a_run_that_was_killed_goes_with_the_next(world, small)
     world.pool.settings.read_rate = MIB
     running = world.program(disk, *words)
     until = time.monotonic() + 60
-    while not any(one.received_bytes for one in world.pool.ledger.imports):
+    while not any(one["status"] == "pending" for one in world.pool.records("task").values()):  # it is being sent
         assert time.monotonic() < until
         time.sleep(0.05)
     running.kill()

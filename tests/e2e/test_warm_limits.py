@@ -251,6 +251,32 @@ def test_a_backup_snapshot_that_was_left_long_ago_is_not_waited_for(site, workin
         backup_wait.wait_for_backup(work)
 
 
+@pytest.mark.parametrize("call", ["CreateSnapshot_Task", "RemoveSnapshot_Task"])
+def test_a_task_of_others_is_waited_for_where_the_snapshot_is_made_and_removed(site, working, call):
+    machine = site.add("web01", 4 * MIB)
+    site.vcenter.faults.arm("fail_task", target=call, name="vim.fault.TaskInProgress", times=12)
+    clock = Clock()
+    work = working("web01", clock=clock, sleep=clock.sleep)
+    warm.track(work)
+    warm.sync(work)
+    assert work.observer.said("it is waited for up to 60 minutes (--backup-wait)") == 1, work.observer.warnings
+    assert site.calls(call) == 13 and clock.now >= 12 * work.look_seconds
+    assert "snapshot" not in machine.values
+
+
+def test_a_task_that_holds_on_to_our_snapshot_leaves_a_machine_that_is_whole_and_a_word(site):
+    machine = site.add("web01", 4 * MIB)
+    site.guests[0].ended.set()
+    site.guests[0].join()
+    site.vcenter.faults.arm("fail_task", target="RemoveSnapshot_Task", name="vim.fault.TaskInProgress", times=-1)
+    words = ("--source-fingerprint", site.vcenter.fingerprint, "--backup-wait", "0.01")
+    ran = site.bench.migrate(site.address, "web01", "--running", "snapshot", *words)
+    assert ran.code == 0, ran.err
+    assert "its snapshot may still be at the source" in ran.err and "v2x cleanup --source removes it" in ran.err
+    assert "snapshot" in machine.values
+    site.identical("web01", machine)
+
+
 def test_the_wait_ends_when_the_run_is_stopped(site, working):
     machine = site.add("web01", 4 * MIB)
     backup.begin(site.vcenter.state, machine)

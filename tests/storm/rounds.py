@@ -64,7 +64,7 @@ class Round:
         self.target = f"xva:{self.archives}" if self.to_files else f"xapi://{self.pool.user}@{self.pool.address}"
         if self.to_files:
             self.archives.mkdir()
-        self.wishes = ["--verify", chance.choice(("none", "sample", "full"))]
+        self.wishes = ["--verify", chance.choice(("auto", "none", "sample", "full"))]
         if not self.to_files and chance.random() < 0.5:
             self.wishes += ["--start", "--health-minutes", "0.01"]
         if not self.batch and not self.warm and chance.random() < 0.2:

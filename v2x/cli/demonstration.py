@@ -3,6 +3,7 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from v2x import __version__
@@ -23,6 +24,7 @@ from v2x.model.plan import Endpoint, Plan
 from v2x.model.units import show_bytes
 from v2x.plan import draft_plan, forecast, load_plan, save_plan
 from v2x.render import render_findings
+from v2x.render.run import compared_lines
 from v2x.secrets import Secret
 from v2x.simulators.xapi import Pool
 from v2x.text import plural, printable
@@ -126,6 +128,8 @@ def _planned(app: App, given: Given, appliance: Path, target: Endpoint, folder: 
         rules=app.rules,
         now=app.now(),
     )
+    # Everything is compared, so that it can be seen to have arrived; the simulated pool's NBD would give a sample.
+    plan = replace(plan, rows=tuple(replace(row, verify=VerifyLevel.FULL) for row in plan.rows))
     save_plan(plan, csv)
     plan = load_plan(csv)
     findings += checked(app, plan)
@@ -150,11 +154,10 @@ def _summary(given: Given, finished: Finished, folder: Path, page: Path, seconds
     for one in good:
         data = sum(disk.data_bytes for disk in one.disks)
         whole = sum(disk.capacity_bytes for disk in one.disks)
-        equal = sum(disk.verified is VerifyLevel.FULL for disk in one.disks)
         lines += [
             f"{printable(one.target_name)}: {plural(len(one.disks), 'disk')} of {show_bytes(whole)}, "
             f"{show_bytes(data)} with data",
-            f"  {plural(equal, 'disk')} read back, every byte equal",
+            *(f"  {line}" for line in compared_lines(one.disks)),
         ]
     lines += [
         f"done in {seconds:.1f} s; look at",

@@ -102,8 +102,9 @@ def migrate(
     backup_wait: BackupWait = 60.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, write nothing")] = False,
     verify: Annotated[
-        VerifyLevel, typer.Option(help="compare the target's bytes before it may start")
-    ] = VerifyLevel.FULL,
+        VerifyLevel,
+        typer.Option(help="compare the target's bytes before it may start; auto: a sample where the pool offers NBD"),
+    ] = VerifyLevel.AUTO,
     convert: Annotated[
         Convert,
         typer.Option(help="make the guest ready for Xen on its way (drivers, disk names, network); plan only says how"),

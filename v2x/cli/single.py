@@ -47,7 +47,7 @@ class Choices:
     autostart: bool | None = None
     resource_set: str | None = None
     ha: str | None = None
-    verify: VerifyLevel = VerifyLevel.FULL
+    verify: VerifyLevel = VerifyLevel.AUTO
     running: Running = Running.REFUSE
     start: bool = False
     checks: tuple[str, ...] = ()

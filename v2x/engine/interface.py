@@ -39,7 +39,7 @@ class Order:
     spec: TargetMachine
     source: str
     target: str
-    verify: VerifyLevel = VerifyLevel.FULL
+    verify: VerifyLevel = VerifyLevel.AUTO
     start: bool = False
     keep_off: bool = False
     read_all: bool = False

@@ -7,6 +7,7 @@ from typing import Protocol
 from v2x.causes import remedy
 from v2x.engine.memory import TRACKED, WAS_ON, Keeps, label_of, saved_of
 from v2x.errors import Conflict, V2xError
+from v2x.migrate.backup_wait import let_go
 from v2x.migrate.rollback import go_back
 from v2x.migrate.tracking import end_tracking
 from v2x.migrate.work import Work
@@ -70,7 +71,7 @@ def retreat(work: Work, kept: Told) -> None:
     claim = work.target.find(work.tag)
     if claim is None or not claim.sealed:
         raise Conflict(f"{work.spec.name} is not on the target any more", hint="start the source by hand", code="GONE")
-    work.source.release(work.machine, work.tag)
+    let_go(work)
     go_back(
         work.machine,
         claim,

@@ -18,7 +18,7 @@ from v2x.engine.attempt import Answer, Hooks, Journal, Kept, Patience, Wish
 from v2x.engine.hooks import run_hook
 from v2x.engine.memory import BROUGHT_BACK, LABEL, STOPPED, TRACKED, WAS, WAS_ON, fact, recall, remember, saved_of
 from v2x.engine.retreat import failure_of, retreat, unhealthy, wish_to_retreat
-from v2x.errors import InputRefused, Interrupted, Retry, Stopped, V2xError
+from v2x.errors import Blocked, InputRefused, Interrupted, Retry, Stopped, V2xError
 from v2x.migrate import backup_wait, outage, watch
 from v2x.migrate.crash import crash_point
 from v2x.migrate.integrity import IntegrityCheck
@@ -40,6 +40,7 @@ _GIVEN_BACK = {Outcome.FAILED, Outcome.CANCELLED, Outcome.MISSED_WINDOW, Outcome
 _AFTER_SEAL = {Phase.START, Phase.RELEASE, Phase.HEALTH, Phase.MARK}
 WAITED_FOR = frozenset({backup_wait.CODE, backup_wait.BUSY, watch.CODE})
 """Codes of a row that stopped by itself, having waited in vain: it starts again when a person wants it to."""
+_SNAPSHOT_LEFT = "its snapshot may still be at the source: {}; v2x cleanup --source removes it"
 _CANCELLED = "it stays cancelled; v2x migrate moves it by itself"
 
 
@@ -187,7 +188,7 @@ class RowRun:
                 self._keep(work)
                 return self._said(step, work)
             except (Stopped, Interrupted) as problem:
-                return self._stopped(problem)
+                return self._stopped(step, problem)
             except InputRefused as problem:
                 if problem.code == SOURCE_DIFFERS:
                     return _answer(Outcome.BLOCKED, self._refused(problem))
@@ -206,7 +207,9 @@ class RowRun:
                 return _answer(Outcome.FAILED, Failure(code="V2X-BUG", message=text, hint=hint))
         raise AssertionError("the last attempt returns")
 
-    def _stopped(self, problem: V2xError) -> Answer:
+    def _stopped(self, step: Step, problem: V2xError) -> Answer:
+        if step.phase is Phase.RELEASE and isinstance(problem, Blocked):
+            return self._gave_up(step, failure_of(problem))
         self._keep(self._work)
         self._forget_if_on()
         missed = self._wish.missed()
@@ -238,6 +241,9 @@ class RowRun:
         """What a sealed machine's start lacks may send it back; what comes after that does not make it a failed one."""
         if step.phase in {Phase.HEALTH, Phase.MARK}:
             self._kept.warning(f"{step.phase}: {failure.message}")
+            return {}
+        if step.phase is Phase.RELEASE:
+            self._kept.warning(_SNAPSHOT_LEFT.format(failure.message))
             return {}
         answer = _answer(Outcome.FAILED, failure)
         if step.phase is Phase.START:
@@ -347,7 +353,7 @@ class RowRun:
             work.source.release(work.machine, work.tag)
             work.checkpoint = self._held = None
         except V2xError as problem:
-            self._kept.warning(f"its snapshot may still be at the source: {problem.message}; v2x cleanup --source")
+            self._kept.warning(_SNAPSHOT_LEFT.format(problem.message))
         return {}
 
     def _forget_if_on(self) -> None:

@@ -64,6 +64,11 @@ def once_free(work: Work, action: Callable[[], T]) -> T:
             _nap(work, min(work.look_seconds, left))
 
 
+def let_go(work: Work) -> None:
+    """Removes our snapshot at the source. A task that holds the machine, as a killed run's export, is waited for."""
+    once_free(work, lambda: work.source.release(work.machine, work.tag))
+
+
 def _nap(work: Work, seconds: float) -> None:
     until = work.clock() + seconds
     while (left := until - work.clock()) > 0:

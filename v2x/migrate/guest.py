@@ -28,7 +28,7 @@ from v2x.migrate.look import adapters_of, clock_offset_of
 from v2x.migrate.observe import TellsChanges
 from v2x.migrate.points import marked, parted
 from v2x.migrate.stage import staged
-from v2x.migrate.verify import complete_digests
+from v2x.migrate.verify import complete_digests, level_of
 from v2x.model.machine import Disk
 from v2x.model.migration import GuestChange, Phase, VerifyLevel
 from v2x.model.units import MIB, show_bytes
@@ -195,7 +195,8 @@ def with_patch(
     digests, blocks = done.digests, sorted({*done.blocks, *(patched.blocks if patched else ())})
     if patched is not None:
         digests = digests.updated(patched.digests)
-    if work.verify is not VerifyLevel.NONE and done.resumed_at_bytes:
+    level = level_of(work.target, work.held_claim(), done.disk, work.verify)
+    if level is not VerifyLevel.NONE and done.resumed_at_bytes:
         digests = complete_digests(after, blocks, digests, stopping)
     more = patched or DiskCopy(disk=done.disk, blocks=())
     return replace(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from v2x.convert.guest import plan_guest
 from v2x.convert.interface import Adapter, Conversion, Remark
 from v2x.disks.interface import DiskReader
+from v2x.migrate.backup_wait import once_free
 from v2x.migrate.power import refuse_running
 from v2x.model.machine import Disk, Machine
 from v2x.model.plan import Running
@@ -29,12 +30,12 @@ def look_into(work: "Work") -> Conversion:
         work = replace(work, running=Running.REFUSE)
     refuse_running(work)
     tag = f"{work.tag}-look"
-    at = work.source.checkpoint(work.machine, tag)
+    at = once_free(work, lambda: work.source.checkpoint(work.machine, tag))
     try:
         with contextlib.ExitStack() as stack:
             readers: list[DiskReader] = []
             for disk in own_disks(work.machine):
-                reader = work.source.reader(work.machine, disk, at)
+                reader = once_free(work, lambda disk=disk: work.source.reader(work.machine, disk, at))  # type: ignore[misc]
                 readers.append(stack.enter_context(contextlib.closing(reader)))
             adapters = adapters_of(work.machine, work.spec)
             found = plan_guest(
@@ -44,7 +45,7 @@ def look_into(work: "Work") -> Conversion:
                 wishes=work.wishes,
             )
     finally:
-        work.source.release(work.machine, tag)
+        once_free(work, lambda: work.source.release(work.machine, tag))
     if len(adapters) == len(work.spec.nics):
         return found
     remark = Remark(

@@ -12,7 +12,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.scan import ZeroScan
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, InputRefused, NoSpace, SourceError
-from v2x.migrate.backup_wait import once_free, wait_for_backup
+from v2x.migrate.backup_wait import let_go, once_free, wait_for_backup
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.goback import count_room, went_back
 from v2x.migrate.guest import begun_copy, converted, is_of, patch, patchable, with_patch
@@ -23,7 +23,7 @@ from v2x.migrate.power import bring_down, refuse_running, rehearse, stay_off
 from v2x.migrate.readable import refuse_unreadable
 from v2x.migrate.room import Taking
 from v2x.migrate.stage import staged
-from v2x.migrate.verify import Verified, VerifyMismatch, complete_digests, verify_held
+from v2x.migrate.verify import Verified, VerifyMismatch, complete_digests, level_of, verify_held
 from v2x.migrate.work import Work
 from v2x.model.changes import differences
 from v2x.model.machine import Disk
@@ -136,7 +136,7 @@ def checkpoint(work: Work) -> None:
     """The point in time that is copied; a running machine is brought down first where its row says so."""
     wait_for_backup(work)
     bring_down(work)
-    work.checkpoint = work.source.checkpoint(work.machine, work.tag)
+    work.checkpoint = once_free(work, lambda: work.source.checkpoint(work.machine, work.tag))
     tell(work)
 
 
@@ -271,7 +271,8 @@ def _raise_integrity(work: Work) -> None:
 
 
 def _verified(work: Work, done: DiskCopy, reader: DiskReader, source: Disk, stopping: Callable[[], bool]) -> Verified:
-    if work.verify is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
+    level = level_of(work.target, work.held_claim(), done.disk, work.verify)
+    if level is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
         return Verified(VerifyLevel.NONE)
     if done.resumed_at_bytes:
         done.digests = complete_digests(reader, done.blocks, done.digests, stopping)
@@ -280,7 +281,7 @@ def _verified(work: Work, done: DiskCopy, reader: DiskReader, source: Disk, stop
         work.held_claim(),
         done.disk,
         done.digests.record(BLOCK_BYTES, reader.size),
-        work.verify,
+        level,
         work.observer,
         label=source.label,
         stopping=stopping,
@@ -332,5 +333,5 @@ def start(work: Work) -> None:
 
 
 def release(work: Work) -> None:
-    work.source.release(work.machine, work.tag)
+    let_go(work)
     tell(work)

@@ -40,6 +40,15 @@ def complete_digests(
     return again.updated(known)
 
 
+def level_of(target: object, claim: Claim, disk: ClaimedDisk, wanted: VerifyLevel) -> VerifyLevel:
+    """How much of `disk` is to be compared: AUTO becomes a sample where the target offers a way to single blocks."""
+    if not isinstance(target, ReadBack):
+        return VerifyLevel.NONE
+    if wanted is not VerifyLevel.AUTO:
+        return wanted
+    return VerifyLevel.SAMPLE if isinstance(target, Samples) and target.samples(claim, disk) else VerifyLevel.NONE
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """How far a disk was compared, and `over` what it was read (words for a report; empty where nobody tells)."""

@@ -16,9 +16,9 @@ from v2x.disks.areas import ChangedAreas
 from v2x.disks.extent import Extent
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
-from v2x.errors import SourceError, Stopped, Unsupported, V2xError
+from v2x.errors import AccessError, Blocked, SourceError, Stopped, Unsupported, V2xError
 from v2x.migrate import outage, steps, warm_guest
-from v2x.migrate.backup_wait import once_free, wait_for_backup
+from v2x.migrate.backup_wait import let_go, once_free, wait_for_backup
 from v2x.migrate.base_copy import verified_since, verify_base, wants_base, with_changed
 from v2x.migrate.copy import DiskCopy, copy_disk
 from v2x.migrate.digests import DigestTable, digest_of
@@ -29,7 +29,7 @@ from v2x.migrate.pump import pumped
 from v2x.migrate.rehearsal import end_rehearsals
 from v2x.migrate.reshape import follow
 from v2x.migrate.tracking import end_tracking
-from v2x.migrate.verify import VerifyMismatch, verify_held
+from v2x.migrate.verify import VerifyMismatch, level_of, verify_held
 from v2x.migrate.watch import Crossings, LimitCrossed, Watch, refuse_full
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
@@ -125,7 +125,7 @@ def _frozen(work: Work, source: ChangeTracking) -> Iterator[Checkpoint]:
         steps.tell(work)
         yield work.checkpoint
     finally:
-        work.source.release(work.machine, work.tag)
+        let_go(work)
 
 
 def _freeze(work: Work, source: ChangeTracking) -> Checkpoint:
@@ -134,14 +134,14 @@ def _freeze(work: Work, source: ChangeTracking) -> Checkpoint:
         if follow(work):
             _track(work, source)
         try:
-            return source.freeze(work.machine, work.tag)
+            return once_free(work, lambda: source.freeze(work.machine, work.tag))
         except SourceError as problem:
             if problem.code not in _OF_OTHER_DISKS or isinstance(work.source, Thaws):
                 raise
-            work.source.release(work.machine, work.tag)
+            let_go(work)
     if follow(work):
         _track(work, source)
-    return source.freeze(work.machine, work.tag)
+    return once_free(work, lambda: source.freeze(work.machine, work.tag))
 
 
 def _brought(
@@ -208,7 +208,7 @@ def _keep(
     """The disk's result with the digests of all passes so far."""
     before = next((one for one in work.results if one.source_disk == described.id), None)
     table = DigestTable.of(before.digests if before is not None and (patched or done.resumed_at_bytes) else None)
-    table = _complete(work, reader, table.updated(done.digests), stopping)
+    table = _complete(work, done.disk, reader, table.updated(done.digests), stopping)
     result = DiskResult(
         source_disk=described.id,
         label=described.label,
@@ -228,11 +228,13 @@ def _keep(
     work.results.append(result)
 
 
-def _complete(work: Work, reader: DiskReader, table: DigestTable, stopping: Callable[[], bool]) -> DigestTable:
+def _complete(
+    work: Work, disk: ClaimedDisk, reader: DiskReader, table: DigestTable, stopping: Callable[[], bool]
+) -> DigestTable:
     """With the digests of blocks that a program before this one sent, read again."""
     known = table.numbers()
     missing = [number for number in data_blocks(reader) if number not in known]
-    if not missing or work.verify is VerifyLevel.NONE:
+    if not missing or _level(work, disk) is VerifyLevel.NONE:
         return table
     again = DigestTable()
     with pumped(reader, missing, BLOCK_BYTES, digest=digest_of) as blocks:
@@ -282,7 +284,7 @@ def _foretold(work: Work) -> Outage:
     return outage.predicted(
         work.passes,
         work.results,
-        work.verify,
+        _deepest(work),
         work.care,
         wanted_seconds=work.outage_seconds,
         starts=work.start,
@@ -325,7 +327,7 @@ def last_sync(work: Work) -> None:
 
 def verify(work: Work) -> None:
     """Compares each disk with the digests of all passes, as far as asked for; one that differs is copied anew once."""
-    if work.verify is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
+    if not isinstance(work.target, ReadBack):
         return
     for disk in work.held_claim().disks:
         if _mended(work, work.target, disk) and work.convert:
@@ -364,8 +366,20 @@ def _verified_again(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
     _verified(work, target, disk)
 
 
+def _level(work: Work, disk: ClaimedDisk) -> VerifyLevel:
+    return level_of(work.target, work.held_claim(), disk, work.verify)
+
+
+def _deepest(work: Work) -> VerifyLevel:
+    """How much is compared of the disks that are compared at all."""
+    levels = {_level(work, disk) for disk in work.held_claim().disks}
+    return next(iter(levels - {VerifyLevel.NONE}), VerifyLevel.NONE)
+
+
 def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
-    described = work.source_disk(disk.source_disk)
+    described, level = work.source_disk(disk.source_disk), _level(work, disk)
+    if level is VerifyLevel.NONE:
+        return
     index, result = next((n, one) for n, one in enumerate(work.results) if one.source_disk == disk.source_disk)
     if result.digests is None:
         raise SourceError(f"{described.label}: the digests of its passes are lost", hint="run again; it is read anew")
@@ -378,7 +392,7 @@ def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
         work.held_claim(),
         disk,
         result.digests,
-        work.verify,
+        level,
         work.observer,
         label=described.label,
         stopping=work.stopping,
@@ -396,9 +410,15 @@ def look_up(work: Work) -> None:
 
 def finish(work: Work) -> None:
     """Lets go of the source: our snapshot, and tracking where this migration turned it on."""
-    steps.release(work)
+    left: V2xError | None = None
+    try:
+        steps.release(work)
+    except (AccessError, SourceError, Blocked) as problem:
+        left = problem
     try:
         end_tracking(work.source, work.machine, work.turned_on_tracking)
     except V2xError as problem:
         work.observer.warning(f"change tracking stays on at the source: {problem.message}")
     work.turned_on_tracking = False
+    if left is not None:
+        raise left

@@ -8,6 +8,7 @@ other, and the pass goes on from a new one, which resends what changed of what w
 import math
 
 from v2x.errors import AccessError, Blocked, SourceError
+from v2x.migrate.backup_wait import let_go
 from v2x.migrate.work import Work
 from v2x.model.units import show_bytes
 from v2x.sources.interface import Strain, WatchesSnapshots
@@ -81,7 +82,7 @@ def refuse_full(work: Work) -> None:
     if found is None or not is_short(work, found):
         return
     # One that a killed run left is part of the trouble.
-    work.source.release(work.machine, work.tag)
+    let_go(work)
     found, _ = strain_of(work)
     if found is not None and is_short(work, found):
         raise Blocked(

@@ -64,7 +64,7 @@ class Work:
     source: Source
     target: Target
     observer: Observer
-    verify: VerifyLevel = VerifyLevel.FULL
+    verify: VerifyLevel = VerifyLevel.AUTO
     start: bool = False
     read_all: bool = False
     stage: Path | None = None

@@ -54,6 +54,9 @@ class Outcome(StrEnum):
 
 
 class VerifyLevel(StrEnum):
+    """How much of a disk is compared. AUTO is only ever asked for: a sample where the pool offers NBD, else nothing."""
+
+    AUTO = "auto"
     NONE = "none"
     SAMPLE = "sample"
     FULL = "full"

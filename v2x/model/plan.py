@@ -82,7 +82,7 @@ class PlanRow:
     convert: GuestConversion = GuestConversion.OFF
     guest: tuple[GuestWish, ...] = ()
     running: Running = Running.REFUSE
-    verify: VerifyLevel = VerifyLevel.FULL
+    verify: VerifyLevel = VerifyLevel.AUTO
     start: bool = False
     autostart: bool = False
     ha: HaPriority = HaPriority.NONE

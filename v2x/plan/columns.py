@@ -102,7 +102,7 @@ COLUMNS: tuple[Column, ...] = (
         str,
         Running.REFUSE,
     ),
-    Column("verify", "verify", "none, sample or full", word_of(VerifyLevel), str, VerifyLevel.FULL),
+    Column("verify", "verify", "auto, none, sample or full", word_of(VerifyLevel), str, VerifyLevel.AUTO),
     Column("start", "start", "yes: start the machine when it is there", read_flag, write_flag, False),
     Column("autostart", "autostart", "yes: the pool starts it with the host", read_flag, write_flag, False),
     Column("ha", "ha", "restart or best-effort; empty: not protected", word_of(HaPriority), str, HaPriority.NONE),

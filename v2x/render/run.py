@@ -2,6 +2,7 @@
 """A run's report in the shape that all formats show."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from v2x.model.migration import (
@@ -73,11 +74,24 @@ def card_line(card: TargetNic) -> CardLine:
     )
 
 
+_NOT_COMPARED = "not read back; all of it was taken, and the sizes fit"
 _VERIFIED = {
-    VerifyLevel.NONE: "not verified",
+    VerifyLevel.AUTO: _NOT_COMPARED,
+    VerifyLevel.NONE: _NOT_COMPARED,
     VerifyLevel.SAMPLE: "samples are equal",
     VerifyLevel.FULL: "every byte is equal",
 }
+
+
+def compared_lines(disks: Sequence[DiskResult]) -> list[str]:
+    """`2 disks read back, every byte equal`: how far disks were compared, a line for each way."""
+    words = {
+        VerifyLevel.FULL: "read back, every byte equal",
+        VerifyLevel.SAMPLE: "read back in samples, which are equal",
+        VerifyLevel.NONE: _NOT_COMPARED,
+    }
+    counts = {level: sum(disk.verified is level for disk in disks) for level in words}
+    return [f"{plural(count, 'disk')} {words[level]}" for level, count in counts.items() if count]
 
 
 def digest_summary(digests: BlockDigests | None) -> str:

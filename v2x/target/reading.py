@@ -11,6 +11,10 @@ from v2x.target.interface import Claim, ClaimedDisk
 class Samples(Protocol):
     """Targets of whose disks single blocks can be read wherever they lie, at the cost of these blocks alone."""
 
+    def samples(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        """Whether `sampler` would have a way; nothing is opened for it."""
+        ...
+
     def sampler(self, claim: Claim, disk: ClaimedDisk) -> DiskReader | None:
         """None where the target offers no such way: nothing is changed there to have one.
 

@@ -10,9 +10,10 @@ from v2x.cli import show
 from v2x.cli.running import NOT_THROUGH
 from v2x.cli.wizard.command import joined
 from v2x.cli.wizard.talk import Wanted
-from v2x.model.migration import Migration, Outcome, Report, VerifyLevel
+from v2x.model.migration import Migration, Outcome, Report
 from v2x.model.units import show_bytes
 from v2x.render.layout import wrap
+from v2x.render.run import compared_lines
 from v2x.text import plural, printable
 
 if TYPE_CHECKING:
@@ -34,10 +35,9 @@ def outcome(one: Migration) -> list[str]:
         hint = wrap(f"try: {printable(one.failure.hint, 1000)}", show.width(), first="  ", rest="    ")
         return [*wrap(text, show.width(), rest="  "), *(hint if one.failure.hint else ())]
     held = sum(disk.data_bytes for disk in one.disks)
-    equal = sum(disk.verified is VerifyLevel.FULL for disk in one.disks)
     lines = [f"{name}: {one.outcome}, {plural(len(one.disks), 'disk')} with {show_bytes(held)} of data"]
-    if equal:
-        lines.append(f"  {plural(equal, 'disk')} read back, every byte equal")
+    for line in compared_lines(one.disks):
+        lines += wrap(line, show.width(), first="  ", rest="    ")
     for warning in one.warnings:
         lines += wrap(f"warning: {printable(warning, 1000)}", show.width(), first="  ", rest="    ")
     return lines

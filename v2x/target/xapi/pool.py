@@ -307,6 +307,9 @@ class XapiTarget:
     def reader(self, claim: Claim, disk: ClaimedDisk) -> VdiReader:
         return VdiReader(self.client, self._routes, self._disk(claim, disk))
 
+    def samples(self, claim: Claim, disk: ClaimedDisk) -> bool:
+        return sampling.offered(self.client, self._disk(claim, disk))
+
     def sampler(self, claim: Claim, disk: ClaimedDisk) -> NbdTlsReader | None:
         return sampling.sampler(self.client, self._disk(claim, disk))
 

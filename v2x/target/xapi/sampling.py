@@ -23,6 +23,11 @@ from v2x.tls import Trust, fingerprint_of, leads_inward
 _log = logging.getLogger("v2x.target")
 
 
+def offered(client: Client, target: UploadTarget) -> bool:
+    """As Samples.samples: the pool offers NBD with TLS, and there is a client for it here."""
+    return nbd_tls.available() and bool(_offers(client, target))
+
+
 def sampler(client: Client, target: UploadTarget) -> NbdTlsReader | None:
     """As Samples.sampler: the first offer that works."""
     offers = _offers(client, target)

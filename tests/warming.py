@@ -11,6 +11,7 @@ from tests.vsphere_estate import patterned
 from v2x.app import App, Side
 from v2x.cli.single import Choices, single_plan
 from v2x.engine.orders import work_of
+from v2x.model.migration import VerifyLevel
 from v2x.simulators.vsphere import DiskSpec, MachineSpec
 
 BLOCK = 64 * 1024
@@ -88,6 +89,7 @@ class Site:
         app = App.create(**pins, target_side=Side(fingerprint=self.bench.pool.fingerprint))
         app.delta_format = delta_format
         choices = Choices(source=self.address, target=self.bench.target, vm=name, networks=(f"*={NETWORK}",), warm=True)
+        choices = replace(choices, verify=changes.pop("verify", VerifyLevel.FULL))
         plan, _ = single_plan(app, choices)
         (order,) = app.orders(plan)
         return replace(order, **changes), app.doors(plan.sources, plan.targets)

@@ -163,7 +163,7 @@ def drafted(site, *edits):
     plan.write_bytes(text)
 
 
-WARM = ((b",cold,", b",warm,"), (b",warm,off,,refuse,full,no,", b",warm,off,,refuse,full,yes,"))
+WARM = ((b",cold,", b",warm,"), (b",warm,off,,refuse,auto,no,", b",warm,off,,refuse,full,yes,"))
 
 
 def process(site, *words):

@@ -81,7 +81,7 @@ def warm(site):
         machine = site.add("web01", *sizes, pause=pause, **more)
         pins = ("--source-fingerprint", site.vcenter.fingerprint)
         return machine, words_of(
-            site.bench, site.address, "web01", "--warm", "--convert", "auto", "--outage", "9", *pins
+            site.bench, site.address, "web01", "--warm", "--verify", "full", "--convert", "auto", "--outage", "9", *pins
         )
 
     return factory

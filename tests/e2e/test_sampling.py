@@ -93,9 +93,30 @@ def test_without_a_secure_offer_it_goes_over_the_export(bench, machine, client, 
 
 def test_full_reads_the_export_whatever_is_offered(bench, machine, offer):
     offer()
-    assert bench.migrate(machine).code == 0
+    assert bench.migrate(machine, "--verify", "full").code == 0
     disk, _ = disk_of(bench)
     assert (disk["verified"], disk["verified_over"]) == ("full", "VHD export")
+
+
+def test_by_default_a_sample_is_compared_where_nbd_is_offered(bench, machine, offer):
+    offer()
+    assert bench.migrate(machine).code == 0
+    disk, _ = disk_of(bench)
+    assert (disk["verified"], disk["verified_over"]) == ("sample", "NBD")
+
+
+@pytest.mark.parametrize("purpose", ["", "insecure_nbd"])
+def test_by_default_nothing_is_read_back_where_it_is_not_and_the_report_says_so(bench, machine, offer, purpose):
+    """What was recorded while it was copied is compared afterwards, by whoever wants it."""
+    if purpose:
+        offer(purpose)
+    ran = bench.migrate(machine)
+    assert ran.code == 0, ran.err
+    disk, _ = disk_of(bench)
+    assert (disk["verified"], disk["verified_over"]) == ("none", "") and disk["digests"]
+    assert "not read back; all of it was taken, and the sizes fit" in ran.out
+    ran = bench.v2x("verify", "report.json", "--target", bench.target)
+    assert ran.code == 0, ran.err
 
 
 def damaging(bench, monkeypatch, times):

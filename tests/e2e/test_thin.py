@@ -56,7 +56,7 @@ def measured(bench, ova: Path, folder: Path) -> Measured:
     temporary.mkdir()
     arguments = [
         sys.executable, "-c", PROGRAM, "migrate", str(ova), "--target", bench.target,
-        "--target-fingerprint", bench.pool.fingerprint, "--report", str(folder / "report.json"),
+        "--target-fingerprint", bench.pool.fingerprint, "--verify", "full", "--report", str(folder / "report.json"),
         "--network", "*=Pool-wide network associated with eth0",
     ]  # fmt: skip
     environment = {

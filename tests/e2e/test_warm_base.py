@@ -69,7 +69,7 @@ def test_the_outage_reads_back_only_what_was_written_since(site, working):
 
 def test_under_a_writer_by_the_command(site):
     machine = site.add("web01", 24 * MIB, 6 * MIB + 512)
-    ran = site.migrate("web01", "--outage", "5")
+    ran = site.migrate("web01", "--verify", "full", "--outage", "5")
     assert ran.code == 0, ran.err
     site.identical("web01", machine)
     assert "as a whole" not in ran.err

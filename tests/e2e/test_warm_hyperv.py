@@ -94,7 +94,7 @@ def guest(site):
 
 
 def test_what_is_sealed_is_what_the_machine_held_when_it_went_down(bench, site, guest):
-    ran = site.migrate("--json")
+    ran = site.migrate("--json", "--verify", "full")
     assert ran.code == 0, ran.err
     assert guest.acts > 5 and guest.vm.state == "Off"
     wanted = site.content(guest)

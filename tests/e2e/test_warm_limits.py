@@ -13,7 +13,7 @@ from v2x.migrate import backup_wait, warm, watch
 from v2x.migrate.pace import Pace
 from v2x.model.limits import SourceLimits
 from v2x.model.units import MIB
-from v2x.simulators.vsphere import MachineSpec, backup, events
+from v2x.simulators.vsphere import MachineSpec, backup, events, snapshots
 
 
 def store_of(site, machine):
@@ -274,6 +274,30 @@ def test_a_task_that_holds_on_to_our_snapshot_leaves_a_machine_that_is_whole_and
     assert ran.code == 0, ran.err
     assert "its snapshot may still be at the source" in ran.err and "v2x cleanup --source removes it" in ran.err
     assert "snapshot" in machine.values
+    site.identical("web01", machine)
+
+
+def test_the_snapshot_that_turned_tracking_on_goes_with_the_next_one(site):
+    """Tracking begins with a snapshot that is made and removed; where a task keeps it, all else goes on meanwhile."""
+    machine = site.add("web01", 4 * MIB, tracking=False)
+    site.vcenter.faults.arm("fail_task", target="RemoveSnapshot_Task", name="vim.fault.TaskInProgress")
+    ran = site.migrate("web01", "--enable-cbt")
+    assert ran.code == 0, ran.err
+    assert "it goes with the snapshot of the first pass" in ran.err
+    assert "snapshot" not in machine.values and machine.values["config"].changeTrackingEnabled is False
+    site.identical("web01", machine)
+
+
+def test_one_that_a_killed_run_left_goes_too(site):
+    machine = site.add("web01", 4 * MIB)
+    state = site.vcenter.state
+    with state.store.lock:
+        snapshots.take(state, machine, "v2x tracking", "", quiesced=False)
+        snapshots.take(state, machine, "tracking", "somebody's own", quiesced=False)
+    ran = site.migrate("web01")
+    assert ran.code == 0, ran.err
+    (left,) = machine.values["snapshot"].rootSnapshotList
+    assert left.name == "tracking" and not left.childSnapshotList
     site.identical("web01", machine)
 
 

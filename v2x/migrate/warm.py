@@ -53,7 +53,7 @@ def track(work: Work) -> None:
 
 
 def _track(work: Work, source: ChangeTracking) -> None:
-    if source.track(work.machine, allowed=work.enable_tracking):
+    if once_free(work, lambda: source.track(work.machine, allowed=work.enable_tracking)):
         work.turned_on_tracking = True
     steps.tell(work)
 

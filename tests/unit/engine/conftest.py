@@ -14,6 +14,7 @@ from v2x.engine.durable import Pacing
 from v2x.engine.interface import Order
 from v2x.engine.store import Store
 from v2x.migrate.observe import Silent
+from v2x.model.migration import VerifyLevel
 
 _path = Path(__file__).parents[1] / "migrate" / "conftest.py"
 _spec = importlib.util.spec_from_file_location("migrate_doubles", _path)
@@ -70,6 +71,7 @@ class Estate:
         machine = replace(self.machine, id=f"m{number}", name=f"web{number}", host=host)
         spec = doubles.spec_of(machine)
         spec = replace(spec, name=f"web{number}", disks=tuple(replace(disk, sr=sr) for disk in spec.disks))
+        changes.setdefault("verify", VerifyLevel.FULL)
         return Order(id=f"t{number}", machine=machine, spec=spec, source="src", target="pool", **changes)
 
     def store(self):

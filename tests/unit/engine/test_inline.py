@@ -10,7 +10,7 @@ from v2x.engine.inline import InlineEngine
 from v2x.engine.interface import Order
 from v2x.errors import ConnectError, SourceError, UsageError
 from v2x.migrate.observe import Silent
-from v2x.model.migration import Outcome, Phase
+from v2x.model.migration import Outcome, Phase, VerifyLevel
 from v2x.model.target import StorageRepository
 
 _path = Path(__file__).parents[1] / "migrate" / "conftest.py"
@@ -63,7 +63,9 @@ def engine():
 
         def order(self, number, target="pool"):
             spec = replace(doubles.spec_of(self.machine), name=f"web{number}")
-            return Order(id=f"t{number}", machine=self.machine, spec=spec, source="src", target=target)
+            return Order(
+                id=f"t{number}", machine=self.machine, spec=spec, source="src", target=target, verify=VerifyLevel.FULL
+            )
 
     return World()
 

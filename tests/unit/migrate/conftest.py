@@ -13,6 +13,7 @@ from v2x.migrate.observe import Silent
 from v2x.migrate.work import Work
 from v2x.model.inventory import Inventory, SourceInfo
 from v2x.model.machine import Cpu, Disk, DiskBus, DiskFormat, Firmware, Machine, Memory
+from v2x.model.migration import VerifyLevel
 from v2x.model.target import SecureBoot, TargetDisk, TargetFacts, TargetMachine, UsedMac
 from v2x.sources.interface import Checkpoint
 from v2x.target.interface import Claim, ClaimedDisk
@@ -335,6 +336,7 @@ def world():
             self.spec = spec_of(self.machine)
 
         def work(self, **changes):
+            changes.setdefault("verify", VerifyLevel.FULL)
             return Work(
                 tag="tag", machine=self.machine, spec=self.spec, source=self.source, target=self.target,
                 observer=changes.pop("observer", Silent()), **changes,

@@ -26,7 +26,7 @@ def short(make_row, make_machine):
     """The findings of one row over a machine of 60 GiB, which takes 102 minutes at 10 MiB/s in one direction."""
 
     def found(window, machine=None, pace=SLOW, now=NOW, **changes):
-        row = make_row(1, window=window, **changes)
+        row = make_row(1, window=window, **{"verify": VerifyLevel.FULL, **changes})
         return [one.text for one in short_windows([row], {("files", "uuid-1"): machine or make_machine()}, pace, now)]
 
     return found
@@ -65,7 +65,9 @@ def test_what_is_no_window_or_never_comes_is_told_elsewhere(short, window):
 
 
 def test_the_check_of_a_plan_warns(tables, facts, make_plan, make_row):
-    row = make_row(1, window="daily 20:00-22:00 UTC", storage={"*": "SAN; tier=1"}, networks={"0": "LAN"})
+    row = make_row(
+        1, verify=VerifyLevel.FULL, window="daily 20:00-22:00 UTC", storage={"*": "SAN; tier=1"}, networks={"0": "LAN"}
+    )
     found = check_plan(make_plan(row), {"pool": facts}, tables, now=NOW, pace=SLOW)
     (short,) = [one for one in found if one.rule == "plan.window-short"]
     assert (short.severity, short.machine_name) == (Severity.WARNING, "web01")

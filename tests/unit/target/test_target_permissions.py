@@ -85,6 +85,7 @@ def moved(here, target, **changes):
     reader = target.reader(place.claim, first)
     reader.read_into(0, bytearray(4096))
     reader.close()
+    assert not target.samples(place.claim, first), "no network of this pool is for NBD"
     target.remake(target.find("tag"), target.find("tag").disks[1])
     target.discard(target.find("tag"))
     return sealed(here, target, name="sealed", tags=("t",), vtpm=False, **changes)

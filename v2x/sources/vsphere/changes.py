@@ -25,7 +25,7 @@ from v2x.sources.vsphere.transports.tracking import areas
 _ENABLED: Final = "config.changeTrackingEnabled"
 _SUPPORTED: Final = "capability.changeTrackingSupported"
 _LOST: Final = frozenset({"FileFault", "InvalidArgument", "NotFound"})
-_STUN_TAG: Final = "tracking"
+STUN_TAG: Final = "tracking"
 _MARK: Final = "v2x.tracking"
 MARKED: Final = f'config.extraConfig["{_MARK}"]'
 """There where v2x turned tracking on, whichever run did: set and taken away together with it."""
@@ -85,8 +85,12 @@ def _turn_on(
     except PermissionRefused:
         # A role for warm migration alone may not set extraConfig; only a run that is killed is missed then.
         _set(session, now.reference, machine.name, on=True)
-    snapshots.ensure(session, now.reference, _STUN_TAG, quiesce=False, subject=machine.name, note=note)
-    snapshots.remove(session, now.reference, _STUN_TAG, subject=machine.name, note=note)
+    snapshots.ensure(session, now.reference, STUN_TAG, quiesce=False, subject=machine.name, note=note)
+    try:
+        snapshots.remove(session, now.reference, STUN_TAG, subject=machine.name, note=note)
+    except V2xError as problem:
+        # Tracking is on, which has to be remembered; letting go of the next snapshot removes this one as well.
+        note(f"{problem.message}; it goes with the snapshot of the first pass")
 
 
 def untrack(session: VsphereSession, machine: Machine) -> None:

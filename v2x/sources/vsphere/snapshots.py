@@ -81,9 +81,13 @@ def walk(info: Any) -> Iterator[Held]:
 
 
 def find(session: VsphereSession, reference: Any, tag: str) -> Held | None:
+    return next((one for one in _tree(session, reference) if one.tag == tag), None)
+
+
+def _tree(session: VsphereSession, reference: Any) -> Iterator[Held]:
     for found in session.retrieve(vim.VirtualMachine, ["snapshot"], objects=[reference]):
-        return next((one for one in walk(found.values.get("snapshot")) if one.tag == tag), None)
-    return None
+        return walk(found.values.get("snapshot"))
+    return iter(())
 
 
 def ensure(session: VsphereSession, reference: Any, tag: str, *, quiesce: bool, subject: str, note: Note) -> Held:
@@ -123,15 +127,21 @@ def _create(session: VsphereSession, reference: Any, tag: str, quiesce: bool, su
     session.wait_task(task, doing="take a snapshot", subject=subject, timeout=_FROZEN_SECONDS)
 
 
-def remove(session: VsphereSession, reference: Any, tag: str, *, subject: str, note: Note) -> bool:
-    """Removes the machine's snapshot of that tag and merges its files; whether there was one.
+def remove(session: VsphereSession, reference: Any, *tags: str, subject: str, note: Note) -> bool:
+    """Removes the machine's snapshots of these tags and merges their files; whether there was one.
 
     Consolidation is waited for. Where the machine needs more of it afterwards, it is asked for once, and a note tells
     when that did not help: nothing is lost then, but the machine goes on writing to a delta file.
     """
-    held = find(session, reference, tag)
-    if held is None:
-        return False
+    ours = [one for one in _tree(session, reference) if one.tag in tags]
+    for held in ours:
+        _remove(session, reference, held, subject)
+    if ours:
+        _consolidate(session, reference, subject, note)
+    return bool(ours)
+
+
+def _remove(session: VsphereSession, reference: Any, held: Held, subject: str) -> None:
     doing = "remove the snapshot"
     try:
         task = session.call(held.reference.RemoveSnapshot_Task, False, True, doing=doing, subject=subject)
@@ -139,11 +149,9 @@ def remove(session: VsphereSession, reference: Any, tag: str, *, subject: str, n
     except V2xError as problem:
         if isinstance(problem, ConnectionLost):
             session.sleep(1.0)
-        if find(session, reference, tag) is not None:
+        if find(session, reference, held.tag) is not None:
             raise
         # It is gone from the tree all the same; what is left of it is a matter of consolidation.
-    _consolidate(session, reference, subject, note)
-    return True
 
 
 def _consolidate(session: VsphereSession, reference: Any, subject: str, note: Note) -> None:

@@ -247,15 +247,19 @@ class VsphereSource:
             )
 
     def release(self, machine: Machine, tag: str) -> None:
-        """Removes the snapshot of that tag, if there is one, and waits until its files are merged."""
+        """Removes the snapshot of that tag, if there is one, and waits until its files are merged.
+
+        So it does with one that turning tracking on left behind.
+        """
         try:
             now = present(self.session, machine)
         except SourceError as problem:
             if problem.code != "SOURCE-GONE":
                 raise
             return  # and its snapshots with it
+        tags = (tag, changes.STUN_TAG)
         snapshots.remove(
-            self.session, now.reference, tag, subject=machine.name, note=lambda text: self._note(machine, text)
+            self.session, now.reference, *tags, subject=machine.name, note=lambda text: self._note(machine, text)
         )
 
     def notes(self, machine: Machine) -> tuple[str, ...]:

@@ -53,7 +53,9 @@ NEEDS: Mapping[str, Need] = {
         ),
     ),
     "moving machines": Need(
-        role="vm-admin", uses="migrate and batch run, cold and warm, with any --verify; batch cancel", calls=(*_CLAIM, "VDI.get_nbd_info")
+        role="vm-admin",
+        uses="migrate and batch run, cold and warm, with any --verify; batch cancel",
+        calls=(*_CLAIM, "VDI.get_nbd_info"),
     ),
     "cleaning up": Need(
         role="vm-admin",

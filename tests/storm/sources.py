@@ -12,7 +12,7 @@ from v2x.simulators.appliance import ApplianceSpec, CreateType, NicSpec, write_o
 from v2x.simulators.appliance import DiskSpec as ApplianceDisk
 from v2x.simulators.hyperv.checkpoints import Checkpoints
 from v2x.simulators.hyperv.service import HyperV
-from v2x.simulators.vsphere import DiskSpec, MachineSpec, VsphereSimulator
+from v2x.simulators.vsphere import DiskSpec, MachineSpec, VsphereSimulator, events
 from v2x.simulators.vsphere import NicSpec as VsphereNic
 
 BLOCK = 64 * 1024
@@ -196,7 +196,14 @@ class Vsphere(Site):
         return f"{kind} {where} after {after}"
 
     def calm(self):
+        """Hosts that fell away are back, and what ran on them was started again, as vSphere HA does it."""
         self.vcenter.faults.clear()
+        state = self.vcenter.state
+        for host in list(state.closed_hosts):
+            ran = [one for one in self.machines.values() if str(one.values["runtime"].powerState) == "poweredOn"]
+            events.host_up(state, state.store.find(host))
+            for machine in ran:
+                events.set_power(state, machine, "poweredOn", "vSphere HA")
 
     def calls(self):
         return [self.vcenter.expire_sessions]

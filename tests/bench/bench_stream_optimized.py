@@ -42,7 +42,7 @@ def test_to_nowhere(folder):
         contenders=[
             Contender(name="v2x", steps=(read,)),
             Contender(name="v2x, one worker", steps=(("env", "BENCH_INFLATERS=1", *read),)),
-            Contender(name="isal in two threads", steps=(python("floor_inflate.py", path),)),
+            Contender(name="libdeflate in two threads", steps=(python("floor_inflate.py", path),)),
             Contender(
                 name="qemu-img",
                 steps=(("qemu-img", "convert", "-f", "vmdk", "-n", "--target-image-opts", str(path), null),),

@@ -42,7 +42,7 @@ _MODULES = (
     ("keyring", "keyring", "pip install 'v2x[keyring]', or", "passwords from the system's keyring"),
 )
 """Module, part of packages.NAMES, how to bring it with that, what it is for."""
-_PACKAGES = ("isal", "xxhash", "XenAPI", "pyvmomi", "pypsrp", "smbprotocol")
+_PACKAGES = ("deflate", "xxhash", "XenAPI", "pyvmomi", "pypsrp", "smbprotocol")
 
 
 def check_machine(here: System) -> list[Line]:

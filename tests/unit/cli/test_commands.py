@@ -21,7 +21,7 @@ HEAVY = (
     "msgspec",
     "tqdm",
     "xxhash",
-    "isal",
+    "deflate",
     "cryptography",
     "nbd",
     "rich",

@@ -97,9 +97,9 @@ class VhdxLayer:
             start = limit
 
     def parts_with_holes(self, start: int, length: int) -> Iterator[Part]:
-        """In a fixed disk every block is stored, so there the file's own holes are asked for too."""
+        """Blocks are 32 MiB and more, all of which is stored for one byte: what the file itself lacks are zeros."""
         for part in self.parts(start, length):
-            if part.kind != DATA or self.variant != "fixed":
+            if part.kind != DATA:
                 yield part
                 continue
             for extent in self._source.extents(part.at, part.length):

@@ -9,13 +9,14 @@ inflated ahead. Nothing larger than one grain ever comes out of a grain, whateve
 import os
 import struct
 import threading
+import zlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from v2x.disks.chain import DATA, Part
 from v2x.disks.interface import ByteSource
@@ -31,7 +32,7 @@ _WINDOW_BYTES: Final = 2 << 20
 _KEPT_BYTES: Final = 8 << 20
 _UNTRIMMED_BYTES: Final = 2 << 20
 
-Inflated: TypeAlias = list[bytes | BadImage]
+Inflated: TypeAlias = list[bytes | bytearray | BadImage]
 
 
 class _Workers:
@@ -70,15 +71,26 @@ class _Stored(NamedTuple):
     stream: memoryview
 
 
-def inflate_grain(stream: memoryview, grain_bytes: int, needed: int, what: str) -> bytes:
+def inflate_grain(stream: memoryview, grain_bytes: int, needed: int, what: str) -> bytes | bytearray:
     """The bytes of one zlib stream: `needed` to `grain_bytes` of them, or BadImage naming `what`."""
-    from isal import igzip_lib
+    import deflate
 
-    failure: Any = igzip_lib.IsalError  # the package's own types call it an instance
-    inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_ZLIB)
     try:
-        data: bytes = inflater.decompress(stream, grain_bytes + 1)
-    except failure as problem:
+        data = deflate.zlib_decompress(stream, grain_bytes)
+    except (deflate.DeflateError, ValueError):
+        return _inflated_slowly(stream, grain_bytes, needed, what)
+    # libdeflate has held the checksum against the data, and does not tell where it was: it has to be last.
+    if len(data) < needed or int.from_bytes(stream[-4:], "big") != deflate.adler32(data):
+        return _inflated_slowly(stream, grain_bytes, needed, what)
+    return data
+
+
+def _inflated_slowly(stream: memoryview, grain_bytes: int, needed: int, what: str) -> bytes:
+    """As inflate_grain, by an inflater that tells what is wrong."""
+    inflater = zlib.decompressobj()
+    try:
+        data = inflater.decompress(stream, grain_bytes + 1)
+    except zlib.error as problem:
         raise BadImage(f"{what} is damaged: {problem}", hint="copy the file again") from None
     if len(data) > grain_bytes:
         raise BadImage(f"{what} inflates to more than its {grain_bytes:,} bytes", hint="the file is damaged or hostile")

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every writer takes from a reader: the blocks that hold data, read ahead while the last one is written."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO
+from queue import SimpleQueue
+from typing import IO, Final
 
 from v2x.disks.extent import touched_blocks
 from v2x.disks.interface import Buffer, DiskReader
@@ -34,16 +36,22 @@ def data_blocks(reader: DiskReader, block_bytes: int = BLOCK_BYTES) -> Sequence[
 
 
 def read_blocks(
-    reader: DiskReader, numbers: Sequence[int], *, block_bytes: int = BLOCK_BYTES, ahead: int = 2
+    reader: DiskReader,
+    numbers: Sequence[int],
+    *,
+    block_bytes: int = BLOCK_BYTES,
+    ahead: int = 2,
+    spare: "SimpleQueue[bytearray] | None" = None,
 ) -> Generator[Block, None, None]:
     """The blocks `numbers`, read in that order by one thread, `ahead` of the consumer.
 
-    A block's buffer is used again once the next block is asked for. The reader is used by this thread alone until
+    A block's buffer is used again once the next block is asked for. With `spare`, which holds more than `ahead` buffers
+    of `block_bytes`, it is the consumer's until he puts it back there. The reader is used by this thread alone until
     the iterator is exhausted or closed, so close it (contextlib.closing) before the reader. The last block of a disk
     is short; the rest of its buffer is zeros.
     """
     waiting: deque[Future[Block]] = deque()
-    spare = [bytearray(block_bytes) for _ in range(ahead + 1)]
+    lent = spare if spare is not None else buffers(ahead + 1, block_bytes)
 
     def fetch(number: int, buffer: bytearray) -> Block:
         start = number * block_bytes
@@ -58,15 +66,67 @@ def read_blocks(
     with ThreadPoolExecutor(1, "v2x-read-ahead") as pool:
         try:
             for number in numbers:
-                waiting.append(pool.submit(fetch, number, spare.pop()))
-                if not spare:
+                waiting.append(pool.submit(fetch, number, lent.get()))
+                if len(waiting) > ahead:
                     block = waiting.popleft().result()
                     yield block
-                    spare.append(block.buffer)
+                    if spare is None:
+                        lent.put(block.buffer)
             while waiting:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def buffers(count: int, block_bytes: int = BLOCK_BYTES) -> "SimpleQueue[bytearray]":
+    made: SimpleQueue[bytearray] = SimpleQueue()
+    for _ in range(count):
+        made.put(bytearray(block_bytes))
+    return made
+
+
+class WriteBehind:
+    """Writes to places of a file by two threads, so that the next blocks are read meanwhile; keeps no order.
+
+    To be used in a with statement, whose end waits for all that was asked for. An OSError is raised there, or by the
+    next write.
+    """
+
+    THREADS: Final = 2
+
+    def __init__(self, out: IO[bytes], done: "SimpleQueue[bytearray]") -> None:
+        """`done` gets each buffer once it was written."""
+        self._fd, self._done = out.fileno(), done
+        self._pool = ThreadPoolExecutor(self.THREADS, "v2x-write-behind")
+        self._asked: deque[Future[None]] = deque()
+
+    def write(self, at: int, head: bytes, buffer: bytearray) -> None:
+        """`head`, then the whole of `buffer`, from byte `at` on."""
+        self._asked.append(self._pool.submit(self._written, at, head, buffer))
+        while self._asked and self._asked[0].done():
+            self._asked.popleft().result()
+
+    def _written(self, at: int, head: bytes, buffer: bytearray) -> None:
+        try:
+            pieces = [memoryview(head), memoryview(buffer)]
+            while pieces:
+                count = os.pwritev(self._fd, pieces, at)
+                at += count
+                while pieces and count >= len(pieces[0]):
+                    count -= len(pieces.pop(0))
+                if pieces:
+                    pieces[0] = pieces[0][count:]
+        finally:
+            self._done.put(buffer)
+
+    def __enter__(self) -> "WriteBehind":
+        return self
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=problem is not None)
+        if problem is None:
+            for one in self._asked:
+                one.result()
 
 
 class ZeroTest:

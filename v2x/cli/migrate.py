@@ -130,7 +130,7 @@ def migrate(
     stage: Annotated[Path | None, typer.Option(help="convert to a VHD file in this folder first")] = None,
     report: Annotated[Path | None, typer.Option(help="where the report goes (default: NAME.v2x.json here)")] = None,
 ) -> None:
-    """Moves one machine, now: copies its disks, makes it on the target, compares every block. Run again to continue."""
+    """Moves one machine, now: copies its disks, makes it on the target, compares as asked. Run again to continue."""
     from v2x.cli import show
     from v2x.cli.build import build
     from v2x.cli.guest_conversion import show_guest_of

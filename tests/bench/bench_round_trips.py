@@ -37,7 +37,7 @@ from v2x.model.units import MIB
 from v2x.secrets import Secret
 from v2x.simulators.hyperv.share import Share
 
-SIZE = 256 * MIB
+SIZE = 512 * MIB
 ROUNDS = 3
 ROUND_TRIPS = (0.005, 0.02, 0.05)
 

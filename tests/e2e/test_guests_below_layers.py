@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import debian_guest, guests
-from tests.debian_guest import read_file, write_at, write_file
+from tests import guests
+from tests.debian_guest import read_file
+from tests.luks_guest import FIRST, LUKS_UUID, PASSPHRASE, encrypted_disk, luks_options, partitioned, qemu_img
 
 MIB = 1 << 20
-PASSPHRASE = "correct horse battery staple"
-LUKS_UUID = "99e7a9fd-e675-47be-b29c-5f39970ee7d7"
-_FIRST = 1 * MIB
 
 
 def v2x(*argv: object) -> subprocess.CompletedProcess[str]:
@@ -31,53 +29,16 @@ def key_file(folder: Path, text: str = PASSPHRASE) -> Path:
     return path
 
 
-def partitioned(disk: Path, content: Path, kind: str = "83") -> None:
-    """One partition with the content, after 1 MiB."""
-    sectors = content.stat().st_size // 512
-    with disk.open("wb") as out:
-        out.truncate(content.stat().st_size + 2 * MIB)
-    table = f"start=2048, size={sectors}, type={kind}\n"
-    subprocess.run(["/usr/sbin/sfdisk", "-q", disk], input=table, text=True, check=True)
-    write_at(disk, _FIRST, content)
-
-
-def qemu_img(folder: Path, command: str, *arguments: object) -> None:
-    """qemu-img with the passphrase, which it takes to be the whole of a file."""
-    key = folder / "key.qemu"
-    key.write_text(PASSPHRASE)
-    secret = f"secret,id=key,file={key}"
-    subprocess.run(["qemu-img", command, "--object", secret, *map(str, arguments)], check=True, capture_output=True)
-
-
-def luks_options(path: Path) -> str:
-    return f"driver=luks,key-secret=key,file.filename={path}"
-
-
 @pytest.fixture(scope="module")
 def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A disk with the real Debian on LUKS, opened as vault_crypt at boot."""
-    folder = tmp_path_factory.mktemp("luks")
-    plain, sealed, disk = folder / "plain.raw", folder / "sealed.luks", folder / "disk.raw"
-    with plain.open("wb") as out:
-        out.truncate((debian_guest.FOLDER / "root.ext4").stat().st_size)
-    write_at(plain, 0, debian_guest.FOLDER / "root.ext4")
-    with sealed.open("wb") as out:
-        out.truncate(plain.stat().st_size + 2 * MIB)
-    # QEMU's own would measure the processor for its iterations, which fails on a busy machine.
-    form = ["/usr/sbin/cryptsetup", "luksFormat", "-q", "--type", "luks1", "--pbkdf-force-iterations", "1000"]
-    subprocess.run([*form, "--uuid", LUKS_UUID, sealed], input=PASSPHRASE.encode(), check=True)
-    write_file(plain, 0, "/etc/fstab", "/dev/mapper/vault_crypt / ext4 errors=remount-ro 0 1\n")
-    write_file(plain, 0, "/etc/crypttab", "vault_crypt /dev/sda1 none luks\n")
-    qemu_img(folder, "convert", "-n", "-f", "raw", "--target-image-opts", plain, luks_options(sealed))
-    partitioned(disk, sealed)
-    return disk
+    return encrypted_disk(tmp_path_factory.mktemp("luks"))
 
 
 def opened(disk: Path, folder: Path) -> Path:
     """The plain file system of an encrypted disk."""
     sealed, plain = folder / "out.luks", folder / "out.plain"
     with disk.open("rb") as given, sealed.open("wb") as out:
-        given.seek(_FIRST)
+        given.seek(FIRST)
         while part := given.read(4 * MIB):
             out.write(part)
     qemu_img(folder, "convert", "--image-opts", luks_options(sealed), "-O", "raw", plain)

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.luks_guest import PASSPHRASE, encrypted_disk
 from tests.places import nbdkit_with
 from tests.vsphere_estate import patterned
 from v2x.model.units import MIB
@@ -275,6 +276,20 @@ def test_a_batch_from_two_kinds_of_source(place, pool, vcenter, tmp_path, keys):
     names = place.searched()
     assert any(name.endswith("journal.sqlite") for name in names), names
     assert {"plan.csv", "plan.json", "inventory.json", "assess.html", "batch.html"} <= set(names), names
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_key_of_an_encrypted_disk(place, keys, tmp_path):
+    """It goes through a program of its own and a virtual machine, and is in neither's words, environment and files."""
+    (tmp_path / "luks").mkdir()
+    encrypted, given = encrypted_disk(tmp_path / "luks"), keys("luks", PASSPHRASE)
+    out = place.run("convert", encrypted, "--guest-plan", "--json", "--luks-key-file", given)
+    assert json.loads(out)["edits"], "it was opened"
+    assert any(one.startswith("qemu") for one in place.programs), place.programs
+    wrong = keys("wrong", "Planted/Luks+00ff")
+    place.run("convert", encrypted, "--guest-plan", "--json", "--luks-key-file", wrong, code=6)
+    place.searched()
 
 
 def only(path: Path, names: set[str]) -> None:

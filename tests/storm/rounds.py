@@ -235,10 +235,12 @@ class Round:
 
     def stops(self, running):
         try:
-            return running.communicate(timeout=60)
+            return running.communicate(timeout=BUSY_SECONDS)
         except subprocess.TimeoutExpired:
             running.send_signal(signal.SIGUSR1)  # the stacks of all threads, to stderr
-            time.sleep(1)
+        try:
+            return running.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
             running.kill()
             _, err = running.communicate()
             raise AssertionError(f"a signal does not end it\n{err}") from None

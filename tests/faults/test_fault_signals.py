@@ -112,6 +112,32 @@ def test_a_signal_ends_a_batch_within_five_seconds(site, begun, number, code):
     assert not site.bench.leftovers()
 
 
+@pytest.mark.parametrize("busy", ["pool", pytest.param("source", marks=SLOW)])
+def test_a_signal_ends_it_while_a_busy_server_is_waited_for(site, begun, busy):
+    """Such calls are repeated for minutes, far below what knows of the signal."""
+    machine = site.add("web01", 8 * MIB, pause=0.05)
+    pool, vcenter = site.bench.pool, site.vcenter
+    if busy == "pool":
+        pool.faults.arm("busy", target="VM.add_to_other_config", times=-1)
+    else:
+        vcenter.faults.arm("fail_task", target="CreateSnapshot_Task", name="vim.fault.TaskInProgress", times=-1)
+    running = begun(*single(site, "--warm"))
+    called = {"pool": lambda: pool.ledger.calls_of("VM.add_to_other_config"),
+              "source": lambda: vcenter.ledger.calls_of("CreateSnapshot_Task")}[busy]  # fmt: skip
+    wait_for(called, 60)
+    time.sleep(4)
+    got, err, seconds = stopped(running, signal.SIGTERM)
+    assert got == 143, err
+    assert seconds < SECONDS
+    pool.faults.clear()
+    vcenter.faults.clear()
+    again = begun(*single(site, "--warm"))
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    site.identical("web01", machine)
+    assert not site.bench.leftovers() and "snapshot" not in machine.values
+
+
 @pytest.mark.parametrize(
     ("how", "silent"),
     [

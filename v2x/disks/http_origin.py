@@ -29,6 +29,7 @@ from v2x.errors import (
     V2xError,
 )
 from v2x.text import printable
+from v2x.waiting import nap
 
 _LOG = logging.getLogger(__name__)
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -127,7 +128,7 @@ class HttpOrigin:
     timeout: float = 60.0
     attempts: int = 6
     first_wait: float = 0.5
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = nap
     clock: Callable[[], float] = time.monotonic
     _idle: list[http.client.HTTPConnection] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

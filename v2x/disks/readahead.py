@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -149,7 +150,7 @@ class ReadAhead:
             if self._pool is None:
                 most = self._workers if self._workers is not None else self._most
                 self._pool = ThreadPoolExecutor(most, thread_name_prefix="read-ahead")
-            self._ahead[number] = self._pool.submit(self._fetch, number, workers)
+            self._ahead[number] = self._pool.submit(copy_context().run, self._fetch, number, workers)
 
     def _fetch(self, number: int, workers: int) -> bytearray:
         begin = number * self._block_bytes

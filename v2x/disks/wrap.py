@@ -15,6 +15,7 @@ from v2x import errors
 from v2x.disks.extent import Extent
 from v2x.disks.interface import Buffer, DiskReader
 from v2x.errors import SourceError, V2xError
+from v2x.waiting import nap
 
 _DEFAULT_BLOCK = 2 << 20
 
@@ -91,7 +92,7 @@ class Retry(Persistent):
         *,
         wait_seconds: float = 1.0,
         reopen: Callable[[], DiskReader] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
     ) -> None:
         super().__init__(inner)
         if attempts < 1:

@@ -32,6 +32,7 @@ from v2x.model.hook import Hook
 from v2x.model.machine import PowerState
 from v2x.model.migration import Failure, Outcome, Phase
 from v2x.sources.interface import Checkpoint, GivesBack, Integrity, Marks, PowerControl
+from v2x.waiting import heeding
 
 _log = logging.getLogger("v2x.engine")
 SOURCE_DIFFERS = "SOURCE-DIFFERS"
@@ -177,16 +178,17 @@ class RowRun:
                 # Once the machine is sealed, nothing stops it half-way.
                 if self._wish.stopping() and step.phase not in _AFTER_SEAL:
                     raise Stopped("stopped before the next step", hint="resume the batch; it continues")
-                work = self._ready(step)
-                self._kept.phase(step.phase)
-                self._remember_before(step, work)
-                crash_point(step.phase, "before")
-                step.run(work)
-                crash_point(step.phase, "after")
-                self._learned(step, work)
-                self._timed(step, work, self._clock() - began)
-                self._keep(work)
-                return self._said(step, work)
+                with heeding(None if step.phase in _AFTER_SEAL else self._wish.stopping):
+                    work = self._ready(step)
+                    self._kept.phase(step.phase)
+                    self._remember_before(step, work)
+                    crash_point(step.phase, "before")
+                    step.run(work)
+                    crash_point(step.phase, "after")
+                    self._learned(step, work)
+                    self._timed(step, work, self._clock() - began)
+                    self._keep(work)
+                    return self._said(step, work)
             except (Stopped, Interrupted) as problem:
                 return self._stopped(step, problem)
             except InputRefused as problem:

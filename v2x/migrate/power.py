@@ -11,6 +11,7 @@ from v2x.errors import SourceError, Unsupported, V2xError
 from v2x.model.machine import PowerState
 from v2x.model.plan import Running
 from v2x.sources.interface import HardPowerOff, Notes, PowerControl, Rehearses, Snapshots, StaysOff
+from v2x.waiting import heeding
 
 if TYPE_CHECKING:
     from v2x.migrate.work import Work
@@ -88,13 +89,14 @@ def shut_down_guest(work: "Work", source: PowerControl) -> None:
     """Asks the guest to shut down and waits; switches the machine off where its row allows that."""
     name = work.machine.name
     work.observer.warning(f"{name} is asked to shut down, and waited for up to {work.shutdown_seconds / 60:g} minutes")
-    try:
-        source.shutdown(work.machine, work.shutdown_seconds)
-    except SourceError as problem:
-        if work.running is not Running.POWER_OFF or not isinstance(source, HardPowerOff):
-            raise
-        work.observer.warning(f"{problem.message}; {name} is switched off")
-        source.power_off(work.machine)
+    with heeding(None):  # a guest that was asked goes down by itself: whoever stops must know whether it is off
+        try:
+            source.shutdown(work.machine, work.shutdown_seconds)
+        except SourceError as problem:
+            if work.running is not Running.POWER_OFF or not isinstance(source, HardPowerOff):
+                raise
+            work.observer.warning(f"{problem.message}; {name} is switched off")
+            source.power_off(work.machine)
     work.brought_down = True
 
 

@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from itertools import cycle, islice
 from queue import Empty, Full, Queue
 from typing import NamedTuple
@@ -90,7 +91,7 @@ class _Lane:
         self.filled: Queue[tuple[Block, bytearray] | _End] = Queue(maxsize=depth + 1)
         self._reader, self._numbers, self._block_bytes = reader, numbers, block_bytes
         self._digest, self._stop = digest, stop
-        self.thread = threading.Thread(target=self._run, name="v2x-pump", daemon=True)
+        self.thread = threading.Thread(target=copy_context().run, args=(self._run,), name="v2x-pump", daemon=True)
         self.thread.start()
 
     def _run(self) -> None:

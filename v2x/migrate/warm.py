@@ -38,6 +38,7 @@ from v2x.model.outage import Outage
 from v2x.sources.interface import ChangeTracking, Checkpoint, PowerControl, Thaws, TrackingLost
 from v2x.target.interface import ClaimedDisk, Patches, ReadBack
 from v2x.target.keeping import Moment
+from v2x.waiting import heeding
 
 FREEZE_TRIES = 3
 _OF_OTHER_DISKS = frozenset({"SOURCE-CHANGED", "NOT-IN-SNAPSHOT"})
@@ -125,7 +126,8 @@ def _frozen(work: Work, source: ChangeTracking) -> Iterator[Checkpoint]:
         steps.tell(work)
         yield work.checkpoint
     finally:
-        let_go(work)
+        with heeding(None):  # a stop waits for the snapshot to be gone
+            let_go(work)
 
 
 def _freeze(work: Work, source: ChangeTracking) -> Checkpoint:

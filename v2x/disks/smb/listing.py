@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Listings of files on shares: one folder, or a closed set of files from several places."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from v2x.disks.listing import plain_name
@@ -9,12 +8,13 @@ from v2x.disks.smb.paths import UncPath
 from v2x.disks.smb.server import SmbServers
 from v2x.disks.smb.source import SmbSource, persistent
 from v2x.errors import ConnectError, InputRefused, UnsafeImage
+from v2x.waiting import nap
 
 
 class SmbFolder:
     """The regular files of one folder of a share."""
 
-    def __init__(self, servers: SmbServers, folder: UncPath, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, servers: SmbServers, folder: UncPath, *, sleep: Callable[[float], None] = nap) -> None:
         self._servers = servers
         self.folder = folder
         self._sleep = sleep
@@ -38,7 +38,7 @@ class SmbFiles:
         servers: SmbServers,
         places: Mapping[str, Sequence[UncPath]],
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
     ) -> None:
         self._servers = servers
         self._places = places

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A file on a share as a byte source."""
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
@@ -11,6 +10,7 @@ from v2x.disks.smb.connection import Lost
 from v2x.disks.smb.paths import UncPath
 from v2x.disks.smb.server import FileState, SmbHandle, SmbServer
 from v2x.errors import BadImage, ConnectError, Retry, SourceError
+from v2x.waiting import nap
 
 WAITS_SECONDS: Final = (0.0, 1.0, 4.0, 15.0, 30.0)
 """Before each further attempt: a server that dropped a connection is mostly there, one that restarts takes a while."""
@@ -47,7 +47,7 @@ class SmbSource:
         *,
         name: str = "",
         expected: FileState | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
     ) -> None:
         """`name` is what its listing calls it, where that is not the file's own name."""
         self._server = server

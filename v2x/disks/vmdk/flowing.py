@@ -6,7 +6,6 @@ to the place; so does a cut, from which reading goes on where it was. The map is
 markers alone, or is given as an upper bound; each pass is held against it.
 """
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from v2x.disks.interface import Buffer
 from v2x.disks.vmdk.compressed import Inflated, inflating
 from v2x.disks.vmdk.flow import FlowGrain, GrainFlow
 from v2x.errors import BadImage, Retry, SourceError, V2xError
+from v2x.waiting import nap
 
 _KEPT_GRAINS: Final = 64
 _BATCH: Final = 8
@@ -83,7 +83,7 @@ class FlowingReader:
         bound: AllocationMap | None = None,
         told: Callable[[int], None] = lambda _: None,
         attempts: int = 5,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
     ) -> None:
         self.size, self.name = size, name
         self._begin, self._bound, self._told = begin, bound, told

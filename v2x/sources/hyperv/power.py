@@ -14,6 +14,7 @@ from v2x.model.machine import Machine, PowerState
 from v2x.sources.hyperv.hosts import Answer, Hosts
 from v2x.sources.hyperv.machine import locks_of, power_state
 from v2x.sources.hyperv.words import START_ACTIONS, STATES, STATUSES
+from v2x.waiting import nap
 
 _STEP_SECONDS = 5.0
 _ACTION = "start action"
@@ -43,7 +44,7 @@ class Power:
         self,
         hosts: Hosts,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hosts = hosts

@@ -25,6 +25,7 @@ from v2x.sources.hyperv.power import Power
 from v2x.sources.hyperv.shares import ShareDisks
 from v2x.sources.interface import Checkpoint, SourceCheck, SourceLeftover, Strain
 from v2x.sources.local_files import Clock, utc_now
+from v2x.waiting import nap
 
 PATIENCE_SECONDS = 1800.0
 _RELEASE_SECONDS = 60.0
@@ -46,7 +47,7 @@ class HyperVSource:
         *,
         shares: ShareOptions | None = None,
         clock: Clock = utc_now,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
         monotonic: Callable[[], float] = time.monotonic,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:

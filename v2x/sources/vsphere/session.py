@@ -28,6 +28,7 @@ from v2x.sources.vsphere.collecting import Collected, collect
 from v2x.sources.vsphere.endpoint import Endpoint, find_endpoint
 from v2x.sources.vsphere.failures import ConnectionLost, error_from
 from v2x.tls import PinRefused, Trust, pin_refused, pinned_context, split_proxy, untrusted
+from v2x.waiting import heeding, nap
 
 _IDLE_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 300.0
@@ -105,7 +106,7 @@ class VsphereSession:
         keep_alive_seconds: float = _KEEP_ALIVE_SECONDS,
         call_seconds: float = _CALL_SECONDS,
         now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
     ) -> None:
         self.host, self.port, self.user, self.trust = host, port or 443, user, trust
         self.now, self.sleep = now, sleep
@@ -366,7 +367,8 @@ class VsphereSession:
                 raise ConnectionLost(
                     f"{doing or 'a task'} did not end within {timeout:g} s", hint="look at its task", code="TIMEOUT"
                 )
-            self.sleep(pause)
+            with heeding(None):  # what was begun is waited for: nobody else would know what came of it
+                self.sleep(pause)
             pause = min(pause * 1.5, _LAST_POLL_SECONDS)
 
     def _keep_alive(self) -> None:

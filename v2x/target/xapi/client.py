@@ -22,6 +22,7 @@ from v2x.secrets import Secret
 from v2x.target.xapi.connection import Transport, ask_json, split_address, wire
 from v2x.target.xapi.failures import BUSY, ConnectionLost, PoolMember, failure_to_error, xapi_code
 from v2x.tls import Trust, leads_inward
+from v2x.waiting import nap
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Client:
         timeout: float = 300.0,
         patience_seconds: float = 60.0,
         now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
     ) -> None:
         self.host, self.port, self.trust = host, port, trust
         self.now, self.sleep, self.patience_seconds = now, sleep, patience_seconds

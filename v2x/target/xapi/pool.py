@@ -37,6 +37,7 @@ from v2x.target.xapi.segments import SegmentSizer
 from v2x.target.xapi.survey import survey
 from v2x.target.xapi.upload import SegmentWriter, UploadSettings, UploadTarget
 from v2x.tls import Trust
+from v2x.waiting import nap
 
 _QCOW2_LIMIT_BYTES = 4 * TIB
 _ZEROING = frozenset({UploadFormat.RAW, UploadFormat.TAR})
@@ -75,7 +76,7 @@ class XapiTarget:
         patience_seconds: float = 60.0,
         settings: UploadSettings | None = None,
         now: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_uuid: Callable[[], UUID] = uuid4,
     ) -> None:

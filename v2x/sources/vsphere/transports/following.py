@@ -21,6 +21,7 @@ from v2x.disks.interface import DiskReader
 from v2x.disks.wrap import Persistent
 from v2x.errors import V2xError
 from v2x.sources.vsphere.transports.place import DatastoreFile
+from v2x.waiting import nap
 
 _ATTEMPTS: Final = 6
 _OPENINGS: Final = 3
@@ -46,7 +47,7 @@ class Chain:
         look: Callable[[], Files],
         make: Callable[[Files], DiskReader],
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = nap,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._files, self._look, self._make = files, look, make

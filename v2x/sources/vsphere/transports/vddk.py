@@ -7,7 +7,6 @@ Facts: nbdkit-vddk-plugin(1); VDDK programming guide.
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -31,6 +30,7 @@ from v2x.errors import Retry as When
 from v2x.secrets import Secret
 from v2x.sources.vsphere.transports.options import VddkOptions
 from v2x.sources.vsphere.transports.place import DiskPlace
+from v2x.waiting import nap
 
 _ATTEMPTS: Final = 6
 # Two handles: each connection of NBD opens the disk in VDDK once more, which more than that pays with speed.
@@ -228,7 +228,7 @@ def open_vddk(
     certificate: bytes,
     options: VddkOptions,
     *,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = nap,
 ) -> DiskReader:
     """A reader through VDDK, with its own map. What fails in the middle is tried again through a new nbdkit."""
     check_plugin(options)

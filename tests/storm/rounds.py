@@ -5,6 +5,7 @@ All that is drawn comes from the seed and the number of the round; when things h
 """
 
 import csv
+import faulthandler
 import json
 import os
 import random
@@ -241,6 +242,7 @@ class Round:
         try:
             return running.communicate(timeout=60)
         except subprocess.TimeoutExpired:
+            faulthandler.dump_traceback(all_threads=True)  # the stand-ins', which live here
             running.kill()
             _, err = running.communicate()
             raise AssertionError(f"a signal does not end it\n{err}") from None

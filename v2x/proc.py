@@ -164,6 +164,9 @@ def _spawn(
             _spawner = _Spawner()
         spawner = _spawner
     scrubbed = {"PATH": _search_path(), "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
+    # glibc reserves up to 128 MiB of addresses for each thread's memory, of which qemu-img starts dozens when disks are
+    # slow: with as many arenas, a limit of addresses ends it (mallopt(3), M_ARENA_MAX).
+    scrubbed["MALLOC_ARENA_MAX"] = "2"
 
     def begin() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(

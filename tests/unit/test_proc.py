@@ -60,7 +60,7 @@ def test_only_path_lang_and_home_are_inherited(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LD_PRELOAD", "")
     seen = json.loads(python("import os, json; print(json.dumps(dict(os.environ)))", env={"EXTRA": "1"}).stdout)
     seen.pop("LC_CTYPE", None)  # set by the child's own interpreter
-    assert set(seen) == {"PATH", "LANG", "HOME", "EXTRA"}
+    assert set(seen) == {"PATH", "LANG", "HOME", "MALLOC_ARENA_MAX", "EXTRA"}
     assert seen["LANG"] == "C.UTF-8"
 
 

@@ -34,6 +34,8 @@ DRIVERS = {
 
 _BACKED = frozenset({DiskFormat.VMDK, DiskFormat.QCOW2})
 _INSPECT_SECONDS = 60
+_COPYING_BYTES = 2 * GIB
+"""Of addresses: 64 threads with stacks of 8 MiB, beside the memory that is used."""
 _SLOWEST_BYTES_PER_SECOND = 2 * MIB
 _PROGRESS = re.compile(rb"\((\d{1,3}\.\d\d)/100%\)")
 _MISMATCH = re.compile(r"Content mismatch at offset (\d+)!")
@@ -150,7 +152,7 @@ def convert(
     size = inspect(src, src_format).virtual_size_bytes
     seconds = timeout if timeout is not None else 600 + size / _SLOWEST_BYTES_PER_SECOND
     # Metadata of every format stays below 1/256 of the disk and some fixed space.
-    limits = proc.Limits(file_size_bytes=size + size // 256 + 256 * MIB)
+    limits = proc.Limits(address_space_bytes=_COPYING_BYTES, file_size_bytes=size + size // 256 + 256 * MIB)
     creation = ["-O", DRIVERS[dst_format], *_creation_options(dst_format, options)]
     with checked_image(src, src_format) as (fd, described), landing(dst, replace=replace) as part, _named(src, dst):
         proc.run(
@@ -205,7 +207,7 @@ def compare(
         done = proc.run(
             ["qemu-img", "compare", left, right],
             timeout=seconds,
-            limits=proc.Limits(file_size_bytes=0),
+            limits=proc.Limits(address_space_bytes=_COPYING_BYTES, file_size_bytes=0),
             pass_fds=[fd, other_fd],
             check=False,
         )

@@ -288,9 +288,11 @@ class Worker:
             "outcome": outcome,
             "failure_json": batches.document(failure) if failure else "",
             "finished": self._now().isoformat(),
-            "cancel": "",
             "due": "",
         }
+        if not goes_on:
+            # One that goes on keeps the wish: it may have come after the row's last look for it.
+            values["cancel"] = ""
         if outcome is Outcome.READY:
             # Ready rows start again for their next pass when it is due, and at once for their cutover.
             values.update(phase=Phase.READY, due=(self._now() + timedelta(minutes=sync_minutes)).isoformat())

@@ -17,6 +17,7 @@ from v2x.engine.control import Control
 from v2x.engine.dbos import JOURNAL, DbosEngine
 from v2x.engine.live import Actor
 from v2x.engine.locks import FolderLock
+from v2x.engine.row import RowRun
 from v2x.engine.store import StateError
 from v2x.engine.worker import Worker
 from v2x.errors import Conflict, Retry, TargetError, UsageError
@@ -186,6 +187,25 @@ def test_a_failed_machine_can_be_cancelled_later_and_is_cleared_away(batch, esta
     assert batch.outcomes() == {"t1": Outcome.CANCELLED}
     assert not estate.target.vdis
     assert batch.control.cancel(made, ["t1"]) == 0
+
+
+@pytest.mark.parametrize("outcome", [Outcome.READY, Outcome.STOPPED])
+def test_one_that_is_cancelled_in_its_last_moment_is_cancelled_all_the_same(batch, estate, monkeypatch, outcome):
+    """The wish comes when the row has looked for it for the last time, and goes on later instead."""
+    made = batch.submit(estate.order(1))
+    real, late = RowRun.follow, [True]
+
+    def follow(self, journal):
+        if not late:
+            return real(self, journal)
+        late.clear()
+        assert batch.control.cancel(made, ["t1"]) == 1
+        return outcome, None
+
+    monkeypatch.setattr(RowRun, "follow", follow)
+    batch.worker().run("b1")
+    assert batch.outcomes() == {"t1": Outcome.CANCELLED}
+    assert not estate.target.vdis
 
 
 def test_one_that_was_never_begun_ends_at_once(batch, estate):

@@ -8,6 +8,7 @@ after a finding.
 import argparse
 import itertools
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,8 @@ if __name__ == "__main__":
     parser.add_argument("--all", action="store_true")
     given = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
+    # In the background of a shell Ctrl-C is ignored, which programs inherit: v2x would not hear of it while it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         storm(given.seconds, given.seed, None if given.round is None else [given.round], goes_on=given.all)
     except AssertionError as finding:

@@ -33,11 +33,20 @@ def nap(seconds: float) -> None:
     if stopping is None:
         time.sleep(seconds)
         return
-    until = time.monotonic() + seconds
-    while True:
+    wait(seconds, stopping, "a server")
+
+
+def wait(
+    seconds: float,
+    stopping: Callable[[], bool],
+    what: str,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Sleeps in steps. Stopped, naming `what` was waited for, as soon as `stopping()` is true."""
+    until = clock() + seconds
+    while (left := until - clock()) > 0:
         if stopping():
-            raise Stopped("stopped while a server was waited for", hint="run the same command again; it continues")
-        left = until - time.monotonic()
-        if left <= 0:
-            return
-        time.sleep(min(_STEP_SECONDS, left))
+            raise Stopped(f"stopped while {what} was waited for", hint="run the same command again; it continues")
+        sleep(min(_STEP_SECONDS, left))

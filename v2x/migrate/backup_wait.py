@@ -8,16 +8,16 @@ killed, which the source ends by itself some minutes later.
 from collections.abc import Callable
 from typing import TypeVar
 
-from v2x.errors import Blocked, SourceError, Stopped
+from v2x.errors import Blocked, SourceError
 from v2x.migrate.work import Work
 from v2x.sources.interface import TellsBackups
+from v2x.waiting import wait
 
 T = TypeVar("T")
 
 CODE = "BACKUP-RUNS"
 BUSY = "BUSY"
 """The code of a source's refusal while another task holds the machine, and of having waited for that in vain."""
-_NAP_SECONDS = 0.5
 
 
 def wait_for_backup(work: Work) -> None:
@@ -70,8 +70,4 @@ def let_go(work: Work) -> None:
 
 
 def _nap(work: Work, seconds: float) -> None:
-    until = work.clock() + seconds
-    while (left := until - work.clock()) > 0:
-        if work.stopping():
-            raise Stopped("stopped while another task was waited for", hint="run the same command again; it continues")
-        work.sleep(min(_NAP_SECONDS, left))
+    wait(seconds, work.stopping, "another task", sleep=work.sleep, clock=work.clock)

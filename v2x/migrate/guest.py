@@ -195,8 +195,7 @@ def with_patch(
     digests, blocks = done.digests, sorted({*done.blocks, *(patched.blocks if patched else ())})
     if patched is not None:
         digests = digests.updated(patched.digests)
-    level = level_of(work.target, work.held_claim(), done.disk, work.verify)
-    if level is not VerifyLevel.NONE and done.resumed_at_bytes:
+    if done.resumed_at_bytes and level_of(work, done.disk) is not VerifyLevel.NONE:
         digests = complete_digests(after, blocks, digests, stopping)
     more = patched or DiskCopy(disk=done.disk, blocks=())
     return replace(

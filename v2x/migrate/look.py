@@ -4,6 +4,7 @@
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from v2x.convert.guest import plan_guest
@@ -35,7 +36,7 @@ def look_into(work: "Work") -> Conversion:
         with contextlib.ExitStack() as stack:
             readers: list[DiskReader] = []
             for disk in own_disks(work.machine):
-                reader = once_free(work, lambda disk=disk: work.source.reader(work.machine, disk, at))  # type: ignore[misc]
+                reader = once_free(work, partial(work.source.reader, work.machine, disk, at))
                 readers.append(stack.enter_context(contextlib.closing(reader)))
             adapters = adapters_of(work.machine, work.spec)
             found = plan_guest(

@@ -271,7 +271,7 @@ def _raise_integrity(work: Work) -> None:
 
 
 def _verified(work: Work, done: DiskCopy, reader: DiskReader, source: Disk, stopping: Callable[[], bool]) -> Verified:
-    level = level_of(work.target, work.held_claim(), done.disk, work.verify)
+    level = level_of(work, done.disk)
     if level is VerifyLevel.NONE or not isinstance(work.target, ReadBack):
         return Verified(VerifyLevel.NONE)
     if done.resumed_at_bytes:

@@ -5,6 +5,7 @@ import heapq
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from v2x.disks.interface import DiskReader
 from v2x.disks.stream.feed import BLOCK_BYTES
@@ -16,6 +17,9 @@ from v2x.migrate.sample import SAMPLE_BLOCKS, sampled
 from v2x.model.migration import BlockDigests, VerifyLevel
 from v2x.target.interface import Claim, ClaimedDisk, ReadBack
 from v2x.target.reading import Samples, TellsWay
+
+if TYPE_CHECKING:
+    from v2x.migrate.work import Work
 
 _ZEROS = bytes(BLOCK_BYTES)
 
@@ -40,13 +44,20 @@ def complete_digests(
     return again.updated(known)
 
 
-def level_of(target: object, claim: Claim, disk: ClaimedDisk, wanted: VerifyLevel) -> VerifyLevel:
-    """How much of `disk` is to be compared: AUTO becomes a sample where the target offers a way to single blocks."""
+def level_of(work: "Work", disk: ClaimedDisk) -> VerifyLevel:
+    """How much of `disk` is to be compared: AUTO becomes a sample where the target offers a way to single blocks.
+
+    The target is asked once for each disk, so that what was foretold of an outage is what is done in it.
+    """
+    target = work.target
     if not isinstance(target, ReadBack):
         return VerifyLevel.NONE
-    if wanted is not VerifyLevel.AUTO:
-        return wanted
-    return VerifyLevel.SAMPLE if isinstance(target, Samples) and target.samples(claim, disk) else VerifyLevel.NONE
+    if work.verify is not VerifyLevel.AUTO:
+        return work.verify
+    if disk.source_disk not in work.levels:
+        offered = isinstance(target, Samples) and target.samples(work.held_claim(), disk)
+        work.levels[disk.source_disk] = VerifyLevel.SAMPLE if offered else VerifyLevel.NONE
+    return work.levels[disk.source_disk]
 
 
 @dataclass(frozen=True, slots=True)

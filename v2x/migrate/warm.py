@@ -21,15 +21,14 @@ from v2x.migrate import outage, steps, warm_guest
 from v2x.migrate.backup_wait import let_go, once_free, wait_for_backup
 from v2x.migrate.base_copy import verified_since, verify_base, wants_base, with_changed
 from v2x.migrate.copy import DiskCopy, copy_disk
-from v2x.migrate.digests import DigestTable, digest_of
+from v2x.migrate.digests import DigestTable
 from v2x.migrate.goback import keep_before, went_back
 from v2x.migrate.points import parted
 from v2x.migrate.power import shut_down_guest, state_now
-from v2x.migrate.pump import pumped
 from v2x.migrate.rehearsal import end_rehearsals
 from v2x.migrate.reshape import follow
 from v2x.migrate.tracking import end_tracking
-from v2x.migrate.verify import VerifyMismatch, level_of, verify_held
+from v2x.migrate.verify import VerifyMismatch, complete_digests, level_of, verify_held
 from v2x.migrate.watch import Crossings, LimitCrossed, Watch, refuse_full
 from v2x.migrate.work import Next, Work
 from v2x.model.machine import Disk, PowerState
@@ -234,17 +233,10 @@ def _complete(
     work: Work, disk: ClaimedDisk, reader: DiskReader, table: DigestTable, stopping: Callable[[], bool]
 ) -> DigestTable:
     """With the digests of blocks that a program before this one sent, read again."""
-    known = table.numbers()
-    missing = [number for number in data_blocks(reader) if number not in known]
-    if not missing or _level(work, disk) is VerifyLevel.NONE:
+    blocks = data_blocks(reader)
+    if table.numbers().issuperset(blocks) or level_of(work, disk) is VerifyLevel.NONE:
         return table
-    again = DigestTable()
-    with pumped(reader, missing, BLOCK_BYTES, digest=digest_of) as blocks:
-        for block in blocks:
-            if stopping():
-                raise Stopped("stopped while a disk was read again", hint="run the same command again; it continues")
-            again.add(block.number, block.digest)
-    return table.updated(again)
+    return complete_digests(reader, blocks, table, stopping)
 
 
 def _remade(work: Work, disk: ClaimedDisk) -> ClaimedDisk:
@@ -368,18 +360,14 @@ def _verified_again(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
     _verified(work, target, disk)
 
 
-def _level(work: Work, disk: ClaimedDisk) -> VerifyLevel:
-    return level_of(work.target, work.held_claim(), disk, work.verify)
-
-
 def _deepest(work: Work) -> VerifyLevel:
     """How much is compared of the disks that are compared at all."""
-    levels = {_level(work, disk) for disk in work.held_claim().disks}
+    levels = {level_of(work, disk) for disk in work.held_claim().disks}
     return next(iter(levels - {VerifyLevel.NONE}), VerifyLevel.NONE)
 
 
 def _verified(work: Work, target: ReadBack, disk: ClaimedDisk) -> None:
-    described, level = work.source_disk(disk.source_disk), _level(work, disk)
+    described, level = work.source_disk(disk.source_disk), level_of(work, disk)
     if level is VerifyLevel.NONE:
         return
     index, result = next((n, one) for n, one in enumerate(work.results) if one.source_disk == disk.source_disk)

@@ -40,6 +40,7 @@ class Work:
 
     `look_again` says that the machine was listed long ago: it is compared with its source first, which the `listings`
     of the run know as `source_name`.
+    `levels` are what `verify` came to for each disk, where that depends on the target.
     `read_all` finds zeros by reading instead of believing the source's tables; `stage` is a folder for VHD files that
     are made first and sent then. `reservations` are those of the whole run, `place` is the target's name in them.
     `running` says what may be done with a machine that runs; `brought_down` that this run did it. `keep_off` turns its
@@ -65,6 +66,7 @@ class Work:
     target: Target
     observer: Observer
     verify: VerifyLevel = VerifyLevel.AUTO
+    levels: dict[str, VerifyLevel] = field(default_factory=dict)
     start: bool = False
     read_all: bool = False
     stage: Path | None = None

@@ -8,7 +8,7 @@ from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.errors import Conflict, DigestMismatch, InputRefused, SourceError, Stopped, TargetError, V2xError
 from v2x.migrate.itinerary import COLD
 from v2x.migrate.observe import Silent
-from v2x.migrate.verify import VerifyMismatch
+from v2x.migrate.verify import VerifyMismatch, level_of
 from v2x.model.machine import DiskBacking, PowerState
 from v2x.model.migration import Phase, VerifyLevel
 from v2x.model.target import TargetNic, UsedMac
@@ -253,3 +253,15 @@ def test_an_empty_disk_arrives_without_a_block(world):
 def test_start_only_after_the_seal(world):
     follow(world.work(start=True))
     assert world.target.calls[-2:] == ["seal", "start"]
+
+
+def test_what_a_target_offers_for_a_comparison_is_asked_once(world):
+    asked = []
+    world.target.samples = lambda _claim, disk: asked.append(disk.source_disk) or disk.source_disk == "a"
+    world.target.sampler = lambda _claim, _disk: None
+    work = world.work(verify=VerifyLevel.AUTO)
+    work.claim = world.target.claim(world.spec, "tag")
+    for _ in range(3):
+        levels = {disk.source_disk: level_of(work, disk) for disk in work.claim.disks}
+    assert levels == {"a": VerifyLevel.SAMPLE, "b": VerifyLevel.NONE}
+    assert sorted(asked) == ["a", "b"]

@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads blocks ahead in threads of its own, in a bounded number of reused buffers."""
+"""Hands over the blocks of a disk: read ahead by threads, or where they are used if that takes next to no time.
+
+A block that one thread reads and another sends crosses from one processor's cache to the other's. Where the source is
+quick and the sender busy (a file in memory, TLS to the pool), that costs more than reading meanwhile saves.
+"""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from itertools import cycle, islice
 from queue import Empty, Full, Queue
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from v2x.disks.interface import DiskReader, SeveralAtOnce
 
 _POLL_SECONDS = 0.2
+# Measured: a block from another thread makes TLS slower by about as much; judged after the first so many blocks.
+_WORTH_NO_THREAD: Final = 0.4
+_FEWEST_JUDGED: Final = 16
+_MOST_JUDGED: Final = 64
 
 
 class Block(NamedTuple):
@@ -34,31 +43,82 @@ def pumped(
     *,
     digest: Callable[[memoryview], bytes] | None = None,
     depth: int = 4,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Iterator[Block]]:
     """Iterates over the blocks `numbers` of `reader`, at most `depth` of them in memory.
 
     The last block of the disk is short where the size is no multiple of `block_bytes`. An error of the reader is
-    raised at the block it belongs to. Leaving the context stops the threads; the reader stays open. One thread reads,
-    or as many as a SeveralAtOnce asks for, which take turns: each has its own queue, and the blocks come in order.
+    raised at the block it belongs to. Leaving the context stops the threads; the reader stays open.
+
+    The first blocks are read when they are asked for, and all others too as long as reading takes less than two
+    fifths of the time that the consumer spends on them. From then on one thread reads ahead. As many as a SeveralAtOnce
+    asks for do so from the start and take turns: each has its own queue, and the blocks come in order.
     """
     at_once = reader.at_once if isinstance(reader, SeveralAtOnce) else 1
     stop = threading.Event()
     readers = [reader]
     lanes: list[_Lane] = []
+
+    def started(own: DiskReader, share: Iterable[int]) -> _Lane:
+        lanes.append(_Lane(own, share, block_bytes, digest, max(2, depth // at_once), stop))
+        return lanes[-1]
+
+    def here_then_ahead() -> Iterator[Block]:
+        left = iter(numbers)
+        yield from _here(reader, left, block_bytes, digest, clock)
+        yield from _in_turn([started(reader, left)])
+
     try:
-        for _ in range(1, at_once):
-            readers.append(reader.clone())
-        held = numbers if at_once == 1 or isinstance(numbers, Sequence) else list(numbers)
-        for turn, own in enumerate(readers):
-            share = islice(held, turn, None, at_once)
-            lanes.append(_Lane(own, share, block_bytes, digest, max(2, depth // at_once), stop))
-        yield _in_turn(lanes)
+        if at_once == 1:
+            yield here_then_ahead()
+        else:
+            for _ in range(1, at_once):
+                readers.append(reader.clone())
+            held = numbers if isinstance(numbers, Sequence) else list(numbers)
+            yield _in_turn([started(own, islice(held, turn, None, at_once)) for turn, own in enumerate(readers)])
     finally:
         stop.set()
         for lane in lanes:
             lane.thread.join()
         for own in readers[1:]:
             own.close()
+
+
+def _here(
+    reader: DiskReader,
+    numbers: Iterator[int],
+    block_bytes: int,
+    digest: Callable[[memoryview], bytes] | None,
+    clock: Callable[[], float],
+) -> Iterator[Block]:
+    """Blocks read by the thread that asks for them, until a thread of its own is worth it for those that are left."""
+    buffer = bytearray(min(block_bytes, reader.size))
+    reading = using = judged = 0.0
+    for number in numbers:
+        began = clock()
+        block = _block(reader, number, block_bytes, buffer, digest)
+        handed = clock()
+        yield block
+        reading += handed - began
+        using += clock() - handed
+        judged += 1
+        if judged >= _FEWEST_JUDGED and reading > using * _WORTH_NO_THREAD:
+            return
+        if judged >= _MOST_JUDGED:
+            reading, using, judged = reading / 2, using / 2, judged / 2
+
+
+def _block(
+    reader: DiskReader,
+    number: int,
+    block_bytes: int,
+    buffer: bytearray,
+    digest: Callable[[memoryview], bytes] | None,
+) -> Block:
+    offset = number * block_bytes
+    view = memoryview(buffer)[: min(block_bytes, reader.size - offset)]
+    reader.read_into(offset, view)
+    return Block(number, view, digest(view) if digest else b"")
 
 
 def _in_turn(lanes: "Sequence[_Lane]") -> Iterator[Block]:
@@ -104,15 +164,12 @@ class _Lane:
             _handed(self.filled, _End(problem), self._stop)
 
     def _read(self) -> None:
-        reader, digest = self._reader, self._digest
         for number in self._numbers:
             buffer = _taken(self.free, self._stop)
             if buffer is None:
                 return
-            offset = number * self._block_bytes
-            view = memoryview(buffer)[: min(self._block_bytes, reader.size - offset)]
-            reader.read_into(offset, view)
-            self.filled.put((Block(number, view, digest(view) if digest else b""), buffer))
+            block = _block(self._reader, number, self._block_bytes, buffer, self._digest)
+            self.filled.put((block, buffer))
 
 
 def _taken(free: "Queue[bytearray]", stop: threading.Event) -> bytearray | None:

@@ -29,12 +29,86 @@ def test_an_error_of_the_reader_arrives_at_its_block(world):
     assert seen == [0, 1, 2]
 
 
-def test_leaving_early_ends_the_thread(world):
-    reader = world.source.reader(world.machine, world.machine.disks[0], None)
-    before = threading.active_count()
-    with pumped(reader, range(9), BLOCK_BYTES) as blocks:
-        next(blocks)
+class Clocked:
+    """A disk of blocks of 1024 bytes whose reads take `seconds` of a clock that `using` moves as well."""
+
+    block, size = 1024, 1024 * 200 - 24
+
+    def __init__(self, seconds, fail_at=-1):
+        self.seconds, self.fail_at = seconds, fail_at
+        self.now, self.threads = 0.0, []
+
+    def clock(self):
+        return self.now
+
+    def read_into(self, offset, buffer):
+        if offset // 1024 == self.fail_at:
+            raise OSError("broken")
+        self.now += self.seconds
+        self.threads.append(threading.current_thread())
+        buffer[:] = bytes([offset // 1024]) * len(buffer)
+
+    def extents(self, start, length): ...
+    def clone(self): ...
+    def close(self): ...
+
+
+def taken(reader, using, count=200):
+    """The blocks' content, with `using` seconds spent on each by their consumer."""
+    seen = []
+    with pumped(reader, range(count), 1024, clock=reader.clock) as blocks:
+        for block in blocks:
+            seen.append((block.number, bytes(block.data)))
+            reader.now += using
+    assert seen == [(number, bytes([number]) * (1024 if number < 199 else 1000)) for number in range(count)]
+
+
+def test_a_quick_source_of_a_busy_consumer_needs_no_thread():
+    reader = Clocked(0.3)
+    taken(reader, using=1.0)
+    assert set(reader.threads) == {threading.current_thread()}
+
+
+def test_a_source_that_takes_time_is_read_ahead_by_a_thread():
+    reader, before = Clocked(0.5), threading.active_count()
+    taken(reader, using=1.0)
+    here = [thread is threading.current_thread() for thread in reader.threads]
+    assert here == [True] * 16 + [False] * 184
     assert threading.active_count() == before
+
+
+def test_a_source_that_becomes_slow_gets_its_thread_then():
+    reader = Clocked(0.01)
+    with pumped(reader, range(200), 1024, clock=reader.clock) as blocks:
+        for block in blocks:
+            reader.now += 1.0
+            if block.number == 100:
+                reader.seconds = 2.0
+    assert reader.threads[100] is threading.current_thread()
+    assert threading.current_thread() not in reader.threads[140:]
+    assert len(reader.threads) == 200
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0])
+def test_an_error_arrives_at_its_block_whoever_reads(seconds):
+    reader, before = Clocked(seconds, fail_at=50), threading.active_count()
+    seen = []
+    with pytest.raises(OSError, match="broken"), pumped(reader, range(200), 1024, clock=reader.clock) as blocks:
+        for block in blocks:
+            seen.append(block.number)
+            reader.now += 1.0
+    assert seen == list(range(50))
+    assert threading.active_count() == before
+
+
+def test_leaving_early_ends_the_thread():
+    reader, before = Clocked(1.0), threading.active_count()
+    with pumped(reader, range(200), 1024, clock=reader.clock) as blocks:
+        for block in blocks:
+            if block.number == 30:
+                break
+    assert threading.active_count() == before
+    assert reader.threads[-1] is not threading.current_thread()
 
 
 def test_a_digest_table_forgets_what_is_read_again():

@@ -8,9 +8,11 @@ import subprocess
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from v2x.disks.interface import Buffer
 from v2x.disks.listing import FolderListing
 
 SECTOR = 512
@@ -19,6 +21,28 @@ NO_PARENT = "ffffffff"
 
 def up(value: int, unit: int) -> int:
     return -(-value // unit) * unit
+
+
+class CountingListing:
+    """A listing that counts the reads of its files."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.reads: list[tuple[int, int]] = []
+
+    def names(self) -> list[str]:
+        return self.inner.names()
+
+    def open(self, name: str) -> Any:
+        source, reads = self.inner.open(name), self.reads
+
+        class Counting(type(source)):  # type: ignore[misc]
+            def read_into(self, offset: int, buffer: Buffer) -> None:
+                reads.append((offset, len(buffer)))
+                super().read_into(offset, buffer)
+
+        source.__class__ = Counting
+        return source
 
 
 class ImageWriter:
@@ -247,11 +271,61 @@ class ImageWriter:
             file.truncate(len(raw))
         return name
 
-    def by_qemu(self, name: str, raw: bytes, *options: str, format: str = "vmdk") -> str:
+    def qcow2(self, name: str, raw: bytes, *, bits: int = 12, shuffle: int = 0) -> str:
+        """A QCOW2 with clusters out of order: every third is compressed, and of zeros there are all three kinds.
+
+        By qemu's docs/interop/qcow2; reference counts are all 0, which readers do not look at.
+        """
+        size = 1 << bits
+        per_table = size // 8
+        count = up(len(raw), size) // size
+        tables = up(count, per_table) // per_table
+        level1_clusters = up(max(tables, 1) * 8, size) // size
+        first_table = 3 + level1_clusters
+        at = (first_table + tables) * size
+        entries, data = [0] * (tables * per_table), bytearray()
+        order = list(range(count))
+        random.Random(shuffle).shuffle(order)
+        for number in order:
+            piece = raw[number * size :][:size].ljust(size, b"\0")
+            place = at + len(data)
+            if not any(piece):
+                if number % 3 == 2:
+                    data += b"\xee" * size
+                entries[number] = (0, 1, 1 << 63 | place | 1)[number % 3]
+            elif number % 3 == 0:
+                packer = zlib.compressobj(6, zlib.DEFLATED, -12)
+                # Between others' bytes, from any byte on, and rounded up to sectors of the file.
+                packed = b"\xdd" * (number % 700) + packer.compress(piece) + packer.flush()
+                place += number % 700
+                sectors = (place % SECTOR + len(packed) - number % 700 - 1) // SECTOR
+                entries[number] = 1 << 62 | sectors << 62 - (bits - 8) | place
+                data += packed.ljust(up(len(packed) + SECTOR, size), b"\xcc")
+            else:
+                entries[number] = 1 << 63 | place
+                data += piece
+        header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 3, 0, 0, bits, len(raw), 0, tables, 3 * size, size, 1, 0, 0)
+        header += struct.pack(">QQQIIQ", 0, 0, 0, 4, 112, 0)
+        level1 = struct.pack(f">{tables}Q", *(1 << 63 | (first_table + table) * size for table in range(tables)))
+        content = [header.ljust(size, b"\0"), bytes(2 * size), level1.ljust(level1_clusters * size, b"\0")]
+        self.path(name).write_bytes(b"".join(content) + struct.pack(f">{len(entries)}Q", *entries) + data)
+        return name
+
+    def rewritten(self, name: str, raw: bytes, *, snapshot: str) -> str:
+        """The QCOW2 `name` with an internal snapshot of what it holds, and `raw` written over it afterwards."""
+        self.raw(f"{name}.source", raw)
+        for words in (
+            ["qemu-img", "snapshot", "-c", snapshot, self.path(name)],
+            ["qemu-img", "convert", "-n", "-f", "raw", "-O", "qcow2", self.path(f"{name}.source"), self.path(name)],
+        ):
+            subprocess.run(words, check=True, capture_output=True)
+        return name
+
+    def by_qemu(self, name: str, raw: bytes, *options: str, format: str = "vmdk", compressed: bool = False) -> str:
         """Written by qemu-img."""
         source = f"{name}.source"
         self.raw(source, raw)
-        chosen = [word for option in options for word in ("-o", option)]
+        chosen = [word for option in options for word in ("-o", option)] + ["-c"] * compressed
         subprocess.run(
             ["qemu-img", "convert", "-f", "raw", "-O", format, *chosen, self.path(source), self.path(name)],
             check=True,

@@ -25,13 +25,18 @@ def test_one_stream(kind, tls_sink, folder):
     peak(f"memory-filled-{kind}", "memory-one", step, folder, data_bytes(Shape.FILLED))
 
 
+def test_one_stream_by_nbd(tls_sink, folder):
+    step = v2x_send(tls_sink, Kind.QCOW2, image(Shape.FILLED, Kind.QCOW2), by_nbd=True)
+    peak("memory-filled-nbd", "memory-one", step, folder, data_bytes(Shape.FILLED))
+
+
 @pytest.mark.parametrize("kind", [Kind.MONOLITHIC, Kind.VHDX, Kind.STREAM])
 def test_eight_streams(kind, tls_sink, folder):
     step = v2x_send(tls_sink, kind, *[image(Shape.THIN, kind)] * EIGHT)
     peak(f"memory-eight-{kind}", "memory-eight", step, folder, EIGHT * data_bytes(Shape.THIN))
 
 
-@pytest.mark.parametrize("kind", [Kind.FLAT, Kind.MONOLITHIC, Kind.VHDX, Kind.STREAM])
+@pytest.mark.parametrize("kind", [Kind.FLAT, Kind.MONOLITHIC, Kind.VHDX, Kind.STREAM, Kind.QCOW2])
 def test_two_tebibytes(kind, folder):
     """Every one of its blocks of 128 MiB holds an island, so that its table is as full of gaps as can be."""
     step = python("v2x_plan.py", V2X_FORMATS.get(kind, "vmdk"), image(Shape.SPARSE, kind))

@@ -14,8 +14,8 @@ from tests.bench.servers import qemu_nbd
 V2X_FORMATS = {Kind.RAW: "raw", Kind.VHDX: "vhdx", Kind.CHAIN: "vhdx", Kind.VHD: "vhd", Kind.QCOW2: "qcow2"}
 
 
-def v2x_send(place: object, kind: Kind, *images: Path) -> tuple[str, ...]:
-    return python("v2x_send.py", place, V2X_FORMATS.get(kind, "vmdk"), *images)
+def v2x_send(place: object, kind: Kind, *images: Path, by_nbd: bool = False) -> tuple[str, ...]:
+    return python("v2x_send.py", place, "nbd:" * by_nbd + V2X_FORMATS.get(kind, "vmdk"), *images)
 
 
 def nbdcopy(path: Path, kind: Kind, nbd_null: int) -> Contender:
@@ -48,10 +48,20 @@ def xen_orchestra(path: Path, kind: Kind, sink: int, peers: Path | None):
         yield Contender(name="Xen Orchestra", steps=(("node", script, str(sink), str(port)),))
 
 
-def contest(shape: Shape, kind: Kind, sink: int, nbd_null: int, peers: Path | None, folder: Path, *, all_peers: bool):
+def contest(
+    shape: Shape,
+    kind: Kind,
+    sink: int,
+    nbd_null: int,
+    peers: Path | None,
+    folder: Path,
+    *,
+    all_peers: bool,
+    by_nbd: bool = False,
+):
     path, base_bytes = image(shape, kind), data_bytes(shape)
     contenders = [
-        Contender(name="v2x", steps=(v2x_send(sink, kind, path),)),
+        Contender(name="v2x", steps=(v2x_send(sink, kind, path, by_nbd=by_nbd),)),
         Contender(name="sendall", steps=(python("floor_send.py", sink, base_bytes),)),
     ]
     with ExitStack() as stack:
@@ -62,7 +72,7 @@ def contest(shape: Shape, kind: Kind, sink: int, nbd_null: int, peers: Path | No
             found = stack.enter_context(xen_orchestra(path, kind, sink, peers))
             contenders += [found] if found else []
         held = Contest(
-            name=f"{shape}-{kind}-to-tcp",
+            name=f"{shape}-{'nbd' if by_nbd else kind}-to-tcp",
             base_bytes=base_bytes,
             sources=files(shape, kind),
             contenders=contenders,
@@ -93,8 +103,8 @@ def test_vhdx(kind, sink, nbd_null, peers, folder):
 
 
 def test_nbd_source(sink, nbd_null, peers, folder):
-    """QCOW2, which v2x reads through a qemu-nbd as well."""
-    held = contest(Shape.FILLED, Kind.QCOW2, sink, nbd_null, peers, folder, all_peers=True)
+    """A QCOW2 behind a qemu-nbd, for all of them."""
+    held = contest(Shape.FILLED, Kind.QCOW2, sink, nbd_null, peers, folder, all_peers=True, by_nbd=True)
     held.goal("nbd-nbdcopy")
 
 
@@ -107,5 +117,6 @@ def test_other_disks(shape, kind, sink, nbd_null, folder):
         discard(shape, kind)
 
 
-def test_filled_vhd(sink, nbd_null, folder):
-    contest(Shape.FILLED, Kind.VHD, sink, nbd_null, None, folder, all_peers=False)
+@pytest.mark.parametrize("kind", [Kind.VHD, Kind.QCOW2])
+def test_filled_disks_without_a_goal(kind, sink, nbd_null, folder):
+    contest(Shape.FILLED, kind, sink, nbd_null, None, folder, all_peers=False)

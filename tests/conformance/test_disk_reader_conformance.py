@@ -22,6 +22,7 @@ from v2x.disks.http import HttpSource
 from v2x.disks.http_origin import HttpOrigin
 from v2x.disks.interface import DiskReader
 from v2x.disks.mapahead import MapAhead
+from v2x.disks.qcow2 import open_qcow2
 from v2x.disks.raw import RawReader
 from v2x.disks.readahead import ReadAhead
 from v2x.disks.smb.connection import SmbAccess
@@ -251,6 +252,33 @@ def vhdx_chain(images: Any, raw: bytes) -> DiskReader:
     return open_vhdx(images.listing, "disk.avhdx")
 
 
+def qcow2_by_qemu(*options: str, compressed: bool = False) -> Callable[[Any, bytes], DiskReader]:
+    def make(images: Any, raw: bytes) -> DiskReader:
+        name = images.by_qemu("disk.qcow2", raw, *options, format="qcow2", compressed=compressed)
+        return open_natively(images, name)
+
+    return make
+
+
+def open_natively(images: Any, name: str) -> DiskReader:
+    opened = open_qcow2(images.listing, name)
+    assert opened is not None
+    return opened
+
+
+def qcow2_shuffled(images: Any, raw: bytes) -> DiskReader:
+    """Clusters out of order, some compressed, some zeros by their entry, some set aside with another's bytes."""
+    images.qcow2("disk.qcow2", raw, shuffle=6)
+    return open_natively(images, "disk.qcow2")
+
+
+def qcow2_with_snapshots(images: Any, raw: bytes) -> DiskReader:
+    """The bytes of now, not those of its snapshots."""
+    name = images.by_qemu("disk.qcow2", bytes(byte ^ 0x55 for byte in raw), format="qcow2")
+    images.rewritten(name, raw, snapshot="before")
+    return open_natively(images, name)
+
+
 FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "raw": raw_file,
     "monolithicSparse": by_qemu("monolithicSparse"),
@@ -279,6 +307,14 @@ FORMATS: dict[str, Callable[[Any, bytes], DiskReader]] = {
     "vhdx with shuffled blocks": vhdx_shuffled,
     "vhdx chain": vhdx_chain,
     "vhdx with a log": vhdx_unclean,
+    "qcow2": qcow2_by_qemu(),
+    "qcow2 version 2, small clusters": qcow2_by_qemu("compat=0.10", "cluster_size=512"),
+    "qcow2 with clusters of 2 MiB": qcow2_by_qemu("cluster_size=2M", "lazy_refcounts=on"),
+    "qcow2 set aside": qcow2_by_qemu("preallocation=metadata"),
+    "qcow2 compressed": qcow2_by_qemu(compressed=True),
+    "qcow2 compressed in small clusters": qcow2_by_qemu("cluster_size=4k", compressed=True),
+    "qcow2 with shuffled clusters": qcow2_shuffled,
+    "qcow2 with snapshots": qcow2_with_snapshots,
     "wrapped": wrapped,
     "read ahead": read_ahead,
     "mapped ahead": mapped_ahead,

@@ -23,10 +23,11 @@ from tests.fuzz.sparse import SparseFile
 from v2x.disks.interface import DiskReader
 from v2x.disks.listing import FolderListing
 from v2x.disks.probe import check_image
+from v2x.disks.qcow2 import open_qcow2
 from v2x.disks.vhd import open_vhd
 from v2x.disks.vhdx import open_vhdx
 from v2x.disks.vmdk import open_vmdk
-from v2x.errors import InputRefused
+from v2x.errors import InputRefused, Unsupported
 from v2x.model.machine import DiskFormat
 
 MIB = 1 << 20
@@ -73,8 +74,7 @@ class Comparison:
         try:
             self.counts["images"] += 1
             self._gate(name)
-            if self.form is not DiskFormat.QCOW2:
-                self._bytes(disk, file)
+            self._bytes(disk, file)
         finally:
             if kept is not None and name != f"x.{self.form.value}":
                 (self.folder / name).write_bytes(kept)
@@ -113,6 +113,11 @@ class Comparison:
                 return open_vmdk(self.listing, disk)
             case DiskFormat.VHD:
                 return open_vhd(self.listing, disk)
+            case DiskFormat.QCOW2:
+                opened = open_qcow2(self.listing, disk)
+                if opened is None:
+                    raise Unsupported("left to qemu-nbd")
+                return opened
             case _:
                 return open_vhdx(self.listing, disk, native_4k=True)
 
@@ -122,6 +127,9 @@ class Comparison:
         if self.form is DiskFormat.VMDK:
             if not _TWICE_IN_QEMU.search(path.read_bytes()[: 1 << 16]):
                 yield from _named("qemu", by_qemu(path, "driver=vmdk", 4))
+            return
+        if self.form is DiskFormat.QCOW2:
+            yield from _named("qemu", by_qemu(path, "driver=qcow2", 4))
             return
         dirty = differencing = False
         if self.form is DiskFormat.VHD:

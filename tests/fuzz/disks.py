@@ -16,12 +16,13 @@ from tests.hyperv_images import BAT_AT, LogEntry, Vhd, Vhdx, linkage, put_log
 from tests.images import ImageWriter
 from v2x.disks.interface import DiskReader
 from v2x.disks.probe import check_image
+from v2x.disks.qcow2 import open_qcow2
 from v2x.disks.raw import RawReader
 from v2x.disks.vhd import describe_vhd, open_vhd
 from v2x.disks.vhdx import describe_vhdx, open_vhdx
 from v2x.disks.vmdk import describe_vmdk, open_vmdk
 from v2x.disks.vmdk.flow import GrainFlow
-from v2x.errors import InputRefused, SourceError
+from v2x.errors import InputRefused, SourceError, Unsupported
 from v2x.model.machine import DiskFormat
 
 MIB = 1 << 20
@@ -234,12 +235,27 @@ def qcow2_image(raw: bytes, *, version: int = 3) -> bytes:
 
 def qcow2_seeds() -> list[bytes]:
     raw = thin(16 * 4096, 8192)
-    return [SparseFile.of(qcow2_image(raw, version=version)).encoded() for version in (3, 2)]
+    with tempfile.TemporaryDirectory() as folder:
+        made = ImageWriter(Path(folder))
+        images = [made.path(made.qcow2("x.qcow2", raw[:length], shuffle=1)).read_bytes() for length in (65536, 30_208)]
+    images += [qcow2_image(raw, version=version) for version in (3, 2)]
+    return [SparseFile.of(image).encoded() for image in images]
 
 
 def read_qcow2(data: bytes) -> bool:
     file = SparseFile.decoded(data)
-    return file is not None and gate(SparseSource(file, "x.qcow2"), DiskFormat.QCOW2)
+    if file is None:
+        return False
+    listing = SparseListing({"x.qcow2": file})
+    gate(listing.open("x.qcow2"), DiskFormat.QCOW2)
+
+    def begin() -> DiskReader:
+        opened = open_qcow2(listing, "x.qcow2")
+        if opened is None:
+            raise Unsupported("left to qemu-nbd")
+        return opened
+
+    return examined(lambda: None, begin)
 
 
 def raw_seeds() -> list[bytes]:

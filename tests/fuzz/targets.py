@@ -37,7 +37,7 @@ TARGETS = {
     "vmdk": Target(disks.vmdk_seeds, _image(shapes.VMDK), disks.read_vmdk, True),
     "vhd": Target(disks.vhd_seeds, _image(shapes.VHD), disks.read_vhd, True),
     "vhdx": Target(disks.vhdx_seeds, _image(shapes.VHDX), disks.read_vhdx, True),
-    "qcow2": Target(disks.qcow2_seeds, _image(shapes.QCOW2), disks.read_qcow2),
+    "qcow2": Target(disks.qcow2_seeds, _image(shapes.QCOW2), disks.read_qcow2, True),
     "raw": Target(disks.raw_seeds, _image(shapes.RAW), disks.read_raw),
     "vmcx": Target(descriptions.vmcx_seeds, _image(shapes.VMCX), descriptions.read_vmcx_bytes, True),
     "ovf": Target(descriptions.ovf_seeds, edits.xml, descriptions.read_ovf, True),

@@ -34,7 +34,7 @@ class Line:
 
 _PROGRAMS = (
     ("qemu-img", "reads and compares exotic formats"),
-    ("qemu-nbd", "reads QCOW2, and VHD and VHDX for other programs"),
+    ("qemu-nbd", "reads QCOW2 with zstd or extended tables, and staged VHD files"),
     ("nbdkit", "reads disks over VDDK and SSH"),
 )
 _MODULES = (

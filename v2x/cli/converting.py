@@ -214,9 +214,10 @@ def open_disk(path: Path, kind: DiskFormat, *, native_4k: bool = False) -> DiskR
 
         with closing(FolderListing(path.parent)) as listing:
             return open_vhdx(listing, path.name, native_4k=native_4k)
-    from v2x.disks.nbd import open_through_qemu
+    from v2x.sources.images import open_image
 
-    return open_through_qemu(path, kind)
+    with closing(FolderListing(path.parent)) as listing:
+        return open_image(listing, [path.name], kind)
 
 
 @contextmanager

@@ -99,7 +99,9 @@ def open_image(listing: Listing, chain: Sequence[str], kind: DiskFormat | Other)
             f"{name} is of the format {kind.text[:120] or 'unknown'!r}, which v2x does not read",
             hint="convert it to VMDK, VHD, VHDX, QCOW2 or raw, and say so in the descriptor",
         )
-    return _open_with_qemu(listing, name, kind)
+    from v2x.disks.qcow2 import open_qcow2
+
+    return open_qcow2(listing, name) or _open_with_qemu(listing, name, kind)
 
 
 def _open_with_qemu(listing: Listing, name: str, kind: DiskFormat) -> DiskReader:

@@ -3,22 +3,18 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
 
-from v2x.disks.interface import DiskReader
+from v2x.disks.interface import DiskReader, SeveralAtOnce
 from v2x.disks.listing import Listing
 from v2x.disks.stored import LocalDisk
 from v2x.errors import InputRefused, SourceError, Unsupported
-from v2x.model.machine import Disk, DiskBacking, DiskFormat, Machine
+from v2x.model.machine import Disk, DiskBacking, Machine
 from v2x.sources.empty import EmptyDisk
 from v2x.sources.images import image_files, open_image
 from v2x.sources.interface import Checkpoint
 from v2x.sources.stamps import check_point, disk_point
 
 Clock = Callable[[], datetime]
-
-# Not QCOW2, which is read through another program and whose map is exact.
-_LOOKED_AT: Final = frozenset({DiskFormat.RAW, DiskFormat.VMDK, DiskFormat.VHD, DiskFormat.VHDX})
 
 
 def utc_now() -> datetime:
@@ -54,7 +50,8 @@ def file_reader(listing: Listing, machine: Machine, disk: Disk, at: Checkpoint, 
             hint="take the inventory again; the files were exchanged since",
             code="SOURCE-CHANGED",
         )
-    return LocalDisk(reader) if local and disk.format in _LOOKED_AT else reader
+    # What another program reads is told apart by its wish for several readers at once, which LocalDisk would hide.
+    return LocalDisk(reader) if local and not isinstance(reader, SeveralAtOnce) else reader
 
 
 def file_confirm(listing: Listing, machine: Machine, at: Checkpoint) -> None:

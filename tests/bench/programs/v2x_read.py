@@ -11,16 +11,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from v2x.disks import inflate
 from v2x.disks.listing import FolderListing
 from v2x.disks.stream.feed import BLOCK_BYTES, data_blocks
-from v2x.disks.vmdk import compressed
 from v2x.migrate.pump import pumped
 from v2x.model.machine import DiskFormat
 from v2x.sources.images import open_image
 
 began = time.monotonic()
 if wanted := os.environ.get("BENCH_INFLATERS"):
-    compressed._WORKERS._pool = ThreadPoolExecutor(int(wanted))
+    inflate.WORKERS._pool = ThreadPoolExecutor(int(wanted))
 image = Path(sys.argv[2])
 reader = open_image(FolderListing(image.parent), [image.name], DiskFormat(sys.argv[1]))
 count = 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Disks as VHD streams to the sink, copied as a migration copies them. `v2x_send.py [tls:]PORT FORMAT IMAGE…`.
+"""Disks as VHD streams to the sink, copied as a migration copies them. `v2x_send.py [tls:]PORT [nbd:]FORMAT IMAGE…`.
 
-All images at once, each in a thread of its own. Between reader and socket stands what stands there in a migration:
-the map, the blocks read ahead, their digests, the stream's own checks. Only the pool is missing: what a segment would
-cost in calls and waits for its task. With BENCH_NO_DIGEST the digests are left out.
+All images at once, each in a thread of its own; with `nbd:`, through a qemu-nbd. Between reader and socket stands what
+stands there in a migration: the map, the blocks read ahead, their digests, the stream's own checks. Only the pool is
+missing: what a segment would cost in calls and waits for its task. With BENCH_NO_DIGEST the digests are left out.
 """
 
 import itertools
@@ -20,6 +20,7 @@ from uuid import UUID
 from tests.bench.programs.outlet import outlet
 from v2x.disks.interface import Buffer
 from v2x.disks.listing import FolderListing
+from v2x.disks.nbd import open_through_qemu
 from v2x.disks.stored import LocalDisk
 from v2x.disks.stream.feed import BLOCK_BYTES
 from v2x.disks.stream.vhd import MAX_BYTES
@@ -81,10 +82,10 @@ class Sink:
 
 def copied(place: str, kind: DiskFormat, image: Path) -> tuple[int, int, float]:
     """Bytes sent, blocks of data among them, seconds from the common start."""
-    listing = FolderListing(image.parent)
-    reader = open_image(listing, [image.name], kind)
-    if kind is not DiskFormat.QCOW2:  # as sources of local files do it
-        reader = LocalDisk(reader)
+    if by_nbd:
+        reader = open_through_qemu(image, kind)
+    else:  # as sources of local files do it
+        reader = LocalDisk(open_image(FolderListing(image.parent), [image.name], kind))
     disk = ClaimedDisk(source_disk=str(image), id="d", size_bytes=reader.size, mark_bytes=0, point="p")
     done = copy.copy_disk(reader, Sink(place), Claim(tag="t", id="c", name="n", disks=(disk,)), disk, "p", Silent())
     reader.close()
@@ -92,7 +93,7 @@ def copied(place: str, kind: DiskFormat, image: Path) -> tuple[int, int, float]:
 
 
 began = time.monotonic()
-place, kind = sys.argv[1], DiskFormat(sys.argv[2])
+place, by_nbd, kind = sys.argv[1], sys.argv[2].startswith("nbd:"), DiskFormat(sys.argv[2].removeprefix("nbd:"))
 images = [Path(one) for one in sys.argv[3:]]
 if os.environ.get("BENCH_NO_DIGEST"):
     numbers = itertools.count()

@@ -9,34 +9,12 @@ from typing import Any
 
 import pytest
 
-from v2x.disks.interface import Buffer
+from tests.images import CountingListing
 from v2x.disks.vmdk import open_vmdk
 from v2x.errors import BadImage
 
 MIB = 1 << 20
 GRAIN = 65536
-
-
-class CountingListing:
-    """A listing that counts the reads of its files."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-        self.reads: list[tuple[int, int]] = []
-
-    def names(self) -> list[str]:
-        return self.inner.names()
-
-    def open(self, name: str) -> Any:
-        source, reads = self.inner.open(name), self.reads
-
-        class Counting(type(source)):  # type: ignore[misc]
-            def read_into(self, offset: int, buffer: Buffer) -> None:
-                reads.append((offset, len(buffer)))
-                super().read_into(offset, buffer)
-
-        source.__class__ = Counting
-        return source
 
 
 def grain_offset(images: Any, name: str, number: int) -> int:

@@ -15,6 +15,7 @@ from v2x.disks.probe import ImageFacts
 from v2x.disks.probe.fields import field_bytes, require_inside
 from v2x.errors import BadImage, UnsafeImage, Unsupported
 from v2x.model.machine import DiskFormat
+from v2x.model.units import SECTOR, round_up
 
 MAGIC: Final = b"QFI\xfb"
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQ")
@@ -26,9 +27,9 @@ _EXT_END: Final = 0
 _EXT_BACKING_FORMAT: Final = 0xE2792ACA
 _EXT_DATA_FILE: Final = 0x44415441
 _EXT_ENCRYPTION: Final = 0x0537BE77
-_OFFSET: Final = 0x00FFFFFFFFFFFE00
-_STORED_PACKED: Final = 1 << 62
-_READS_ZERO: Final = 1
+OFFSET: Final = 0x00FFFFFFFFFFFE00
+PACKED: Final = 1 << 62
+READS_ZERO: Final = 1
 _PAGE_BYTES: Final = 1 << 16
 _MAX_L1_BYTES: Final = 32 << 20
 _MAX_REFCOUNT_TABLE_BYTES: Final = 8 << 20
@@ -37,7 +38,9 @@ _MAX_SNAPSHOT_TABLE_BYTES: Final = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Header:
+class Header:
+    """Offsets and sizes in bytes, but for `cluster_bits`; `size` is the disk's."""
+
     version: int
     backing_offset: int
     backing_bytes: int
@@ -58,17 +61,28 @@ class _Header:
     def cluster_bytes(self) -> int:
         return 1 << self.cluster_bits
 
+    @property
+    def extended(self) -> bool:
+        """Whether its tables tell 32 parts of each cluster."""
+        return bool(self.incompatible & _EXTENDED_L2)
+
 
 def check_qcow2(source: ByteSource, *, backing: bytes | None = None) -> ImageFacts:
     """`backing` is the one backing string that is allowed, and then must be there with the format raw."""
+    header = checked_header(source, backing=backing)
+    _check_clusters(header, source)
+    return ImageFacts(format=DiskFormat.QCOW2, size_bytes=header.size, variant=f"version {header.version}")
+
+
+def checked_header(source: ByteSource, *, backing: bytes | None = None) -> Header:
+    """All of `check_qcow2` but a look at every table: for a reader that checks each entry that it follows."""
     header = _read(source)
     _check_features(header, source)
     _check_sizes(header, source)
     backing_format = _check_extensions(header, source)
     _check_backing(header, source, backing, backing_format)
     _check_snapshots(header, source)
-    _check_clusters(header, source)
-    return ImageFacts(format=DiskFormat.QCOW2, size_bytes=header.size, variant=f"version {header.version}")
+    return header
 
 
 def written_areas(source: ByteSource) -> Iterator[Extent]:
@@ -77,11 +91,11 @@ def written_areas(source: ByteSource) -> Iterator[Extent]:
     The image was checked before, so that its tables lie within the file.
     """
     header = _read(source)
-    if header.incompatible & _EXTENDED_L2:
+    if header.extended:
         raise Unsupported(f"{source.name} has extended tables, which an overlay of v2x has not")
     cluster, per_table = header.cluster_bytes, header.cluster_bytes // 8
     tables = _entries(source, header.l1_offset, header.l1_entries * 8, "the level-1 table")
-    for number, table in enumerate(entry & _OFFSET for entry in tables):
+    for number, table in enumerate(entry & OFFSET for entry in tables):
         if not table:
             continue
         for index, entry in enumerate(_entries(source, table, cluster, "a level-2 table")):
@@ -90,7 +104,7 @@ def written_areas(source: ByteSource) -> Iterator[Extent]:
                 yield Extent(start, min(cluster, header.size - start), True)
 
 
-def _read(source: ByteSource) -> _Header:
+def _read(source: ByteSource) -> Header:
     raw = field_bytes(source, 0, _HEADER.size, "the header")
     magic, version, *fields = _HEADER.unpack(raw)
     if magic != MAGIC:
@@ -108,10 +122,10 @@ def _read(source: ByteSource) -> _Header:
             raise BadImage(f"{source.name} has an impossible header length of {header_bytes:,} bytes")
         if header_bytes > 104:
             compression = field_bytes(source, 104, 1, "the header")[0]
-    return _Header(*(version, *fields, incompatible, header_bytes, compression))
+    return Header(*(version, *fields, incompatible, header_bytes, compression))
 
 
-def _check_features(header: _Header, source: ByteSource) -> None:
+def _check_features(header: Header, source: ByteSource) -> None:
     name = source.name
     if header.incompatible & _DATA_FILE:
         raise UnsafeImage(
@@ -128,17 +142,23 @@ def _check_features(header: _Header, source: ByteSource) -> None:
         raise Unsupported(f"{name} uses the unknown compression {header.compression}")
 
 
-def _check_sizes(header: _Header, source: ByteSource) -> None:
+def _check_sizes(header: Header, source: ByteSource) -> None:
     name = source.name
     if not 9 <= header.cluster_bits <= 21:
         raise BadImage(f"{name} has clusters of 2^{header.cluster_bits} bytes; 512 to 2 MiB are possible")
-    if header.incompatible & _EXTENDED_L2 and header.cluster_bits < 14:
+    if header.extended and header.cluster_bits < 14:
         raise BadImage(f"{name} has clusters too small for its extended tables")
     if header.size > MAX_DISK_BYTES:
         raise BadImage(f"{name} claims {header.size:,} bytes; at most 64 TiB are possible")
+    if header.size % SECTOR:
+        # QEMU shows whole sectors only, and would leave out the rest.
+        raise Unsupported(
+            f"{name} is a disk of {header.size:,} bytes, which are no whole sectors",
+            hint=f"qemu-img resize -f qcow2 {name} {round_up(header.size, SECTOR)} makes them whole",
+        )
     if header.header_bytes > header.cluster_bytes:
         raise BadImage(f"{name} has a header of {header.header_bytes:,} bytes, longer than a cluster")
-    entry_bytes = 16 if header.incompatible & _EXTENDED_L2 else 8
+    entry_bytes = 16 if header.extended else 8
     per_l1_entry = header.cluster_bytes * (header.cluster_bytes // entry_bytes)
     if header.l1_entries * 8 > _MAX_L1_BYTES or header.l1_entries < -(-header.size // per_l1_entry):
         raise BadImage(f"{name} has a level-1 table of {header.l1_entries:,} entries, which cannot be for its size")
@@ -149,7 +169,7 @@ def _check_sizes(header: _Header, source: ByteSource) -> None:
     _check_table(header, source, header.refcount_offset, refcount_bytes, "the reference count table")
 
 
-def _check_table(header: _Header, source: ByteSource, offset: int, length: int, what: str) -> None:
+def _check_table(header: Header, source: ByteSource, offset: int, length: int, what: str) -> None:
     if length == 0:
         return
     if offset < header.cluster_bytes or offset % header.cluster_bytes:
@@ -157,7 +177,7 @@ def _check_table(header: _Header, source: ByteSource, offset: int, length: int, 
     require_inside(source, offset, length, what)
 
 
-def _check_extensions(header: _Header, source: ByteSource) -> bytes:
+def _check_extensions(header: Header, source: ByteSource) -> bytes:
     """The backing format that the extensions name; every extension lies before the end of the first cluster."""
     limit = header.cluster_bytes
     if header.backing_offset:
@@ -182,7 +202,7 @@ def _check_extensions(header: _Header, source: ByteSource) -> bytes:
     return backing_format
 
 
-def _check_backing(header: _Header, source: ByteSource, allowed: bytes | None, backing_format: bytes) -> None:
+def _check_backing(header: Header, source: ByteSource, allowed: bytes | None, backing_format: bytes) -> None:
     if allowed is None:
         if header.backing_offset or header.backing_bytes:
             raise UnsafeImage(
@@ -197,29 +217,27 @@ def _check_backing(header: _Header, source: ByteSource, allowed: bytes | None, b
         raise UnsafeImage(f"{source.name} names a backing file other than the export it was made on")
 
 
-def _check_clusters(header: _Header, source: ByteSource) -> None:
+def _check_clusters(header: Header, source: ByteSource) -> None:
     """Every table and cluster in use begins within the file: a tool reads what a truncated file lacks as zeros."""
     seen: set[int] = set()
     for at in range(0, header.l1_entries * 8, _PAGE_BYTES):
         length = min(_PAGE_BYTES, header.l1_entries * 8 - at)
         for entry in _entries(source, header.l1_offset + at, length, "the level-1 table"):
-            offset = entry & _OFFSET
+            offset = entry & OFFSET
             if offset and offset not in seen:
                 seen.add(offset)
                 _check_table(header, source, offset, header.cluster_bytes, "a level-2 table")
                 _check_level2(header, source, offset)
 
 
-def _check_level2(header: _Header, source: ByteSource, offset: int) -> None:
+def _check_level2(header: Header, source: ByteSource, offset: int) -> None:
     entries = _entries(source, offset, header.cluster_bytes, "a level-2 table")
-    if header.incompatible & _EXTENDED_L2:
+    if header.extended:
         entries = entries[::2]
     if entries.count(0) == len(entries):
         return
     packed = (1 << 62 - (header.cluster_bits - 8)) - 1
-    last = max(
-        entry & packed if entry & _STORED_PACKED else 0 if entry & _READS_ZERO else entry & _OFFSET for entry in entries
-    )
+    last = max(entry & packed if entry & PACKED else 0 if entry & READS_ZERO else entry & OFFSET for entry in entries)
     if last >= source.size:
         raise BadImage(f"a cluster of {source.name} lies outside the file", hint="the file is truncated; copy it again")
 
@@ -231,7 +249,7 @@ def _entries(source: ByteSource, offset: int, length: int, what: str) -> "array[
     return entries
 
 
-def _check_snapshots(header: _Header, source: ByteSource) -> None:
+def _check_snapshots(header: Header, source: ByteSource) -> None:
     if header.snapshots == 0:
         return
     if header.snapshots > _MAX_SNAPSHOTS:

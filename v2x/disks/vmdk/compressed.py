@@ -3,25 +3,23 @@
 
 Each stored grain is a marker (`u64` first sector, `u32` compressed bytes) followed by a zlib stream. The calling
 thread reads, a few worker threads of the process inflate, and while reading goes on in order the next grains are
-inflated ahead. Nothing larger than one grain ever comes out of a grain, whatever its stream says.
+inflated ahead.
 """
 
-import os
 import struct
-import threading
-import zlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 
 from v2x.disks.chain import DATA, Part
+from v2x.disks.grains import TARGET_ABSENT, TARGET_ZERO, GrainLayer, Runs
+from v2x.disks.inflate import WORKERS, Inflated, Stored, inflated, zlib_grain
 from v2x.disks.interface import ByteSource
 from v2x.disks.vmdk.descriptor import SECTOR_BYTES
-from v2x.disks.vmdk.grains import TARGET_ABSENT, TARGET_ZERO, GrainLayer, Runs
 from v2x.disks.vmdk.header import SparseHeader, read_bytes
 from v2x.disks.vmdk.sparse import sparse_geometry
 from v2x.errors import BadImage, V2xError
@@ -30,95 +28,12 @@ _MARKER = struct.Struct("<QI")
 _BATCH_GRAINS: Final = 8
 _WINDOW_BYTES: Final = 2 << 20
 _KEPT_BYTES: Final = 8 << 20
-_UNTRIMMED_BYTES: Final = 2 << 20
-
-Inflated: TypeAlias = list[bytes | bytearray | BadImage]
-
-
-class _Workers:
-    """The inflating threads of this process, started when first needed and shared by all disks."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
-
-    def submit(self, batch: "Sequence[_Stored]", grain_bytes: int, name: str) -> "Future[Inflated]":
-        with self._lock:
-            if self._pool is None:
-                _keep_freed_memory()
-                count = max(2, min(4, os.cpu_count() or 2))
-                self._pool = ThreadPoolExecutor(count, thread_name_prefix="inflate")
-            return self._pool.submit(_inflate_batch, batch, grain_bytes, name)
-
-
-def _keep_freed_memory() -> None:
-    """Has glibc keep the memory of grains for the next ones instead of giving it back to the kernel each time.
-
-    Freeing a piece as large as this raises malloc's thresholds to that size and twice that size (mallopt(3),
-    M_MMAP_THRESHOLD); without it, page faults take a tenth of the time. The piece itself is never touched.
-    """
-    bytearray(_UNTRIMMED_BYTES)
-
-
-_WORKERS: Final = _Workers()
-
-
-class _Stored(NamedTuple):
-    """One grain as it lies in the file; `needed` is how many of its bytes lie within the disk."""
-
-    number: int
-    needed: int
-    stream: memoryview
-
-
-def inflate_grain(stream: memoryview, grain_bytes: int, needed: int, what: str) -> bytes | bytearray:
-    """The bytes of one zlib stream: `needed` to `grain_bytes` of them, or BadImage naming `what`."""
-    import deflate
-
-    try:
-        data = deflate.zlib_decompress(stream, grain_bytes)
-    except (deflate.DeflateError, ValueError):
-        return _inflated_slowly(stream, grain_bytes, needed, what)
-    # libdeflate has held the checksum against the data, and does not tell where it was: it has to be last.
-    if len(data) < needed or int.from_bytes(stream[-4:], "big") != deflate.adler32(data):
-        return _inflated_slowly(stream, grain_bytes, needed, what)
-    return data
-
-
-def _inflated_slowly(stream: memoryview, grain_bytes: int, needed: int, what: str) -> bytes:
-    """As inflate_grain, by an inflater that tells what is wrong."""
-    inflater = zlib.decompressobj()
-    try:
-        data = inflater.decompress(stream, grain_bytes + 1)
-    except zlib.error as problem:
-        raise BadImage(f"{what} is damaged: {problem}", hint="copy the file again") from None
-    if len(data) > grain_bytes:
-        raise BadImage(f"{what} inflates to more than its {grain_bytes:,} bytes", hint="the file is damaged or hostile")
-    if not inflater.eof or inflater.unused_data:
-        raise BadImage(
-            f"{what} {'goes on after its end' if inflater.eof else 'ends early'}", hint="copy the file again"
-        )
-    if len(data) < needed:
-        raise BadImage(f"{what} inflates to {len(data):,} bytes of {needed:,}", hint="copy the file again")
-    return data
-
-
-def _inflate_batch(batch: Sequence[_Stored], grain_bytes: int, name: str) -> "Inflated":
-    """One result per grain; damage is told only to who asks for that very grain."""
-    results: Inflated = []
-    for stored in batch:
-        try:
-            what = f"grain {stored.number:,} of {name}"
-            results.append(inflate_grain(stored.stream, grain_bytes, stored.needed, what))
-        except BadImage as damage:
-            results.append(damage)
-    return results
 
 
 def inflating(streams: Sequence[tuple[int, memoryview]], grain_bytes: int, size: int, name: str) -> "Future[Inflated]":
     """The grains (number, stream) of a disk of `size` bytes, inflated by the process's threads, in their order."""
-    batch = [_Stored(number, min(grain_bytes, size - number * grain_bytes), stream) for number, stream in streams]
-    return _WORKERS.submit(batch, grain_bytes, name)
+    batch = [Stored(number, min(grain_bytes, size - number * grain_bytes), stream) for number, stream in streams]
+    return WORKERS.submit(zlib_grain, batch, grain_bytes, name)
 
 
 class CompressedLayer(GrainLayer):
@@ -224,16 +139,16 @@ class CompressedLayer(GrainLayer):
     def _submit(self, numbers: Sequence[int]) -> None:
         for at in range(0, len(numbers), _BATCH_GRAINS):
             batch = numbers[at : at + _BATCH_GRAINS]
-            future = _WORKERS.submit(self._fetch(batch), self._grain_bytes, self._source.name)
+            future = WORKERS.submit(zlib_grain, self._fetch(batch), self._grain_bytes, self._source.name)
             for place, number in enumerate(batch):
                 self._ready[number] = (future, place)
 
     def _inflate_here(self, number: int) -> None:
         future: Future[Inflated] = Future()
-        future.set_result(_inflate_batch(self._fetch([number]), self._grain_bytes, self._source.name))
+        future.set_result(inflated(zlib_grain, self._fetch([number]), self._grain_bytes, self._source.name))
         self._ready[number] = (future, 0)
 
-    def _fetch(self, numbers: Sequence[int]) -> list[_Stored]:
+    def _fetch(self, numbers: Sequence[int]) -> list[Stored]:
         """Reads stored grains, in one go where they lie close together in the file."""
         offsets = self._places(numbers)
         guess = self._grain_bytes + SECTOR_BYTES
@@ -268,7 +183,7 @@ class CompressedLayer(GrainLayer):
         self._source.read_into(offset, raw)
         return memoryview(raw)
 
-    def _stream(self, number: int, offset: int, raw: memoryview) -> _Stored:
+    def _stream(self, number: int, offset: int, raw: memoryview) -> Stored:
         name = self._source.name
         if len(raw) < _MARKER.size:
             raise BadImage(f"grain {number:,} of {name} is cut off by the end of the file", hint="copy the file again")
@@ -284,7 +199,7 @@ class CompressedLayer(GrainLayer):
         if len(stream) < size:
             stream = memoryview(read_bytes(self._source, offset + _MARKER.size, size))
         needed = min(self._grain_bytes, self.size - number * self._grain_bytes)
-        return _Stored(number, needed, stream)
+        return Stored(number, needed, stream)
 
     def clone(self) -> "CompressedLayer":
         return CompressedLayer(self._source.clone(), self._header, self._geometry.size_bytes)

@@ -6,9 +6,9 @@ from array import array
 from typing import Final
 
 from v2x.disks.chain import MAX_DISK_BYTES
+from v2x.disks.grains import Geometry, GrainLayer, Runs
 from v2x.disks.interface import ByteSource
 from v2x.disks.vmdk.descriptor import SECTOR_BYTES
-from v2x.disks.vmdk.grains import Geometry, GrainLayer, Runs
 from v2x.disks.vmdk.header import read_bytes
 from v2x.disks.vmdk.sparse import sector_runs
 from v2x.errors import BadImage, Unsupported

@@ -14,8 +14,9 @@ from typing import Final, Protocol
 from v2x.disks.allocation import AllocationMap
 from v2x.disks.chain import check_range, fill_zeros
 from v2x.disks.extent import Extent
+from v2x.disks.inflate import Inflated
 from v2x.disks.interface import Buffer
-from v2x.disks.vmdk.compressed import Inflated, inflating
+from v2x.disks.vmdk.compressed import inflating
 from v2x.disks.vmdk.flow import FlowGrain, GrainFlow
 from v2x.errors import BadImage, Retry, SourceError, V2xError
 from v2x.waiting import nap

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from v2x.disks.chain import DATA, Layer
+from v2x.disks.grains import GrainLayer
 from v2x.disks.listing import Listing
-from v2x.disks.vmdk.grains import GrainLayer
 from v2x.disks.vmdk.opening import ExtentOpener, Image, read_chain, read_image
 from v2x.errors import InputRefused
 

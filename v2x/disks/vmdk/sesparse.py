@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from v2x.disks.chain import MAX_DISK_BYTES
+from v2x.disks.grains import TARGET_ABSENT, TARGET_ZERO, Geometry, GrainLayer, Runs
 from v2x.disks.interface import ByteSource
 from v2x.disks.runs import stepping_runs
 from v2x.disks.vmdk.descriptor import SECTOR_BYTES
-from v2x.disks.vmdk.grains import TARGET_ABSENT, TARGET_ZERO, Geometry, GrainLayer, Runs
 from v2x.disks.vmdk.header import read_bytes
 from v2x.errors import BadImage, Unsupported
 

@@ -3,10 +3,10 @@
 
 from array import array
 
+from v2x.disks.grains import TARGET_ABSENT, TARGET_ZERO, Geometry, GrainLayer, Runs
 from v2x.disks.interface import ByteSource
 from v2x.disks.runs import stepping_runs
 from v2x.disks.vmdk.descriptor import SECTOR_BYTES
-from v2x.disks.vmdk.grains import TARGET_ABSENT, TARGET_ZERO, Geometry, GrainLayer, Runs
 from v2x.disks.vmdk.header import SparseHeader
 from v2x.errors import BadImage
 

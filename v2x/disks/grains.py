@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers over two-level tables: a directory of tables, tables of grains.
+"""Layers over two-level tables: a directory of tables, tables of grains, which QCOW2 calls clusters.
 
 Directory and tables are read when needed and kept in small caches, so a disk of many TiB needs a few MiB. A table is
 kept as runs: neighbouring grains of one kind, for data also neighbouring in the file, so that one run is one read.
@@ -12,11 +12,11 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from v2x.disks.chain import ABSENT, DATA, ZERO, Part
 from v2x.disks.interface import ByteSource
-from v2x.disks.vmdk.header import read_bytes
+from v2x.disks.probe.fields import field_bytes
 from v2x.errors import BadImage
 
 TARGET_ABSENT: Final = -1
@@ -29,7 +29,7 @@ _PAGE_ENTRIES: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """The shape of the two levels. `entry_bytes` (4 or 8) holds for directory and tables alike."""
+    """The shape of the two levels. `entry_bytes` (4 or 8) and `byte_order` hold for directory and tables alike."""
 
     size_bytes: int
     grain_bytes: int
@@ -37,6 +37,7 @@ class Geometry:
     entry_bytes: int
     directory_offset: int
     directory_entries: int
+    byte_order: Literal["little", "big"] = "little"
 
 
 class Runs:
@@ -171,14 +172,9 @@ class GrainLayer(ABC):
 
     def _entries(self, offset: int, count: int, what: str) -> "array[int]":
         size = count * self._geometry.entry_bytes
-        if offset + size > self._source.size:
-            raise BadImage(
-                f"a {what} of {self._source.name} lies outside the file",
-                hint="the file is truncated or damaged; copy it again",
-            )
-        entries = array("I" if self._geometry.entry_bytes == 4 else "Q")
-        entries.frombytes(read_bytes(self._source, offset, size))
-        if sys.byteorder == "big":
+        raw = field_bytes(self._source, offset, size, f"a {what}")
+        entries = array("I" if self._geometry.entry_bytes == 4 else "Q", raw)
+        if sys.byteorder != self._geometry.byte_order:
             entries.byteswap()
         return entries
 

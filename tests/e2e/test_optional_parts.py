@@ -81,7 +81,8 @@ def test_an_appliance_is_assessed_migrated_and_verified(bare, bench, raw):
     ],
 )
 def test_what_needs_a_missing_part_says_so(bare, bench, words, code, told):
-    (bench.folder / "disk.qcow2").write_bytes(b"QFI\xfb" + bytes(508))
+    packed = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", "compression_type=zstd", bench.folder / "disk.qcow2"]
+    subprocess.run([*packed, "1M"], check=True)
     (bench.folder / "keyring.toml").write_text(
         '[source.kr]\naddress = "vsphere://root@127.0.0.1:9"\nsecret = "keyring:v2x/root"\n'
     )

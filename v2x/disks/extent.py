@@ -35,8 +35,8 @@ def joined(extents: Iterable[Extent]) -> Iterator[Extent]:
 
 
 def touched_blocks(extents: Iterable[Extent], block_bytes: int) -> Sequence[int]:
-    """The numbers of blocks that hold any data, ascending, each once; 8 bytes of memory for each."""
-    blocks = array("Q")
+    """The numbers of blocks that hold any data, ascending, each once and below 2^32; 4 bytes of memory for each."""
+    blocks = array("I")
     following = 0
     for extent in extents:
         if not extent.data or extent.length == 0:

@@ -49,7 +49,7 @@ def stored_blocks(
     if not isinstance(reader, LocalDisk) or not reader.tells_too_much:
         return numbers
     search = _Search(reader)
-    kept = array("Q")
+    kept = array("I")
     looks = _LOOKS_AT_FIRST
     for number in numbers:
         if stopping():

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hands over the blocks of a disk: read ahead by threads, or where they are used if that takes next to no time.
-
-A block that one thread reads and another sends crosses from one processor's cache to the other's. Where the source is
-quick and the sender busy (a file in memory, TLS to the pool), that costs more than reading meanwhile saves.
-"""
+"""Hands over the blocks of a disk with their digests: read ahead by threads, or where they are used if that pays."""
 
 import threading
 import time
@@ -12,15 +8,12 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from itertools import cycle, islice
 from queue import Empty, Full, Queue
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from v2x.disks.interface import DiskReader, SeveralAtOnce
+from v2x.disks.stream.feed import Balance
 
 _POLL_SECONDS = 0.2
-# Measured: a block from another thread makes TLS slower by about as much; judged after the first so many blocks.
-_WORTH_NO_THREAD: Final = 0.4
-_FEWEST_JUDGED: Final = 16
-_MOST_JUDGED: Final = 64
 
 
 class Block(NamedTuple):
@@ -92,20 +85,14 @@ def _here(
     clock: Callable[[], float],
 ) -> Iterator[Block]:
     """Blocks read by the thread that asks for them, until a thread of its own is worth it for those that are left."""
-    buffer = bytearray(min(block_bytes, reader.size))
-    reading = using = judged = 0.0
+    balance, buffer = Balance(), bytearray(min(block_bytes, reader.size))
     for number in numbers:
         began = clock()
         block = _block(reader, number, block_bytes, buffer, digest)
         handed = clock()
         yield block
-        reading += handed - began
-        using += clock() - handed
-        judged += 1
-        if judged >= _FEWEST_JUDGED and reading > using * _WORTH_NO_THREAD:
+        if balance.calls_for_thread(handed - began, clock() - handed):
             return
-        if judged >= _MOST_JUDGED:
-            reading, using, judged = reading / 2, using / 2, judged / 2
 
 
 def _block(

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every writer takes from a reader: the blocks that hold data, read ahead while the last one is written."""
+"""What every writer takes from a reader: the blocks that hold data, read ahead where that pays."""
 
-import os
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import IO, Final
 
 from v2x.disks.extent import touched_blocks
@@ -14,6 +13,10 @@ from v2x.disks.interface import Buffer, DiskReader
 from v2x.model.units import MIB
 
 BLOCK_BYTES = 2 * MIB
+# Measured: a block from another thread makes TLS slower by about as much; judged after the first so many blocks.
+_WORTH_NO_THREAD: Final = 0.4
+_FEWEST_JUDGED: Final = 16
+_MOST_JUDGED: Final = 64
 Progress = Callable[[int], None]
 
 
@@ -35,23 +38,42 @@ def data_blocks(reader: DiskReader, block_bytes: int = BLOCK_BYTES) -> Sequence[
     return touched_blocks(reader.extents(0, reader.size), block_bytes)
 
 
+class Balance:
+    """Whether a thread that reads ahead is worth it, told from what was read without one.
+
+    A block that one thread reads and another uses crosses from one processor's cache to the other's. Where the source
+    is quick and what is done with it takes long (a file in memory that goes into a file, or by TLS to a pool), that
+    costs more than reading meanwhile saves.
+    """
+
+    def __init__(self) -> None:
+        self._reading = self._using = self._judged = 0.0
+
+    def calls_for_thread(self, reading: float, using: float) -> bool:
+        """After each block: the seconds of reading it, and those in which it was used."""
+        self._reading += reading
+        self._using += using
+        self._judged += 1
+        if self._judged >= _MOST_JUDGED:
+            self._reading, self._using, self._judged = self._reading / 2, self._using / 2, self._judged / 2
+        return self._judged >= _FEWEST_JUDGED and self._reading > self._using * _WORTH_NO_THREAD
+
+
 def read_blocks(
     reader: DiskReader,
     numbers: Sequence[int],
     *,
     block_bytes: int = BLOCK_BYTES,
     ahead: int = 2,
-    spare: "SimpleQueue[bytearray] | None" = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Block, None, None]:
-    """The blocks `numbers`, read in that order by one thread, `ahead` of the consumer.
+    """The blocks `numbers`, in that order; read when they are asked for or, where that takes long, `ahead` by a thread.
 
-    A block's buffer is used again once the next block is asked for. With `spare`, which holds more than `ahead` buffers
-    of `block_bytes`, it is the consumer's until he puts it back there. The reader is used by this thread alone until
-    the iterator is exhausted or closed, so close it (contextlib.closing) before the reader. The last block of a disk
-    is short; the rest of its buffer is zeros.
+    A block's buffer is used again once the next block is asked for. The reader is used by the iterator alone until that
+    is exhausted or closed, so close it (contextlib.closing) before the reader. The last block of a disk is short; the
+    rest of its buffer is zeros.
     """
-    waiting: deque[Future[Block]] = deque()
-    lent = spare if spare is not None else buffers(ahead + 1, block_bytes)
+    left = iter(numbers)
 
     def fetch(number: int, buffer: bytearray) -> Block:
         start = number * block_bytes
@@ -63,70 +85,30 @@ def read_blocks(
             buffer[length:] = bytes(block_bytes - length)
         return Block(number, start, length, buffer)
 
+    balance, buffer = Balance(), bytearray(block_bytes)
+    for number in left:
+        began = clock()
+        block = fetch(number, buffer)
+        handed = clock()
+        yield block
+        if balance.calls_for_thread(handed - began, clock() - handed):
+            break
+    else:
+        return
+    waiting: deque[Future[Block]] = deque()
+    free = deque([buffer, *(bytearray(block_bytes) for _ in range(ahead))])
     with ThreadPoolExecutor(1, "v2x-read-ahead") as pool:
         try:
-            for number in numbers:
-                waiting.append(pool.submit(fetch, number, lent.get()))
+            for number in left:
+                waiting.append(pool.submit(fetch, number, free.popleft()))
                 if len(waiting) > ahead:
                     block = waiting.popleft().result()
                     yield block
-                    if spare is None:
-                        lent.put(block.buffer)
+                    free.append(block.buffer)
             while waiting:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def buffers(count: int, block_bytes: int = BLOCK_BYTES) -> "SimpleQueue[bytearray]":
-    made: SimpleQueue[bytearray] = SimpleQueue()
-    for _ in range(count):
-        made.put(bytearray(block_bytes))
-    return made
-
-
-class WriteBehind:
-    """Writes to places of a file by two threads, so that the next blocks are read meanwhile; keeps no order.
-
-    To be used in a with statement, whose end waits for all that was asked for. An OSError is raised there, or by the
-    next write.
-    """
-
-    THREADS: Final = 2
-
-    def __init__(self, out: IO[bytes], done: "SimpleQueue[bytearray]") -> None:
-        """`done` gets each buffer once it was written."""
-        self._fd, self._done = out.fileno(), done
-        self._pool = ThreadPoolExecutor(self.THREADS, "v2x-write-behind")
-        self._asked: deque[Future[None]] = deque()
-
-    def write(self, at: int, head: bytes, buffer: bytearray) -> None:
-        """`head`, then the whole of `buffer`, from byte `at` on."""
-        self._asked.append(self._pool.submit(self._written, at, head, buffer))
-        while self._asked and self._asked[0].done():
-            self._asked.popleft().result()
-
-    def _written(self, at: int, head: bytes, buffer: bytearray) -> None:
-        try:
-            pieces = [memoryview(head), memoryview(buffer)]
-            while pieces:
-                count = os.pwritev(self._fd, pieces, at)
-                at += count
-                while pieces and count >= len(pieces[0]):
-                    count -= len(pieces.pop(0))
-                if pieces:
-                    pieces[0] = pieces[0][count:]
-        finally:
-            self._done.put(buffer)
-
-    def __enter__(self) -> "WriteBehind":
-        return self
-
-    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=problem is not None)
-        if problem is None:
-            for one in self._asked:
-                one.result()
 
 
 class ZeroTest:

@@ -22,9 +22,7 @@ from v2x.disks.stream.feed import (
     BLOCK_BYTES,
     Position,
     Progress,
-    WriteBehind,
     ZeroTest,
-    buffers,
     data_blocks,
     read_blocks,
     write_all,
@@ -45,7 +43,6 @@ _BLOCK_SECTORS = (_BITMAP_BYTES + BLOCK_BYTES) // SECTOR
 _UNUSED = b"\xff\xff\xff\xff"
 _ALL_ONES = 0xFFFF_FFFF_FFFF_FFFF
 _VERSION = 0x0001_0000
-_AHEAD = 2
 _WINDOWS_10 = 0x000A_0000
 
 
@@ -198,21 +195,15 @@ def write_vhd(
     zero = ZeroTest(BLOCK_BYTES)
     position = Position(progress)
     written: list[int] = []
-    at, spare = planned.data_at, buffers(_AHEAD + 1 + 2 * WriteBehind.THREADS)
-    with (
-        closing(read_blocks(reader, planned.blocks, ahead=_AHEAD, spare=spare)) as blocks,
-        WriteBehind(out, spare) as behind,
-    ):
+    out.seek(planned.data_at)
+    with closing(read_blocks(reader, planned.blocks)) as blocks:
         for block in blocks:
-            if zero.is_zero(block.buffer, 0, block.length):
-                spare.put(block.buffer)
-            else:
-                behind.write(at, planned.bitmap(block.number), block.buffer)
+            if not zero.is_zero(block.buffer, 0, block.length):
+                write_all(out, planned.bitmap(block.number))
+                write_all(out, block.buffer)
                 written.append(block.number)
-                at += _BLOCK_SECTORS * SECTOR
             position.reached(block.start + block.length)
     layout = VhdLayout(reader.size, written, uuid=uuid, timestamp=timestamp)
-    out.seek(at)
     write_all(out, layout.foot())
     out.seek(0)
     write_all(out, layout.head())

@@ -2,11 +2,15 @@
 """Raw files and the chunked framing."""
 
 import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from v2x.disks.extent import Extent
+from v2x.disks.interface import Buffer
 from v2x.disks.stream.feed import Block, ZeroTest, data_blocks, read_blocks
 from v2x.disks.stream.raw import CHUNKED_END, chunk_header, write_raw
 from v2x.errors import SourceError
@@ -92,6 +96,57 @@ def test_a_consumer_that_stops_ends_the_reading() -> None:
     assert next(blocks).number == 0
     blocks.close()
     assert len(disk.read) <= 2
+
+
+class Slow:
+    """A disk of blocks of 1000 bytes; `seconds` of a clock pass for each."""
+
+    block, size = 1000, 100_500
+
+    def __init__(self, seconds: float, fail_at: int = -1) -> None:
+        self.seconds, self.fail_at, self.now = seconds, fail_at, 0.0
+        self.threads: list[threading.Thread] = []
+
+    def read_into(self, offset: int, buffer: Buffer) -> None:
+        if offset // 1000 == self.fail_at:
+            raise SourceError("the cable is out")
+        self.now += self.seconds
+        self.threads.append(threading.current_thread())
+        buffer[:] = bytes([offset // 1000 + 1]) * len(buffer)
+
+    def blocks(self) -> Iterator[Block]:
+        return read_blocks(self, range(101), block_bytes=1000, clock=lambda: self.now)
+
+
+@pytest.mark.parametrize(("seconds", "here"), [(0.3, 101), (0.5, 16)])
+def test_a_thread_reads_ahead_where_reading_takes_long(seconds: float, here: int) -> None:
+    disk, before = Slow(seconds), threading.active_count()
+    for number, block in enumerate(disk.blocks()):
+        assert (block.number, block.start) == (number, number * 1000)
+        assert block.buffer == (bytes([number + 1]) * block.length).ljust(1000, b"\0")
+        disk.now += 1.0
+    own = threading.current_thread()
+    assert [one is own for one in disk.threads] == [True] * here + [False] * (101 - here)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.5])
+def test_an_error_comes_in_its_place_whoever_reads(seconds: float) -> None:
+    disk, seen, before = Slow(seconds, fail_at=60), [], threading.active_count()
+    with pytest.raises(SourceError, match="cable"):
+        for block in disk.blocks():
+            seen.append(block.number)
+            disk.now += 1.0
+    assert seen == list(range(60))
+    assert threading.active_count() == before
+
+
+def test_a_consumer_that_stops_ends_the_thread() -> None:
+    disk, before = Slow(1.0), threading.active_count()
+    with closing(disk.blocks()) as blocks:
+        assert [next(blocks).number for _ in range(30)] == list(range(30))
+        assert threading.active_count() == before + 1
+    assert threading.active_count() == before
 
 
 def test_the_short_last_block_is_followed_by_zeros(make_disk: object, raw_disk: type) -> None:

@@ -2,7 +2,6 @@
 """The VHD writer against qemu-img, an independent reading of the specification, and XAPI's order rules."""
 
 import io
-import os
 import struct
 import time
 import tracemalloc
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from v2x.disks.stream.feed import WriteBehind, buffers, data_blocks, read_blocks
+from v2x.disks.stream.feed import data_blocks, read_blocks
 from v2x.disks.stream.vhd import MAX_BYTES, VhdLayout, geometry, write_vhd
 from v2x.errors import Unsupported
 
@@ -254,29 +253,6 @@ def test_a_full_disk_of_2040_gib_is_laid_out_quickly_and_within_32_bits() -> Non
 
 
 def test_a_file_system_that_fills_up_while_others_write_is_an_error(make_disk: object, raw_disk: type) -> None:
-    """Blocks are written by threads of their own: what fails there must not be lost."""
     disk = raw_disk.open(make_disk(40 * MIB, [(0, 40 * MIB)]))
     with open("/dev/full", "r+b", buffering=0) as out, pytest.raises(OSError, match="No space left"):
         write_vhd(disk, out, uuid=UUID_1, timestamp=WHEN)
-
-
-def test_the_last_write_counts_too(tmp_path: Path) -> None:
-    done = buffers(1)
-    with (
-        open("/dev/full", "r+b", buffering=0) as out,
-        pytest.raises(OSError, match="No space left"),
-        WriteBehind(out, done) as behind,
-    ):
-        behind.write(0, b"head", done.get())
-    assert done.get_nowait(), "its buffer is free again"
-
-
-def test_pieces_that_are_written_in_part_are_written_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def some(fd: int, pieces: list[memoryview], at: int) -> int:
-        return os.pwrite(fd, b"".join(pieces)[:300], at)
-
-    monkeypatch.setattr("v2x.disks.stream.feed.os.pwritev", some)
-    content = bytearray(os.urandom(1000))
-    with open(tmp_path / "out", "w+b", buffering=0) as out, WriteBehind(out, buffers(0)) as behind:
-        behind.write(100, b"h" * 512, content)
-    assert (tmp_path / "out").read_bytes() == bytes(100) + b"h" * 512 + content

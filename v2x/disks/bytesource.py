@@ -3,12 +3,18 @@
 
 import os
 import stat
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from v2x.disks.extent import Extent
 from v2x.disks.interface import Buffer, ByteSource
 from v2x.errors import BadImage, SourceError, UnsafeImage
+
+_BEYOND: Final = 1 << 63
+_STRIDE_BYTES: Final = 64 << 20
+_MOST_KNOWN: Final = 1 << 17
 
 
 class FileSource:
@@ -18,6 +24,7 @@ class FileSource:
         self._fd = fd
         self._name = name
         self._size = os.fstat(fd).st_size
+        self._data = _KnownData()
 
     @classmethod
     def open(cls, path: str | Path, *, dir_fd: int | None = None, name: str = "") -> "FileSource":
@@ -80,16 +87,12 @@ class FileSource:
         end = start + length
         position = start
         while position < end:
-            try:
-                data = os.lseek(self._fd, position, os.SEEK_DATA)
-            except OSError:  # ENXIO: nothing but a hole up to the end
-                data = end
-            data = min(data, end)
+            data, hole = self._data.at_or_behind(self._fd, position)
             if data > position:
-                yield Extent(position, data - position, False)
+                yield Extent(position, min(data, end) - position, False)
             if data >= end:
                 return
-            position = min(os.lseek(self._fd, data, os.SEEK_HOLE), end)
+            position = min(hole, end)
             yield Extent(data, position - data, True)
 
     def clone(self) -> "FileSource":
@@ -100,6 +103,47 @@ class FileSource:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+class _KnownData:
+    """Where a file holds data, as far as it was asked for.
+
+    The kernel looks for a hole through all of the file's extents up to it. Tables that name one place after the other
+    would have it walk through a file without holes again and again. Only data is remembered: what was a hole is asked
+    for anew.
+    """
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def at_or_behind(self, fd: int, position: int) -> tuple[int, int]:
+        """The next data from `position` on, as (start, end); beyond any file where there is none."""
+        index = bisect_right(self._starts, position)
+        known = self._ends[index - 1] if index else 0
+        if known > position:
+            return position, known
+        # Places in descending order, too, shall not begin a walk each.
+        for begin in (max(known, position - position % _STRIDE_BYTES), position):
+            try:
+                data = os.lseek(fd, begin, os.SEEK_DATA)
+            except OSError:  # ENXIO: nothing but a hole up to the end
+                return _BEYOND, _BEYOND
+            hole = os.lseek(fd, data, os.SEEK_HOLE)
+            self._remember(data, hole)
+            if hole > position:
+                return max(data, position), hole
+        return position, position
+
+    def _remember(self, data: int, hole: int) -> None:
+        if len(self._starts) >= _MOST_KNOWN:
+            self._starts.clear()
+            self._ends.clear()
+        first, last = bisect_left(self._ends, data), bisect_right(self._starts, hole)
+        if first < last:
+            data, hole = min(data, self._starts[first]), max(hole, self._ends[last - 1])
+        self._starts[first:last] = [data]
+        self._ends[first:last] = [hole]
 
 
 class WindowSource:

@@ -83,8 +83,6 @@ def image(shape: Shape, kind: Kind) -> Path:
             _whole(path, _RAW_MAKERS[shape])
         else:
             _MAKERS[kind](image(shape, Kind.RAW), path)
-        for made in files(shape, kind):
-            _forget(made)
     return path
 
 
@@ -115,17 +113,6 @@ def data_bytes(shape: Shape) -> int:
         noted.parent.mkdir(parents=True, exist_ok=True)
         noted.write_text(str(_data_blocks(image(shape, Kind.RAW)) * BLOCK_BYTES))
     return int(noted.read_text())
-
-
-def _forget(path: Path) -> None:
-    """Takes a file that was just written out of the page cache, so that whoever reads it next reads it from the disk.
-
-    What a program wrote lies there in single pages, and copying it takes up to twice as long as copying what the kernel
-    has read ahead, which is how a source comes into memory (seen with ext4 of Linux 6.18).
-    """
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _data_blocks(raw: Path) -> int:

@@ -3,17 +3,19 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from itertools import cycle, islice
 from queue import Empty, Full, Queue
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from v2x.disks.interface import DiskReader, SeveralAtOnce
 from v2x.disks.stream.feed import Balance
 
 _POLL_SECONDS = 0.2
+_TRIAL_BLOCKS: Final = 128
+_WARM_UP_BLOCKS: Final = 16
 
 
 class Block(NamedTuple):
@@ -43,9 +45,10 @@ def pumped(
     The last block of the disk is short where the size is no multiple of `block_bytes`. An error of the reader is
     raised at the block it belongs to. Leaving the context stops the threads; the reader stays open.
 
-    The first blocks are read when they are asked for, and all others too as long as reading takes less than two
-    fifths of the time that the consumer spends on them. From then on one thread reads ahead. As many as a SeveralAtOnce
-    asks for do so from the start and take turns: each has its own queue, and the blocks come in order.
+    The first blocks are read when they are asked for, the next ones ahead by a thread, and from then on whichever was
+    quicker is done; a thread also as soon as reading takes more than half of the time that the consumer spends. As many
+    as a SeveralAtOnce asks for read ahead from the start and take turns: each has its own queue, and the blocks come in
+    order.
     """
     at_once = reader.at_once if isinstance(reader, SeveralAtOnce) else 1
     stop = threading.Event()
@@ -56,14 +59,23 @@ def pumped(
         lanes.append(_Lane(own, share, block_bytes, digest, max(2, depth // at_once), stop))
         return lanes[-1]
 
-    def here_then_ahead() -> Iterator[Block]:
+    def tried() -> Iterator[Block]:
         left = iter(numbers)
-        yield from _here(reader, left, block_bytes, digest, clock)
+        here = yield from _here(reader, islice(left, _TRIAL_BLOCKS), block_bytes, digest, clock)
+        if not here.calls_for_thread:
+            if here.blocks < _TRIAL_BLOCKS:
+                return
+            ahead = yield from _clocked(_in_turn([started(reader, islice(left, _TRIAL_BLOCKS))]), clock)
+            lanes.pop().thread.join()  # its buffers go with it
+            if here.each < ahead.each:
+                here = yield from _here(reader, left, block_bytes, digest, clock)
+                if not here.calls_for_thread:
+                    return
         yield from _in_turn([started(reader, left)])
 
     try:
         if at_once == 1:
-            yield here_then_ahead()
+            yield tried()
         else:
             for _ in range(1, at_once):
                 readers.append(reader.clone())
@@ -77,22 +89,48 @@ def pumped(
             own.close()
 
 
+class _Pace(NamedTuple):
+    """So many blocks, and the seconds that each of them took, those after the first few."""
+
+    blocks: int
+    each: float
+    calls_for_thread: bool = True
+
+
+def _clocked(blocks: Iterator[Block], clock: Callable[[], float]) -> Generator[Block, None, _Pace]:
+    count, begun = 0, clock()
+    for block in blocks:
+        yield block
+        count += 1
+        if count == _WARM_UP_BLOCKS:
+            begun = clock()
+    return _Pace(count, (clock() - begun) / max(1, count - _WARM_UP_BLOCKS))
+
+
 def _here(
     reader: DiskReader,
     numbers: Iterator[int],
     block_bytes: int,
     digest: Callable[[memoryview], bytes] | None,
     clock: Callable[[], float],
-) -> Iterator[Block]:
-    """Blocks read by the thread that asks for them, until a thread of its own is worth it for those that are left."""
+) -> Generator[Block, None, _Pace]:
+    """Blocks read by the thread that asks for them, unless a thread of its own calls for those that are left."""
     balance, buffer = Balance(), bytearray(min(block_bytes, reader.size))
-    for number in numbers:
-        began = clock()
-        block = _block(reader, number, block_bytes, buffer, digest)
-        handed = clock()
-        yield block
-        if balance.calls_for_thread(handed - began, clock() - handed):
-            return
+    slow = False
+
+    def read() -> Iterator[Block]:
+        nonlocal slow
+        for number in numbers:
+            began = clock()
+            block = _block(reader, number, block_bytes, buffer, digest)
+            handed = clock()
+            yield block
+            slow = balance.calls_for_thread(handed - began, clock() - handed)
+            if slow:
+                return
+
+    pace = yield from _clocked(read(), clock)
+    return pace._replace(calls_for_thread=slow)
 
 
 def _block(

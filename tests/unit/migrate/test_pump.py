@@ -29,86 +29,111 @@ def test_an_error_of_the_reader_arrives_at_its_block(world):
     assert seen == [0, 1, 2]
 
 
+COUNT = 1000
+
+
 class Clocked:
-    """A disk of blocks of 1024 bytes whose reads take `seconds` of a clock that `using` moves as well."""
+    """A disk of blocks of 64 bytes. Reading one takes `seconds` of a clock that `taken` moves as well: of all time that
+    passes, or only where the consumer waits for it, because another thread reads meanwhile (`beside`)."""
 
-    block, size = 1024, 1024 * 200 - 24
+    block, size = 64, 64 * COUNT - 24
 
-    def __init__(self, seconds, fail_at=-1):
-        self.seconds, self.fail_at = seconds, fail_at
-        self.now, self.threads = 0.0, []
-
-    def clock(self):
-        return self.now
+    def __init__(self, seconds, *, beside=True, fail_at=-1):
+        self.seconds, self.beside, self.fail_at = seconds, beside, fail_at
+        self.consumer = threading.current_thread()
+        self.now, self.here = 0.0, []
 
     def read_into(self, offset, buffer):
-        if offset // 1024 == self.fail_at:
+        number = offset // 64
+        if number == self.fail_at:
             raise OSError("broken")
-        self.now += self.seconds
-        self.threads.append(threading.current_thread())
-        buffer[:] = bytes([offset // 1024]) * len(buffer)
+        here = threading.current_thread() is self.consumer
+        self.here.append(here)
+        if here or not self.beside:
+            self.now += self.seconds
+        buffer[:] = bytes([number % 251]) * len(buffer)
 
     def extents(self, start, length): ...
     def clone(self): ...
     def close(self): ...
 
 
-def taken(reader, using, count=200):
-    """The blocks' content, with `using` seconds spent on each by their consumer."""
-    seen = []
-    with pumped(reader, range(count), 1024, clock=reader.clock) as blocks:
+def taken(reader, using, until=COUNT):
+    """Takes all blocks, with `using` seconds spent on each; raises unless each comes once, in order, whole."""
+    before = threading.active_count()
+    numbers = iter(range(COUNT))
+    with pumped(reader, range(COUNT), 64, clock=lambda: reader.now) as blocks:
         for block in blocks:
-            seen.append((block.number, bytes(block.data)))
-            reader.now += using
-    assert seen == [(number, bytes([number]) * (1024 if number < 199 else 1000)) for number in range(count)]
+            assert block.number == next(numbers)
+            assert bytes(block.data) == bytes([block.number % 251]) * (64 if block.number < COUNT - 1 else 40)
+            reader.now += using(block.number) if callable(using) else using
+            if block.number == until:
+                break
+    assert threading.active_count() == before
+    return next(numbers, COUNT)
 
 
 def test_a_quick_source_of_a_busy_consumer_needs_no_thread():
-    reader = Clocked(0.3)
-    taken(reader, using=1.0)
-    assert set(reader.threads) == {threading.current_thread()}
+    """For 128 blocks a thread was tried, and gained nothing."""
+    reader = Clocked(0.4, beside=False)
+    assert taken(reader, lambda number: 1.3 if 128 <= number < 256 else 1.0) == COUNT
+    assert reader.here == [True] * 128 + [False] * 128 + [True] * (COUNT - 256)
+
+
+def test_a_thread_that_was_tried_stays_where_it_is_quicker():
+    reader = Clocked(0.4)
+    assert taken(reader, 1.0) == COUNT
+    assert reader.here == [True] * 128 + [False] * (COUNT - 128)
 
 
 def test_a_source_that_takes_time_is_read_ahead_by_a_thread():
-    reader, before = Clocked(0.5), threading.active_count()
-    taken(reader, using=1.0)
-    here = [thread is threading.current_thread() for thread in reader.threads]
-    assert here == [True] * 16 + [False] * 184
-    assert threading.active_count() == before
+    reader = Clocked(0.6)
+    assert taken(reader, 1.0) == COUNT
+    assert reader.here == [True] * 16 + [False] * (COUNT - 16)
 
 
 def test_a_source_that_becomes_slow_gets_its_thread_then():
-    reader = Clocked(0.01)
-    with pumped(reader, range(200), 1024, clock=reader.clock) as blocks:
-        for block in blocks:
-            reader.now += 1.0
-            if block.number == 100:
-                reader.seconds = 2.0
-    assert reader.threads[100] is threading.current_thread()
-    assert threading.current_thread() not in reader.threads[140:]
-    assert len(reader.threads) == 200
+    reader = Clocked(0.01, beside=False)
+
+    def using(number):
+        if number == 500:
+            reader.seconds = 2.0
+        return 1.1 if 128 <= number < 256 else 1.0
+
+    assert taken(reader, using) == COUNT
+    assert all(reader.here[256:500])
+    assert not any(reader.here[540:])
 
 
-@pytest.mark.parametrize("seconds", [0.0, 5.0])
-def test_an_error_arrives_at_its_block_whoever_reads(seconds):
-    reader, before = Clocked(seconds, fail_at=50), threading.active_count()
-    seen = []
-    with pytest.raises(OSError, match="broken"), pumped(reader, range(200), 1024, clock=reader.clock) as blocks:
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 127, 128, 129, 255, 256, 257])
+@pytest.mark.parametrize("seconds", [0.1, 0.6])
+def test_disks_of_every_length_come_whole(count, seconds):
+    reader, seen = Clocked(seconds), []
+    with pumped(reader, range(count), 64, clock=lambda: reader.now) as blocks:
         for block in blocks:
             seen.append(block.number)
             reader.now += 1.0
-    assert seen == list(range(50))
-    assert threading.active_count() == before
+    assert seen == list(range(count))
 
 
-def test_leaving_early_ends_the_thread():
-    reader, before = Clocked(1.0), threading.active_count()
-    with pumped(reader, range(200), 1024, clock=reader.clock) as blocks:
+@pytest.mark.parametrize("fail_at", [5, 50, 200, 700])
+@pytest.mark.parametrize("seconds", [0.0, 0.4, 5.0])
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_error_arrives_at_its_block_whoever_reads(fail_at, seconds, beside):
+    reader, before = Clocked(seconds, beside=beside, fail_at=fail_at), threading.active_count()
+    seen = []
+    with pytest.raises(OSError, match="broken"), pumped(reader, range(COUNT), 64, clock=lambda: reader.now) as blocks:
         for block in blocks:
-            if block.number == 30:
-                break
+            seen.append(block.number)
+            reader.now += 1.0
+    assert seen == list(range(fail_at))
     assert threading.active_count() == before
-    assert reader.threads[-1] is not threading.current_thread()
+
+
+@pytest.mark.parametrize("until", [3, 130, 300])
+def test_leaving_early_ends_the_threads(until):
+    for seconds in (0.1, 0.6):
+        assert taken(Clocked(seconds), 1.0, until=until) == until + 1
 
 
 def test_a_digest_table_forgets_what_is_read_again():

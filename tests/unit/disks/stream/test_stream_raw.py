@@ -118,7 +118,7 @@ class Slow:
         return read_blocks(self, range(101), block_bytes=1000, clock=lambda: self.now)
 
 
-@pytest.mark.parametrize(("seconds", "here"), [(0.3, 101), (0.5, 16)])
+@pytest.mark.parametrize(("seconds", "here"), [(0.4, 101), (0.6, 16)])
 def test_a_thread_reads_ahead_where_reading_takes_long(seconds: float, here: int) -> None:
     disk, before = Slow(seconds), threading.active_count()
     for number, block in enumerate(disk.blocks()):
@@ -130,7 +130,7 @@ def test_a_thread_reads_ahead_where_reading_takes_long(seconds: float, here: int
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("seconds", [0.3, 0.5])
+@pytest.mark.parametrize("seconds", [0.4, 0.6])
 def test_an_error_comes_in_its_place_whoever_reads(seconds: float) -> None:
     disk, seen, before = Slow(seconds, fail_at=60), [], threading.active_count()
     with pytest.raises(SourceError, match="cable"):

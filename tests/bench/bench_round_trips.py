@@ -80,7 +80,7 @@ def https(disk: Path, round_trip: float) -> Iterator[Callable[[], DiskReader]]:
 @contextmanager
 def nbd(disk: Path, round_trip: float) -> Iterator[Callable[[], DiskReader]]:
     path = str(disk.with_name(f"nbd-{round_trip}"))
-    with qemu_nbd(disk, "raw") as port, line(port, round_trip, path):
+    with qemu_nbd(disk, "raw") as server, line(server.port, round_trip, path):
         yield lambda: ReadAhead(NbdReader(path))
 
 

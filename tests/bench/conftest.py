@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.contest import BUILT, ROOT, python
-from tests.bench.servers import nbd_port, running
+from tests.bench.servers import NbdServer, nbd_server, running
 from v2x.model.units import TIB
 
 
@@ -39,10 +39,10 @@ def tls_sink(folder) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def nbd_null() -> Iterator[int]:
-    """The port of an NBD server that throws everything away."""
-    with nbd_port("nbdkit", "-f", "-i", "127.0.0.1", "-p", "{port}", "null", str(4 * TIB)) as port:
-        yield port
+def nbd_null() -> Iterator[NbdServer]:
+    """An NBD server that throws everything away."""
+    with nbd_server("nbdkit", "-f", "-i", "127.0.0.1", "-p", "{port}", "null", str(4 * TIB)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

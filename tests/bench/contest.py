@@ -43,11 +43,15 @@ def python(program: str, *arguments: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """`steps` are command lines run one after another; `before` clears away, untimed, what the last run left."""
+    """`steps` are command lines run one after another; `before` clears away, untimed, what the last run left.
+
+    `receiver` is the process that takes what they send, where the CPU of it is told as well, apart.
+    """
 
     name: str
     steps: tuple[tuple[str, ...], ...]
     before: Callable[[], None] = lambda: None
+    receiver: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,7 @@ class Figures:
     peak_bytes: int
     blocks_read: int
     told: Mapping[str, float]
+    receiver_cpu_s: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -126,8 +131,10 @@ class Contest:
         contender.before()
         for source in self.sources:
             _read_ahead(source)
+        before = _cpu_of(contender.receiver)
         steps = [self._step(step) for step in contender.steps]
         return Figures(
+            receiver_cpu_s=_cpu_of(contender.receiver) - before,
             wall_s=sum(one.wall_s for one in steps),
             work_s=sum(one.work_s for one in steps),
             cpu_s=sum(one.cpu_s for one in steps),
@@ -194,6 +201,7 @@ class Contest:
             "cpu_s_per_gb": round(self.median(name, "cpu_s") / self.base_bytes * 1e9, 4),
             "peak_mib": round(max(one.peak_bytes for one in runs) / 2**20, 1),
             "blocks_read_most": max(one.blocks_read for one in runs),
+            "receiver_cpu_s": [round(one.receiver_cpu_s, 3) for one in runs],
             **({"wire_bytes": runs[-1].told["bytes"]} if "bytes" in runs[-1].told else {}),
         }
 
@@ -213,6 +221,14 @@ class Contest:
                     f"  {one} / {other}: {whole[0]:.2f} ({whole[1]:.2f}–{whole[2]:.2f}) times as fast; "
                     f"without start-up {inner[0]:.2f} ({inner[1]:.2f}–{inner[2]:.2f}); cpu {1 / cpu[0]:.2f}"
                 )
+
+
+def _cpu_of(pid: int) -> float:
+    """CPU seconds of a process until now; 0 for none."""
+    if not pid:
+        return 0.0
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _forget(path: Path) -> None:

@@ -39,7 +39,9 @@ GOALS = {
     "vmdk-nbdcopy": Goal(VMDK, "times the speed of nbdcopy", 1.8),
     "vmdk-floor": Goal(VMDK, "share of the speed of sendall alone", 0.72),
     "vmdk-xo": Goal(VMDK, "times the speed of Xen Orchestra's NbdDisk + ReadAhead", 3.3),
-    "vmdk-cpu": Goal(VMDK, "CPU, as share of nbdcopy and its server", 0.35, least=False),
+    "vmdk-cpu": Goal(
+        VMDK, "CPU, as share of the NBD path (qemu-nbd, nbdcopy, the server that receives)", 0.35, least=False
+    ),
     "vhdx-nbdcopy": Goal(VHDX, "times the speed of nbdcopy", 1.45),
     "vhdx-floor": Goal(VHDX, "share of the speed of sendall alone", 0.57),
     "vhdx-xo": Goal(VHDX, "times the speed of Xen Orchestra's NbdDisk + ReadAhead", 2.7),

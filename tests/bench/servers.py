@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench.contest import ROOT
 
@@ -31,11 +32,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class NbdServer(NamedTuple):
+    port: int
+    pid: int
+
+
 @contextmanager
-def nbd_port(*command: str) -> Iterator[int]:
+def nbd_server(*command: str) -> Iterator[NbdServer]:
     """An NBD server on a port of its own, which stands for {port} in its command line."""
     port = free_port()
-    with running(tuple(word.format(port=port) for word in command)):
+    with running(tuple(word.format(port=port) for word in command)) as process:
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -44,9 +50,9 @@ def nbd_port(*command: str) -> Iterator[int]:
             except OSError:
                 assert time.monotonic() < deadline, f"{command[0]} does not listen"
                 time.sleep(0.05)
-        yield port
+        yield NbdServer(port, process.pid)
 
 
 def qemu_nbd(image: Path, form: str):
     """The image behind a qemu-nbd that stays for many clients."""
-    return nbd_port("qemu-nbd", "-r", "-t", "--shared=32", "-b", "127.0.0.1", "-p", "{port}", "-f", form, str(image))
+    return nbd_server("qemu-nbd", "-r", "-t", "--shared=32", "-b", "127.0.0.1", "-p", "{port}", "-f", form, str(image))

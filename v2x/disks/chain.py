@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from v2x.disks.extent import Extent, joined
-from v2x.disks.interface import Buffer
+from v2x.disks.interface import Buffer, ByteSource
 from v2x.errors import BadImage
 
 MAX_DEPTH: Final = 64
@@ -73,6 +73,13 @@ class SpanLayer(Layer, Protocol):
     def read_span(self, at: int, view: memoryview) -> None:
         """Fills `view` from offset `at` of the file, whatever these bytes belong to; they lie between its parts."""
         ...
+
+
+def part_with_holes(source: ByteSource, part: Part) -> Iterator[Part]:
+    """A DATA part whose `at` is an offset of `source`'s file: what that lacks there are zeros."""
+    for extent in source.extents(part.at, part.length):
+        kind = DATA if extent.data else ZERO
+        yield Part(part.start + extent.start - part.at, extent.length, kind, extent.start)
 
 
 def fill_zeros(view: memoryview) -> None:

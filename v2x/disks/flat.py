@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from v2x.disks.chain import DATA, ZERO, Part, fill_zeros
+from v2x.disks.chain import DATA, ZERO, Part, fill_zeros, part_with_holes
 from v2x.disks.interface import ByteSource
 from v2x.errors import BadImage
 
@@ -36,8 +36,7 @@ class FlatLayer:
             yield Part(start, length, DATA, self._offset + start)
 
     def parts_with_holes(self, start: int, length: int) -> Iterator[Part]:
-        for extent in self._source.extents(self._offset + start, length):
-            yield Part(extent.start - self._offset, extent.length, DATA if extent.data else ZERO, extent.start)
+        return part_with_holes(self._source, Part(start, length, DATA, self._offset + start))
 
     def read_part(self, part: Part, view: memoryview) -> None:
         self._source.read_into(part.at, view)

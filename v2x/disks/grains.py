@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -129,6 +129,15 @@ class GrainLayer(ABC):
         if len(self._tables) > _TABLES_KEPT:
             self._tables.popitem(last=False)
         return runs
+
+    def entries_at(self, numbers: Iterable[int]) -> Iterator[int]:
+        """The entries of grains that are stored."""
+        table, entries = -1, array("I")
+        for number in numbers:
+            index, place = divmod(number, self._geometry.table_entries)
+            if index != table:
+                table, entries = index, self.runs_of(index, self._directory(index)[0]).entries
+            yield entries[place]
 
     def _within(self, index: int, entry: int, start: int, limit: int) -> Iterator[Part]:
         runs = self.runs_of(index, entry)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from v2x.disks.chain import DATA, ZERO, ChainReader, Part
+from v2x.disks.chain import DATA, ChainReader, Part, part_with_holes
 from v2x.disks.grains import TARGET_ABSENT, TARGET_ZERO, Geometry, GrainLayer, Runs
 from v2x.disks.inflate import WORKERS, Inflated, Stored, deflate_cluster, inflated
 from v2x.disks.interface import ByteSource
@@ -118,9 +118,7 @@ class Qcow2Layer(GrainLayer):
                 yield part
                 continue
             inside = max(0, min(part.length, self._source.size - part.at))
-            for extent in self._source.extents(part.at, inside):
-                kind = DATA if extent.data else ZERO
-                yield Part(part.start + extent.start - part.at, extent.length, kind, extent.start)
+            yield from part_with_holes(self._source, part._replace(length=inside))
             if inside < part.length:
                 yield Part(part.start + inside, part.length - inside, DATA, part.at + inside)
 
@@ -164,7 +162,7 @@ class Qcow2Layer(GrainLayer):
 
     def _stored(self, numbers: Sequence[int]) -> list[Stored]:
         """Clusters as they lie in the file, read in one go where they lie close together."""
-        places = [self._packed_place(self._entry(number)) for number in numbers]
+        places = [self._packed_place(entry) for entry in self.entries_at(numbers)]
         begin, end = min(at for at, _ in places), max(at + length for at, length in places)
         if end - begin <= 2 * sum(length for _, length in places):
             raw = self._read(begin, end - begin)
@@ -172,11 +170,6 @@ class Qcow2Layer(GrainLayer):
         else:
             streams = [self._read(at, length) for at, length in places]
         return [Stored(number, self._cluster, stream) for number, stream in zip(numbers, streams, strict=True)]
-
-    def _entry(self, number: int) -> int:
-        table, index = divmod(number, self._geometry.table_entries)
-        entry, _ = self._directory(table)
-        return self.runs_of(table, entry).entries[index]
 
     def _read(self, offset: int, length: int) -> memoryview:
         raw = bytearray(length)

@@ -60,16 +60,16 @@ def pumped(
         return lanes[-1]
 
     def tried() -> Iterator[Block]:
-        left = iter(numbers)
-        here = yield from _here(reader, islice(left, _TRIAL_BLOCKS), block_bytes, digest, clock)
-        if not here.calls_for_thread:
-            if here.blocks < _TRIAL_BLOCKS:
+        left, here = iter(numbers), _Here(reader, block_bytes, digest, clock)
+        first = yield from _clocked(here.blocks(islice(left, _TRIAL_BLOCKS)), clock)
+        if not here.slow:
+            if first.blocks < _TRIAL_BLOCKS:
                 return
             ahead = yield from _clocked(_in_turn([started(reader, islice(left, _TRIAL_BLOCKS))]), clock)
             lanes.pop().thread.join()  # its buffers go with it
-            if here.each < ahead.each:
-                here = yield from _here(reader, left, block_bytes, digest, clock)
-                if not here.calls_for_thread:
+            if first.each < ahead.each:
+                yield from here.blocks(left)
+                if not here.slow:
                     return
         yield from _in_turn([started(reader, left)])
 
@@ -94,7 +94,6 @@ class _Pace(NamedTuple):
 
     blocks: int
     each: float
-    calls_for_thread: bool = True
 
 
 def _clocked(blocks: Iterator[Block], clock: Callable[[], float]) -> Generator[Block, None, _Pace]:
@@ -107,30 +106,30 @@ def _clocked(blocks: Iterator[Block], clock: Callable[[], float]) -> Generator[B
     return _Pace(count, (clock() - begun) / max(1, count - _WARM_UP_BLOCKS))
 
 
-def _here(
-    reader: DiskReader,
-    numbers: Iterator[int],
-    block_bytes: int,
-    digest: Callable[[memoryview], bytes] | None,
-    clock: Callable[[], float],
-) -> Generator[Block, None, _Pace]:
-    """Blocks read by the thread that asks for them, unless a thread of its own calls for those that are left."""
-    balance, buffer = Balance(), bytearray(min(block_bytes, reader.size))
-    slow = False
+class _Here:
+    """Blocks read by the thread that asks for them; `slow` once a thread of its own is called for, which ends them."""
 
-    def read() -> Iterator[Block]:
-        nonlocal slow
+    def __init__(
+        self,
+        reader: DiskReader,
+        block_bytes: int,
+        digest: Callable[[memoryview], bytes] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.slow = False
+        self._reader, self._block_bytes, self._digest, self._clock = reader, block_bytes, digest, clock
+
+    def blocks(self, numbers: Iterator[int]) -> Iterator[Block]:
+        clock, balance = self._clock, Balance()
+        buffer = bytearray(min(self._block_bytes, self._reader.size))
         for number in numbers:
             began = clock()
-            block = _block(reader, number, block_bytes, buffer, digest)
+            block = _block(self._reader, number, self._block_bytes, buffer, self._digest)
             handed = clock()
             yield block
-            slow = balance.calls_for_thread(handed - began, clock() - handed)
-            if slow:
+            self.slow = balance.calls_for_thread(handed - began, clock() - handed)
+            if self.slow:
                 return
-
-    pace = yield from _clocked(read(), clock)
-    return pace._replace(calls_for_thread=slow)
 
 
 def _block(

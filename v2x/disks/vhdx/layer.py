@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from v2x.disks.chain import ABSENT, DATA, ZERO, Part
+from v2x.disks.chain import ABSENT, DATA, ZERO, Part, part_with_holes
 from v2x.disks.interface import ByteSource
 from v2x.disks.parents import Identity, ParentLink
 from v2x.disks.probe.fields import field_bytes
@@ -99,12 +99,10 @@ class VhdxLayer:
     def parts_with_holes(self, start: int, length: int) -> Iterator[Part]:
         """Blocks are 32 MiB and more, all of which is stored for one byte: what the file itself lacks are zeros."""
         for part in self.parts(start, length):
-            if part.kind != DATA:
+            if part.kind == DATA:
+                yield from part_with_holes(self._source, part)
+            else:
                 yield part
-                continue
-            for extent in self._source.extents(part.at, part.length):
-                kind = DATA if extent.data else ZERO
-                yield Part(part.start + extent.start - part.at, extent.length, kind, extent.start)
 
     def _within(self, page: int, start: int, limit: int) -> Iterator[Part]:
         runs = self._runs(page)

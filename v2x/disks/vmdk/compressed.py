@@ -150,7 +150,7 @@ class CompressedLayer(GrainLayer):
 
     def _fetch(self, numbers: Sequence[int]) -> list[Stored]:
         """Reads stored grains, in one go where they lie close together in the file."""
-        offsets = self._places(numbers)
+        offsets = [entry * SECTOR_BYTES for entry in self.entries_at(numbers)]
         guess = self._grain_bytes + SECTOR_BYTES
         span = offsets[-1] + guess - offsets[0]
         if offsets == sorted(offsets) and span <= 2 * len(numbers) * guess:
@@ -163,20 +163,6 @@ class CompressedLayer(GrainLayer):
             self._stream(number, offset, self._read(offset, guess))
             for number, offset in zip(numbers, offsets, strict=True)
         ]
-
-    def _places(self, numbers: Sequence[int]) -> list[int]:
-        """The file offsets of stored grains."""
-        per_table = self._geometry.table_entries
-        places: list[int] = []
-        at = -1
-        entries: Sequence[int] = ()
-        for number in numbers:
-            if number // per_table != at:
-                at = number // per_table
-                entry, _ = self._directory(at)
-                entries = self.runs_of(at, entry).entries
-            places.append(entries[number % per_table] * SECTOR_BYTES)
-        return places
 
     def _read(self, offset: int, length: int) -> memoryview:
         raw = bytearray(min(length, self._source.size - offset))

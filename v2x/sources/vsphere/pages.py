@@ -128,12 +128,12 @@ def _page(session: VsphereSession, method: str, *arguments: Any) -> Page[Row]:
             hint="is there a proxy between?",
             code="NOT-VSPHERE",
         ) from None
-    answer = next((one for one in root.iter() if _local(one) == "returnval"), None)
+    answer = next((one for one in root.iter() if _LOCAL[one.tag] == "returnval"), None)
     token, rows = "", []
     for child in answer if answer is not None else ():
-        if _local(child) == "token":
+        if _LOCAL[child.tag] == "token":
             token = child.text or ""
-        elif _local(child) == "objects":
+        elif _LOCAL[child.tag] == "objects":
             rows.append(_row(child))
             child.clear()
     return Page(token, rows)
@@ -201,14 +201,10 @@ class _LocalNames(dict[str, str]):
 _LOCAL: Final = _LocalNames()
 
 
-def _local(element: Element) -> str:
-    return _LOCAL[element.tag]
-
-
 def _row(element: Element) -> Row:
     row = Row(Ref("", ""))
     for child in element:
-        name = _local(child)
+        name = _LOCAL[child.tag]
         if name == "obj":
             row.ref = Ref(child.get("type") or "", child.text or "")
         elif name == "propSet":
@@ -216,7 +212,7 @@ def _row(element: Element) -> Row:
             if "name" in parts and "val" in parts:
                 row.values[parts["name"].text or ""] = plain(parts["val"])
         elif name == "missingSet":
-            parts = {_local(part): part for part in child}
+            parts = {_LOCAL[part.tag]: part for part in child}
             if "path" in parts:
                 row.refused[parts["path"].text or ""] = _fault(parts.get("fault"))
     if "NotAuthenticated" in row.refused.values():
@@ -228,7 +224,7 @@ def _fault(element: Element | None) -> str:
     """The type of a LocalizedMethodFault's fault."""
     for inner in element.iter() if element is not None else ():
         kind = inner.get(_XSI_TYPE, "")
-        if _local(inner) == "fault" and kind and "LocalizedMethodFault" not in kind:
+        if _LOCAL[inner.tag] == "fault" and kind and "LocalizedMethodFault" not in kind:
             return kind.rpartition(":")[2]
     return "MethodFault"
 
